@@ -1,0 +1,229 @@
+"""Sends single requests to an API by rules of its own: what may be repeated is, what may not is looked for first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from generator.access import TOKEN
+from generator.clock import Clock
+from generator.errors import Problem
+from generator.provider import Json
+
+T = TypeVar("T")
+
+PAGE = 200
+REPEATS = (1, 2, 4, 8, 16, 30, 30)
+"""Seconds between the tries of a request that may be repeated."""
+LOOKS = (1, 2, 4, 8, 15)
+"""Seconds between looking for the effect of a POST whose answer was lost; lists lag behind by up to 30 s."""
+POSTS = 3
+LONGEST_WAIT = 300
+"""Seconds that a rate limit is waited for; an hourly limit is reported instead."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, body and headers of one answer."""
+
+    status: int
+    body: Json
+    headers: Mapping[str, str]
+
+
+class Refused(Problem):
+    """The API understood and said no."""
+
+    def __init__(self, answer: Answer, where: str) -> None:
+        said = str(answer.body.get("message") or answer.body.get("error") or "nothing more")
+        request = answer.body.get("request_id") or answer.headers.get("x-request-id")
+        suffix = f" (request {request})" if request else ""
+        hint = None
+        if answer.status == 401:
+            hint = f"is `{TOKEN}` right, and not expired?"
+        elif answer.status == 403:
+            hint = f"does `{TOKEN}` have the scopes that README.md lists?"
+        super().__init__(f"DigitalOcean answered {answer.status}: {said}{suffix}", where=where, hint=hint)
+        self.status = answer.status
+        self.said = said
+
+
+class Unclear(Exception):  # noqa: N818 - not an error yet
+    """No answer, or one that does not tell whether the request took effect."""
+
+
+class Exchange:
+    """Sends requests and counts them.
+
+    GET, PUT and DELETE are repeated with growing pauses. After a POST whose outcome is unclear its effect is
+    looked for several times before another is sent: there are no idempotency keys, and names are not unique.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.requests = 0
+
+    def get(self, where: str, operation: Callable[..., Any], *args: Any, missing: bool = False, **query: Any) -> Answer:
+        """Send a GET; with `missing` a 404 is an answer too."""
+        answer = self.repeat(where, operation, *args, **query)
+        self.expect(answer, where, missing=missing)
+        return answer
+
+    def delete(self, where: str, operation: Callable[..., Any], name: str | int) -> None:
+        """Send a DELETE; what is gone already is as good."""
+        self.expect(self.repeat(where, operation, name), where, missing=True)
+
+    def pages(
+        self, where: str, read: Callable[[Json], T], operation: Callable[..., Any], **query: Any
+    ) -> tuple[T, ...]:
+        """Read all pages of a list."""
+        return tuple(self._read_pages(where, read, operation, **query))
+
+    def _read_pages(
+        self, where: str, read: Callable[[Json], T], operation: Callable[..., Any], **query: Any
+    ) -> Iterator[T]:
+        page = 1
+        while True:
+            body = self.get(where, operation, per_page=PAGE, page=page, **query).body
+            entries = next((value for value in body.values() if isinstance(value, list)), [])
+            yield from (read_answer(read, entry, where) for entry in entries)
+            if not ((body.get("links") or {}).get("pages") or {}).get("next"):
+                return
+            page += 1
+
+    def create(
+        self,
+        where: str,
+        operation: Callable[..., Any],
+        body: Json,
+        read: Callable[[Json], T],
+        find: Callable[[], T | None],
+        *,
+        unique: bool = True,
+    ) -> T:
+        """Send a POST; when its outcome is unclear look for the effect, and only then send another.
+
+        Args:
+            find: look for the effect.
+            unique: the provider refuses a second one of the name, so a refusal may mean that it exists.
+        """
+        trouble: Unclear | None = None
+        for _ in range(POSTS):
+            try:
+                answer = self._send(operation, body=body)
+            except Unclear as error:
+                trouble = error
+                found = self._look(find)
+                if found is not None:
+                    return found
+                continue
+            if unique and answer.status in (400, 409, 422) and (found := find()) is not None:
+                return found
+            self.expect(answer, where)
+            return read(answer.body)
+        raise Problem(f"DigitalOcean gave no clear answer to {POSTS} requests: {trouble}", where=where) from trouble
+
+    def _look(self, find: Callable[[], T | None]) -> T | None:
+        for pause in LOOKS:
+            self._clock.sleep(pause)
+            found = find()
+            if found is not None:
+                return found
+        return None
+
+    def repeat(self, where: str, operation: Callable[..., Any], *args: Any, **options: Any) -> Answer:
+        """Send a request that may be repeated, until its answer is clear."""
+        for pause in (*REPEATS, None):
+            try:
+                return self._send(operation, *args, **options)
+            except Unclear as error:
+                if pause is None:
+                    raise Problem(f"DigitalOcean can't be reached: {error}", where=where) from error
+                self._clock.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def _send(self, operation: Callable[..., Any], *args: Any, **options: Any) -> Answer:
+        """Send one request, waiting out the rate limit; a limited request had no effect.
+
+        Raises:
+            Unclear: nothing is known about its effect.
+        """
+        waited = 0.0
+        while True:
+            answer = self._call(operation, *args, **options)
+            if answer.status >= 500 or answer.status == 408:
+                raise Unclear(f"{answer.status} {answer.body.get('message', '')}".strip())
+            if answer.status != 429:
+                return answer
+            pause = self._limited(answer)
+            waited += pause
+            if waited > LONGEST_WAIT:
+                free = self._clock.now() + timedelta(seconds=pause)
+                raise Problem("the hour's requests to DigitalOcean are spent", hint=f"try again after {free:%H:%M} UTC")
+            self._clock.sleep(pause)
+
+    def _limited(self, answer: Answer) -> float:
+        after = answer.headers.get("retry-after", "")
+        if after.isdecimal():
+            return max(1.0, float(after))
+        reset = answer.headers.get("ratelimit-reset", "")
+        if reset.isdecimal():
+            return max(1.0, (datetime.fromtimestamp(int(reset), UTC) - self._clock.now()).total_seconds())
+        return 10.0
+
+    def _call(self, operation: Callable[..., Any], *args: Any, **options: Any) -> Answer:
+        from azure.core.exceptions import AzureError, HttpResponseError
+
+        self.requests += 1
+        try:
+            answer: Answer = operation(*args, cls=_take, **options)
+        except HttpResponseError as error:
+            if error.response is None or error.status_code is None:
+                raise Unclear(_one_line(error)) from error
+            return Answer(error.status_code, _body(error.response), _headers(error.response))
+        except (AzureError, ValueError) as error:
+            raise Unclear(_one_line(error)) from error
+        return answer
+
+    @staticmethod
+    def expect(answer: Answer, where: str, *, missing: bool = False) -> None:
+        """Raise `Refused` when the answer is an error."""
+        if answer.status >= 400 and not (missing and answer.status == 404):
+            raise Refused(answer, where)
+
+
+def _take(pipeline: Any, body: Any, _headers_of_spec: Any) -> Answer:
+    response = pipeline.http_response
+    return Answer(response.status_code, body if isinstance(body, dict) else {}, _headers(response))
+
+
+def _headers(response: Any) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _body(response: Any) -> Json:
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _one_line(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error))[:300]
+
+
+def read_answer(read: Callable[[Json], T], data: Json, where: str) -> T:
+    """Read one object of an answer; what it lacks is a problem that says where."""
+    try:
+        return read(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Problem(f"DigitalOcean's answer lacks or mistells {error}", where=where) from error
+
+
+def inside(key: str, read: Callable[[Json], T]) -> Callable[[Json], T]:
+    """Make a reader of the object that an answer holds below `key`."""
+    return lambda body: read_answer(lambda data: read(data[key]), body, key)

@@ -1,0 +1,191 @@
+"""Holds what DigitalOcean's API tells, as frozen values, and reads them from its answers.
+
+Source: https://docs.digitalocean.com/reference/api/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Network
+from typing import Any
+
+from generator.clock import moment
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account's limit and standing."""
+
+    droplet_limit: int
+    status: str
+
+
+@dataclass(frozen=True)
+class Size:
+    """A droplet size: where it can be had and what a month of it costs in US dollars."""
+
+    slug: str
+    regions: tuple[str, ...]
+    available: bool
+    monthly: float
+
+
+@dataclass(frozen=True)
+class Vpc:
+    """A private network of the account."""
+
+    id: str
+    name: str
+    description: str
+    region: str
+    ip_range: IPv4Network
+
+
+@dataclass(frozen=True, order=True)
+class Rule:
+    """One firewall rule; `ports` is `0` for all, peers are addresses and tags."""
+
+    protocol: str
+    ports: str
+    addresses: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Firewall:
+    """A cloud firewall; `settled` once the provider says that it is in force."""
+
+    id: str
+    name: str
+    tags: tuple[str, ...]
+    inbound: tuple[Rule, ...]
+    outbound: tuple[Rule, ...]
+    settled: bool = True
+
+
+@dataclass(frozen=True)
+class SshKey:
+    """A public key registered with the account."""
+
+    id: int
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Droplet:
+    """A droplet; both addresses are None until the provider tells them."""
+
+    id: int
+    name: str
+    status: str
+    region: str
+    size: str
+    tags: tuple[str, ...]
+    created: datetime
+    vpc: str | None = None
+    public: str | None = None
+    private: str | None = None
+
+    def tagged(self, prefix: str) -> str | None:
+        """Give what follows `prefix` in the first tag that starts with it."""
+        return next((tag.removeprefix(prefix) for tag in sorted(self.tags) if tag.startswith(prefix)), None)
+
+    @property
+    def settled(self) -> bool:
+        """Active, with both addresses; `active` alone comes earlier than the addresses."""
+        return self.status == "active" and self.public is not None and self.private is not None
+
+
+def account(data: Json) -> Account:
+    """Read an account."""
+    return Account(droplet_limit=int(data["droplet_limit"]), status=str(data["status"]))
+
+
+def size(data: Json) -> Size:
+    """Read a droplet size."""
+    return Size(str(data["slug"]), tuple(data["regions"]), bool(data["available"]), float(data["price_monthly"]))
+
+
+def vpc(data: Json) -> Vpc:
+    """Read a VPC."""
+    return Vpc(
+        id=str(data["id"]),
+        name=str(data["name"]),
+        description=str(data.get("description") or ""),
+        region=str(data["region"]),
+        ip_range=IPv4Network(data["ip_range"]),
+    )
+
+
+def ssh_key(data: Json) -> SshKey:
+    """Read a registered public key."""
+    return SshKey(int(data["id"]), str(data["name"]), str(data["fingerprint"]))
+
+
+def droplet(data: Json) -> Droplet:
+    """Read a droplet, also one that was accepted a moment ago and has neither VPC nor addresses."""
+    addresses = {entry["type"]: str(entry["ip_address"]) for entry in data.get("networks", {}).get("v4", ())}
+    return Droplet(
+        id=int(data["id"]),
+        name=str(data["name"]),
+        status=str(data["status"]),
+        region=str(data["region"]["slug"]),
+        size=str(data["size_slug"]),
+        tags=tuple(sorted(data["tags"])),
+        created=moment(data["created_at"]),
+        vpc=data.get("vpc_uuid") or None,
+        public=addresses.get("public"),
+        private=addresses.get("private"),
+    )
+
+
+def firewall(data: Json) -> Firewall:
+    """Read a firewall, its rules in an order of their own so that two can be compared."""
+    return Firewall(
+        id=str(data["id"]),
+        name=str(data["name"]),
+        tags=tuple(sorted(data.get("tags") or ())),
+        inbound=rules(_rule(entry, "sources") for entry in data.get("inbound_rules") or ()),
+        outbound=rules(_rule(entry, "destinations") for entry in data.get("outbound_rules") or ()),
+        settled=data["status"] == "succeeded" and not data.get("pending_changes"),
+    )
+
+
+def firewall_body(name: str, tag: str, inbound: Iterable[Rule], outbound: Iterable[Rule]) -> dict[str, Any]:
+    """Write a firewall as POST and PUT take it."""
+    return {
+        "name": name,
+        "tags": [tag],
+        "inbound_rules": [_rule_body(rule, "sources") for rule in inbound],
+        "outbound_rules": [_rule_body(rule, "destinations") for rule in outbound],
+    }
+
+
+def rules(found: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Put rules into the order in which they are compared."""
+    return tuple(sorted(found))
+
+
+def _rule(data: Json, peers: str) -> Rule:
+    ports = str(data.get("ports") or "0")
+    peer = data.get(peers) or {}
+    return Rule(
+        protocol=str(data["protocol"]),
+        ports="0" if ports in ("all", "1-65535") else ports,
+        addresses=tuple(sorted(peer.get("addresses") or ())),
+        tags=tuple(sorted(peer.get("tags") or ())),
+    )
+
+
+def _rule_body(rule: Rule, peers: str) -> dict[str, Any]:
+    peer: dict[str, list[str]] = {}
+    if rule.addresses:
+        peer["addresses"] = list(rule.addresses)
+    if rule.tags:
+        peer["tags"] = list(rule.tags)
+    return {"protocol": rule.protocol, "ports": rule.ports, peers: peer}
