@@ -1,0 +1,237 @@
+"""Reads and writes the lock file that names every binary, package and image of a release by digest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from generator import reading, strict_yaml
+from generator.errors import Problem, raise_all
+from generator.reading import Misfit
+
+Role = Literal["control-plane", "worker"]
+UNPINNED = "unpinned"
+LIMIT_BYTES = 1024 * 1024
+BUILT_IN = Path(__file__).parent / "releases"
+
+ARTIFACTS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "etcd",
+    "containerd",
+    "runc",
+    "cni-plugins",
+)
+IMAGES = ("pause", "coredns", "traefik", "postgres", "order-book")
+_DIRECTORIES = (PurePosixPath("/usr/local/bin"), PurePosixPath("/opt/cni/bin"))
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or not parts.path.strip("/"):
+        raise Misfit("not an https:// address of a file")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise Misfit("an address may have no user, query or fragment")
+    return value
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise Misfit("not a SHA-256 in lower-case hex (64 digits)")
+    return value
+
+
+def _image_digest(value: str) -> str:
+    if value != UNPINNED and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+        raise Misfit("not `sha256:` and 64 hex digits", f"write `{UNPINNED}` while the digest is not known")
+    return value
+
+
+def _reference(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9.-]+\.[a-z]+(:[0-9]+)?(/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", value):
+        raise Misfit("not `<registry>/<repository>:<tag>`", "write the registry's name too: `docker.io/library/postgres:17`")
+    return value
+
+
+def _node_path(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.parent not in _DIRECTORIES or str(path) != value:
+        raise Misfit(f"not a file in {' or '.join(f'`{directory}`' for directory in _DIRECTORIES)}")
+    return value
+
+
+_Urls = Annotated[tuple[Annotated[str, AfterValidator(_url)], ...], Field(min_length=1)]
+_Sha256 = Annotated[str, AfterValidator(_sha256)]
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")]
+_Roles = Annotated[tuple[Role, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One download.
+
+    `install` says which member of the archive goes where on the node; the member `""` is the file itself.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: _Name
+    version: str
+    roles: _Roles
+    urls: _Urls
+    sha256: _Sha256
+    install: Annotated[Mapping[str, Annotated[str, AfterValidator(_node_path)]], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Package:
+    """One Debian package, unpacked below a prefix of our own."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: _Name
+    version: str
+    roles: _Roles
+    urls: _Urls
+    sha256: _Sha256
+
+
+@dataclass(frozen=True)
+class Image:
+    """One container image; `digest` is `unpinned` where it is not known."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: _Name
+    reference: Annotated[str, AfterValidator(_reference)]
+    digest: Annotated[str, AfterValidator(_image_digest)]
+
+    @property
+    def is_pinned(self) -> bool:
+        """Tell whether the digest is known."""
+        return self.digest != UNPINNED
+
+    @property
+    def pinned(self) -> str:
+        """Give the reference with its digest, where there is one."""
+        return f"{self.reference}@{self.digest}" if self.is_pinned else self.reference
+
+
+@dataclass(frozen=True)
+class Release:
+    """Everything that runs on a node, by digest."""
+
+    name: str
+    kubernetes: str
+    artifacts: tuple[Artifact, ...]
+    packages: tuple[Package, ...]
+    images: tuple[Image, ...]
+
+    def image(self, name: str) -> Image:
+        """Find an image by its name in the lock."""
+        return next(image for image in self.images if image.name == name)
+
+    def artifact(self, name: str) -> Artifact:
+        """Find an artifact by its name in the lock."""
+        return next(artifact for artifact in self.artifacts if artifact.name == name)
+
+    @property
+    def unpinned(self) -> tuple[Image, ...]:
+        """Give the images whose digest is not known."""
+        return tuple(image for image in self.images if not image.is_pinned)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Name every host that a node downloads from, registries included."""
+        files: tuple[Artifact | Package, ...] = (*self.artifacts, *self.packages)
+        hosts = {str(urlsplit(url).hostname) for file in files for url in file.urls}
+        return tuple(sorted(hosts | {image.reference.partition("/")[0] for image in self.images}))
+
+
+def load(name: str, beside: Path) -> Release:
+    """Read a release's lock, from `releases/` beside the description or from those that come with the program.
+
+    Raises:
+        Problem: there is no such release.
+        Problems: everything wrong in the lock.
+    """
+    places = [beside / "releases", BUILT_IN]
+    for place in places:
+        path = place / f"{name}.yaml"
+        if path.is_file():
+            document = strict_yaml.load(path, limit_bytes=LIMIT_BYTES)
+            release = _read(document)
+            if release.name != name:
+                raise Problem(f"`name` is {release.name!r}, not that of the file", where=document.where(("name",)))
+            return release
+    known = sorted({path.stem for place in places for path in place.glob("*.yaml")})
+    raise Problem(f"there is no release `{name}`", hint=f"known releases: {', '.join(known) or 'none'}")
+
+
+def parse(text: str, where: str) -> Release:
+    """Read the text of a lock; `where` names it in messages."""
+    return _read(strict_yaml.parse(text.encode(), where, limit_bytes=LIMIT_BYTES))
+
+
+def dump(release: Release) -> str:
+    """Write a lock, one block per file; what `parse` reads back is equal."""
+    rows: Mapping[str, Iterable[Artifact | Package | Image]] = {
+        "artifacts": release.artifacts,
+        "packages": release.packages,
+        "images": release.images,
+    }
+    text = f"version: 1\nname: {release.name}\nkubernetes: {release.kubernetes}\n"
+    for section, files in rows.items():
+        values = [_plain(file) for file in files]
+        text += yaml.safe_dump({section: values}, sort_keys=False, width=2**31)
+    return text
+
+
+def _plain(file: Artifact | Package | Image) -> dict[str, object]:
+    values = asdict(file)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _read(document: strict_yaml.Document) -> Release:
+    stored = reading.read(TypeAdapter(_Stored), document)
+    raise_all(_incomplete(stored, document))
+    return Release(stored.name, stored.kubernetes, stored.artifacts, stored.packages, stored.images)
+
+
+def _incomplete(stored: _Stored, document: strict_yaml.Document) -> Iterable[Problem]:
+    sections: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+        "artifacts": (tuple(file.name for file in stored.artifacts), ARTIFACTS),
+        "packages": (tuple(file.name for file in stored.packages), ()),
+        "images": (tuple(image.name for image in stored.images), IMAGES),
+    }
+    for section, (names, needed) in sections.items():
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield Problem(f"`{name}` is listed twice in `{section}`", where=document.where((section, index)))
+        for name in needed:
+            if name not in names:
+                yield Problem(f"`{name}` is missing in `{section}`", where=document.where((section,)))
+
+
+class _Stored(BaseModel):
+    """The file as it stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1]
+    name: _Name
+    kubernetes: Annotated[str, Field(pattern=r"^v1\.[0-9]+\.[0-9]+$")]
+    artifacts: tuple[Artifact, ...]
+    packages: tuple[Package, ...]
+    images: tuple[Image, ...]

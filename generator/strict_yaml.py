@@ -1,0 +1,187 @@
+"""Reads one YAML document without YAML's surprises, and remembers the line of everything in it.
+
+Why not `yaml.safe_load`: it takes the last of two equal keys, turns `no`, `1.30` and `010` into something else than
+was written, follows anchors into documents that explode, and ends in a traceback on deep nesting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from generator.errors import Problem, Problems, raise_all
+
+LIMIT_BYTES = 256 * 1024
+LIMIT_DEPTH = 16
+
+Path_ = tuple[str | int, ...]
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_BOOLEANS = {"true": True, "false": False}
+_NULLS = ("", "~", "null")
+_READ_AS = {
+    "bool": "a boolean",
+    "int": "a number",
+    "float": "a number",
+    "null": "nothing",
+    "timestamp": "a date",
+    "merge": "a merge key",
+    "value": "a default value",
+}
+# Controls, line separators, directional marks, zero-width and no-break spaces: a reviewer cannot see them.
+_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff0-\uffff]")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as plain values, with the line of every key and item.
+
+    `oddities` are the places where something else than plain YAML stands; who reads the document reports them
+    together with its own findings.
+    """
+
+    value: Any
+    lines: dict[Path_, int]
+    file: str
+    oddities: tuple[tuple[Path_, Problem], ...]
+
+    def where(self, path: Path_) -> str:
+        """Name the place of a key or item, or of the nearest thing around it that was written."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return f"{self.file}:{self.lines.get(path, 1)}"
+
+
+def load(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Document:
+    """Read a file.
+
+    Raises:
+        Problem: the file cannot be read, or is no text.
+        Problems: it has characters nobody can see, or is no YAML.
+    """
+    name = str(path)
+    if not path.exists():
+        raise Problem("no such file", where=name)
+    if not path.is_file():
+        raise Problem("not a regular file", where=name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Problem(f"cannot be read: {error.strerror}", where=name) from error
+    return parse(data, name, limit_bytes=limit_bytes)
+
+
+def parse(data: bytes, file: str, *, limit_bytes: int = LIMIT_BYTES) -> Document:
+    """Read the bytes of a document; `file` names it in messages."""
+    if len(data) > limit_bytes:
+        raise Problem(f"the file has {len(data):,} bytes, at most {limit_bytes:,} are read", where=file)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Problem(f"byte {error.start} is not UTF-8", where=f"{file}:{line}") from error
+    raise_all(
+        Problem(f"character U+{ord(found.group()):04X} cannot be seen", where=f"{file}:{line}", hint="delete it")
+        for line, content in enumerate(text.split("\n"), start=1)
+        for found in _INVISIBLE.finditer(content)
+    )
+    return _Builder(text, file).document()
+
+
+class _Builder:
+    """Builds the values from the parser's events, so that nesting and aliases are seen before they cost anything."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
+        self.resolver = yaml.SafeLoader("")
+        self.file = file
+        self.lines: dict[Path_, int] = {}
+        self.oddities: list[tuple[Path_, Problem]] = []
+
+    def document(self) -> Document:
+        try:
+            value, documents = None, 0
+            for event in self.events:
+                if isinstance(event, yaml.DocumentStartEvent):
+                    documents += 1
+                    if documents > 1:
+                        self.report((), event, "a second document starts here", "keep one document in the file")
+                        break
+                    value = self.value(next(self.events), (), 0)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            what = " ".join(filter(None, (error.problem, error.context and f"({error.context})")))
+            line = mark.line + 1 if mark else 1
+            self.fail(Problem(f"not YAML: {what}", where=f"{self.file}:{line}"))
+        return Document(value, self.lines, self.file, tuple(self.oddities))
+
+    def report(self, path: Path_, event: Any, message: str, hint: str | None = None) -> None:
+        self.oddities.append((path, Problem(message, where=f"{self.file}:{event.start_mark.line + 1}", hint=hint)))
+
+    def fail(self, problem: Problem) -> NoReturn:
+        raise Problems([*(odd for _, odd in self.oddities), problem])
+
+    def value(self, event: Any, path: Path_, depth: int) -> Any:
+        self.lines.setdefault(path, event.start_mark.line + 1)
+        if depth > LIMIT_DEPTH:
+            line = event.start_mark.line + 1
+            self.fail(Problem(f"nested deeper than {LIMIT_DEPTH} levels", where=f"{self.file}:{line}"))
+        if isinstance(event, yaml.AliasEvent):
+            self.report(path, event, f"`*{event.anchor}` is an alias", "write the value out; anchors and aliases are not read")
+            return None
+        if event.anchor is not None:
+            self.report(path, event, f"`&{event.anchor}` is an anchor", "write the value out; anchors and aliases are not read")
+        if event.tag is not None:
+            self.report(path, event, f"`{event.tag}` is a tag", "leave it out; tags are not read")
+        if isinstance(event, yaml.MappingStartEvent):
+            return self.mapping(path, depth)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(path, depth)
+        return self.scalar(event, path)
+
+    def mapping(self, path: Path_, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self.value(event, (*path, "?"), depth + 1)
+                self.report(path, event, "a key is no plain word")
+                self.value(next(self.events), (*path, "?"), depth + 1)
+                continue
+            key = str(event.value)
+            here = (*path, key)
+            if event.anchor is not None or event.tag is not None:
+                self.value(event, here, depth + 1)
+            if key == "<<" and event.style is None:
+                self.report(here, event, "`<<` is a merge key", "write the keys out; merge keys are not read")
+            elif key in result:
+                self.report(here, event, f"`{key}` is given twice, first in line {self.lines[here]}")
+            self.lines.setdefault(here, event.start_mark.line + 1)
+            result[key] = self.value(next(self.events), here, depth + 1)
+        return result
+
+    def sequence(self, path: Path_, depth: int) -> list[Any]:
+        result: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            result.append(self.value(event, (*path, len(result)), depth + 1))
+        return result
+
+    def scalar(self, event: Any, path: Path_) -> Any:
+        """Give the value that every reader of YAML gives, and report where they would differ."""
+        text = str(event.value)
+        if event.style is not None:
+            return text
+        if text in _BOOLEANS:
+            return _BOOLEANS[text]
+        if text in _NULLS:
+            return None
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        tag = self.resolver.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
+        if tag in _READ_AS:
+            self.report(path, event, f"`{text}` is read as {_READ_AS[tag]}", f'write "{text}" if the word is meant')
+        return text
