@@ -60,7 +60,9 @@ def _image_digest(value: str) -> str:
 
 def _reference(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9.-]+\.[a-z]+(:[0-9]+)?(/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", value):
-        raise Misfit("not `<registry>/<repository>:<tag>`", "write the registry's name too: `docker.io/library/postgres:17`")
+        raise Misfit(
+            "not `<registry>/<repository>:<tag>`", "write the registry's name too: `docker.io/library/postgres:17`"
+        )
     return value
 
 

@@ -34,7 +34,9 @@ _READ_AS = {
     "value": "a default value",
 }
 # Controls, line separators, directional marks, zero-width and no-break spaces: a reviewer cannot see them.
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff0-\uffff]")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff0-\uffff]"
+)
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,14 @@ class _Builder:
             line = event.start_mark.line + 1
             self.fail(Problem(f"nested deeper than {LIMIT_DEPTH} levels", where=f"{self.file}:{line}"))
         if isinstance(event, yaml.AliasEvent):
-            self.report(path, event, f"`*{event.anchor}` is an alias", "write the value out; anchors and aliases are not read")
+            self.report(
+                path, event, f"`*{event.anchor}` is an alias", "write the value out; anchors and aliases are not read"
+            )
             return None
         if event.anchor is not None:
-            self.report(path, event, f"`&{event.anchor}` is an anchor", "write the value out; anchors and aliases are not read")
+            self.report(
+                path, event, f"`&{event.anchor}` is an anchor", "write the value out; anchors and aliases are not read"
+            )
         if event.tag is not None:
             self.report(path, event, f"`{event.tag}` is a tag", "leave it out; tags are not read")
         if isinstance(event, yaml.MappingStartEvent):

@@ -1,0 +1,178 @@
+"""Checks what only shows when several values of a description are held beside each other."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from generator.reading import shown, suggestion
+from generator.schema import PoolSpec
+from generator.strict_yaml import Path_
+
+POD_PREFIX = 24
+CONTROL_PLANE_COUNTS = (1, 3, 5)
+# The provider keeps the gateway, both ends and a few more for itself; the exact number is not published.
+VPC_RESERVED = 5
+ADDONS: Mapping[str, tuple[str, ...]] = {
+    "bridge": (),
+    "coredns": ("bridge",),
+    "ingress": ("bridge",),
+    "order-book": ("bridge", "coredns", "ingress"),
+}
+LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for now"}
+
+# Source: https://docs.digitalocean.com/products/networking/vpc/details/limits/ and the metadata of droplets, which
+# have an address of their region's range on the public interface.
+RESERVED: Mapping[str, str] = {
+    "10.244.0.0/16": "the provider's own Kubernetes",
+    "10.245.0.0/16": "the provider's own Kubernetes",
+    "10.246.0.0/24": "the provider's own Kubernetes",
+    "10.229.0.0/16": "the provider",
+}
+ANCHORS: Mapping[str, str] = {
+    **{"nyc1": "10.10.0.0/16", "nyc2": "10.13.0.0/16", "nyc3": "10.17.0.0/16", "ams3": "10.18.0.0/16"},
+    **{"sfo2": "10.46.0.0/16", "sfo3": "10.48.0.0/16", "sgp1": "10.15.0.0/16", "lon1": "10.16.0.0/16"},
+    **{"fra1": "10.19.0.0/16", "tor1": "10.20.0.0/16", "blr1": "10.47.0.0/16", "syd1": "10.49.0.0/16"},
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Those values of a description that are right by themselves; None where one is missing or wrong."""
+
+    region: str | None
+    networks: Mapping[str, IPv4Network]
+    datapath: str | None
+    pools: Sequence[PoolSpec | None] | None
+    api: Sequence[IPv4Network | None] | None
+    addons: Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake, before it has a file and line."""
+
+    path: Path_
+    message: str
+    hint: str | None = None
+
+
+def findings(draft: Draft) -> Iterator[Finding]:
+    """Hold everything beside everything."""
+    yield from _overlaps(draft)
+    yield from _pools(draft)
+    yield from _capacity(draft)
+    yield from _datapath(draft)
+    yield from _api(draft)
+    yield from _addons(draft)
+
+
+def _overlaps(draft: Draft) -> Iterator[Finding]:
+    for (first, one), (second, other) in itertools.combinations(draft.networks.items(), 2):
+        if one.overlaps(other):
+            yield Finding(("network", second), f"`network.{second}` ({other}) overlaps `network.{first}` ({one})")
+    reserved = dict(RESERVED)
+    if draft.region in ANCHORS:
+        reserved[ANCHORS[draft.region]] = f"every droplet in {draft.region}"
+    for name, network in draft.networks.items():
+        for text, owner in reserved.items():
+            if network.overlaps(IPv4Network(text)):
+                yield Finding(("network", name), f"`network.{name}` ({network}) overlaps {text}, used by {owner}")
+
+
+def _pools(draft: Draft) -> Iterator[Finding]:
+    if draft.pools is None:
+        return
+    seen: dict[str, int] = {}
+    for index, pool in enumerate(draft.pools):
+        if pool is None:
+            continue
+        if pool.name in seen:
+            yield Finding(
+                ("pools", index, "name"),
+                f"`pools[{index}].name` is {shown(pool.name)}, as that of `pools[{seen[pool.name]}]`",
+            )
+        seen.setdefault(pool.name, index)
+        if pool.role == "worker" and pool.schedulable is False:
+            message = f"`pools[{index}].schedulable` is false, but a worker is there to be scheduled on"
+            yield Finding(("pools", index, "schedulable"), message)
+        if pool.role == "control-plane" and not _holds_control_plane(pool.size):
+            message = f"`pools[{index}].size` is {shown(pool.size)}: a control-plane node needs 2 CPUs and 4 GB"
+            yield Finding(("pools", index, "size"), message, "the smallest that does is `s-2vcpu-4gb`")
+    pools = [pool for pool in draft.pools if pool is not None]
+    if len(pools) < len(draft.pools):
+        return
+    count = sum(pool.count for pool in pools if pool.role == "control-plane")
+    if count not in CONTROL_PLANE_COUNTS:
+        hint = "an even number survives no more losses than the next smaller odd one" if count in (2, 4, 6) else None
+        yield Finding(("pools",), f"there are {count} control-plane nodes, not 1, 3 or 5", hint)
+    if not any(pool.count and (pool.role == "worker" or pool.schedulable) for pool in pools):
+        hint = "add a pool of workers, or set `schedulable: true` on the control-plane pool"
+        yield Finding(("pools",), "no node takes pods", hint)
+
+
+def _holds_control_plane(size: str) -> bool:
+    found = re.search(r"-([0-9]+)vcpu-([0-9]+)(gb|mb)", size)
+    return found is None or (int(found[1]) >= 2 and found[3] == "gb" and int(found[2]) >= 4)
+
+
+def _capacity(draft: Draft) -> Iterator[Finding]:
+    if draft.pools is None or None in draft.pools:
+        return
+    count = sum(pool.count for pool in draft.pools if pool is not None)
+    holds = {
+        "vpc": lambda network: network.num_addresses - VPC_RESERVED,
+        "nodes": lambda network: network.num_addresses - 2,
+        "pods": lambda network: 2 ** (POD_PREFIX - network.prefixlen),
+    }
+    for name, capacity in holds.items():
+        network = draft.networks.get(name)
+        if network is not None and capacity(network) < count:
+            message = f"`network.{name}` ({network}) has room for {capacity(network)} nodes, {count} are described"
+            yield Finding(("network", name), message)
+
+
+def _datapath(draft: Draft) -> Iterator[Finding]:
+    if draft.datapath == "vpc":
+        yield Finding(
+            ("network", "datapath"), "`network.datapath` is 'vpc', which is not there yet", "use `mesh` for now"
+        )
+
+
+def _api(draft: Draft) -> Iterator[Finding]:
+    if draft.api is None:
+        return
+    if not draft.api:
+        yield Finding(
+            ("access", "api"), "`access.api` is empty: nobody could reach the API", "name the addresses you work from"
+        )
+    for index, network in enumerate(draft.api):
+        if network is not None and network in draft.api[:index]:
+            yield Finding(("access", "api", index), f"`access.api[{index}]` is {network} a second time")
+
+
+def _addons(draft: Draft) -> Iterator[Finding]:
+    addons = draft.addons
+    if addons is None:
+        return
+    if not addons or addons[0] != "bridge":
+        hint = "today the list starts with `bridge`: " + f"[{', '.join(ADDONS)}]"
+        yield Finding(("addons",), "`addons` does not start with a network for pods", hint)
+    for index, addon in enumerate(addons):
+        path: Path_ = ("addons", index)
+        if addon in LATER:
+            yield Finding(path, f"`addons[{index}]` is {shown(addon)}, which is not there yet", LATER[addon])
+        elif addon not in ADDONS:
+            hint = suggestion(addon, ADDONS) or f"known: {', '.join(ADDONS)}"
+            yield Finding(path, f"`addons[{index}]` is {shown(addon)}, not a known addon", hint)
+        elif addon in addons[:index]:
+            yield Finding(path, f"`addons[{index}]` is {shown(addon)} a second time")
+        else:
+            missing = [need for need in ADDONS[addon] if need not in addons[:index] and need != "bridge"]
+            if missing:
+                yield Finding(
+                    path, f"`{addon}` needs {' and '.join(f'`{need}`' for need in missing)} before it in `addons`"
+                )

@@ -1,0 +1,235 @@
+"""Decides every name, number, address and route of a cluster; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network
+from itertools import count
+from typing import Literal
+
+from generator import certificates
+from generator.certificates import Certificate
+from generator.errors import Problem, raise_all
+from generator.inventory import OPERATOR_KEY, Inventory, wireguard_key
+from generator.release import Artifact, Package, Release
+from generator.schema import ClusterSpec, PoolSpec
+
+POD_PREFIX = 24
+ORDER_BOOK_HOST = "limit-order-book.local"
+
+Role = Literal["control-plane", "worker"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: what survives its droplet.
+
+    `wireguard_public_key` and `bundle_sha256` are empty until the keys exist.
+    """
+
+    name: str
+    number: int
+    pool: str
+    role: Role
+    schedulable: bool
+    size: str
+    address: IPv4Address
+    pod_cidr: IPv4Network
+    wireguard_public_key: str
+    bundle_sha256: str
+
+    @property
+    def is_control_plane(self) -> bool:
+        """Tell whether etcd and the API server run here."""
+        return self.role == "control-plane"
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """Give the node's own address on its bridge: the first of its pod CIDR."""
+        return self.pod_cidr[1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every decision about a cluster, frozen.
+
+    `operator_public_key` is the base64 of 32 raw bytes, empty until the keys exist; `nodes` are in the order of
+    the description's pools.
+    """
+
+    name: str
+    cluster_id: str
+    region: str
+    image: str
+    release: Release
+    vpc: IPv4Network
+    node_cidr: IPv4Network
+    pod_cidr: IPv4Network
+    service_cidr: IPv4Network
+    datapath: Literal["mesh", "vpc"]
+    nodes: tuple[Node, ...]
+    api_access: tuple[IPv4Network, ...]
+    spaces_bucket: str
+    spaces_region: str
+    addons: tuple[str, ...]
+    operator_public_key: str
+    cluster_domain: str = "cluster.local"
+    order_book_host: str = ORDER_BOOK_HOST
+
+    api_port: int = 6443
+    balancer_port: int = 7443
+    wireguard_port: int = 51820
+    # What WireGuard leaves of the VPC's 1500.
+    mtu: int = 1420
+
+    @property
+    def control_planes(self) -> tuple[Node, ...]:
+        """Give the nodes with etcd and an API server."""
+        return tuple(node for node in self.nodes if node.is_control_plane)
+
+    @property
+    def workers(self) -> tuple[Node, ...]:
+        """Give the other nodes."""
+        return tuple(node for node in self.nodes if not node.is_control_plane)
+
+    def node(self, name: str) -> Node:
+        """Find a node by its name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    @property
+    def kubernetes_service_ip(self) -> IPv4Address:
+        """Give the address at which pods find the API: the first of the services."""
+        return self.service_cidr[1]
+
+    @property
+    def dns_ip(self) -> IPv4Address:
+        """Give the address at which pods find DNS: the tenth of the services."""
+        return self.service_cidr[10]
+
+    @property
+    def api_server_name(self) -> str:
+        """Give the name that the API server's certificates bear towards people."""
+        return f"api.{self.name}.internal"
+
+    @property
+    def etcd_initial_cluster(self) -> str:
+        """Give etcd's list of all members, `name=https://address:2380,…`."""
+        return ",".join(f"{node.name}=https://{node.address}:2380" for node in self.control_planes)
+
+    @property
+    def etcd_servers(self) -> str:
+        """Give the URLs at which clients find etcd."""
+        return ",".join(f"https://{node.address}:2379" for node in self.control_planes)
+
+    def artifacts(self, node: Node) -> tuple[Artifact, ...]:
+        """Give the downloads of a node's role, in the lock's order."""
+        return tuple(artifact for artifact in self.release.artifacts if node.role in artifact.roles)
+
+    def packages(self, node: Node) -> tuple[Package, ...]:
+        """Give the packages of a node's role, in the lock's order."""
+        return tuple(package for package in self.release.packages if node.role in package.roles)
+
+    @property
+    def cluster_tag(self) -> str:
+        """Give the tag of everything the cluster has at the provider."""
+        return f"hardway:{self.name}"
+
+    def node_tag(self, node: Node) -> str:
+        """Give the tag of a node's droplet."""
+        return f"{self.cluster_tag}:node:{node.name}"
+
+    def document_tag(self, sha256: str) -> str:
+        """Give the tag that says with which document a droplet was born."""
+        return f"{self.cluster_tag}:doc:{sha256[:16]}"
+
+    @property
+    def public_prefix(self) -> str:
+        """Give the only prefix of the bucket that anybody may read."""
+        return f"{self.name}/{self.cluster_id.replace('-', '')}/public"
+
+    @cached_property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Give every certificate, each after its signer."""
+        return certificates.planned(self)
+
+
+def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Plan:
+    """Decide everything.
+
+    Args:
+        spec: what the user wrote.
+        release: the lock it names.
+        inventory: what was committed before; without it no key is known and numbers start at 1.
+
+    Raises:
+        Problems: a number is beyond the networks' room, because removed nodes keep theirs.
+    """
+    known = inventory or Inventory(cluster_id="", name=spec.name)
+    pools = {name: pool for pool in spec.pools for name in _names(pool)}
+    numbers = assign(tuple(pools), known.numbers)
+    raise_all(_beyond(spec, {name: numbers[name] for name in pools}))
+    return Plan(
+        name=spec.name,
+        cluster_id=known.cluster_id,
+        region=spec.region,
+        image=spec.image,
+        release=release,
+        vpc=spec.network.vpc,
+        node_cidr=spec.network.nodes,
+        pod_cidr=spec.network.pods,
+        service_cidr=spec.network.services,
+        datapath=spec.network.datapath,
+        nodes=tuple(_node(spec, pool, name, numbers[name], known) for name, pool in pools.items()),
+        api_access=spec.access.api,
+        spaces_bucket=spec.spaces.bucket,
+        spaces_region=spec.spaces.region,
+        addons=spec.addons,
+        operator_public_key=known.public(OPERATOR_KEY),
+    )
+
+
+def assign(names: tuple[str, ...], known: Mapping[str, int]) -> dict[str, int]:
+    """Give every node its number: the one it has, else the lowest that nobody ever had.
+
+    >>> assign(("node01", "node02"), {"node01": 1, "gone01": 2})
+    {'node01': 1, 'gone01': 2, 'node02': 3}
+    """
+    numbers = dict(known)
+    taken = set(known.values())
+    free = (number for number in count(1) if number not in taken)
+    for name in names:
+        if name not in numbers:
+            numbers[name] = next(free)
+    return numbers
+
+
+def _names(pool: PoolSpec) -> list[str]:
+    return [f"{pool.name}{index:02}" for index in range(1, pool.count + 1)]
+
+
+def _beyond(spec: ClusterSpec, numbers: Mapping[str, int]) -> list[Problem]:
+    room = min(spec.network.nodes.num_addresses - 2, 2 ** (POD_PREFIX - spec.network.pods.prefixlen))
+    hint = "removed nodes keep their numbers; a name that was used before keeps its own"
+    return [
+        Problem(f"has number {number}, the networks have room for {room}", where=name, hint=hint)
+        for name, number in numbers.items()
+        if number > room
+    ]
+
+
+def _node(spec: ClusterSpec, pool: PoolSpec, name: str, number: int, known: Inventory) -> Node:
+    first = int(spec.network.pods.network_address) + (number - 1) * 2 ** (32 - POD_PREFIX)
+    return Node(
+        name=name,
+        number=number,
+        pool=pool.name,
+        role=pool.role,
+        schedulable=pool.role == "worker" or bool(pool.schedulable),
+        size=pool.size,
+        address=spec.network.nodes[number],
+        pod_cidr=IPv4Network((first, POD_PREFIX)),
+        wireguard_public_key=known.public(wireguard_key(name)),
+        bundle_sha256=known.bundles.get(name, ""),
+    )

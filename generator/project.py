@@ -1,0 +1,60 @@
+"""Finds what belongs to one description: its plan, its keys, and what was rendered from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from generator import inventory as inventories
+from generator import plan as plans
+from generator import release as releases
+from generator import spec as specs
+from generator.errors import Problem
+from generator.inventory import Inventory
+from generator.plan import Plan
+from generator.release import Release
+from generator.spec import ClusterSpec
+
+DESCRIPTION = Path("cluster.yaml")
+
+
+@dataclass(frozen=True)
+class Project:
+    """One description and everything beside it; nothing here writes."""
+
+    file: Path
+    spec: ClusterSpec
+    release: Release
+    inventory: Inventory | None
+
+    @classmethod
+    def load(cls, file: Path = DESCRIPTION) -> Project:
+        """Read a description, the release it names and the inventory committed for it.
+
+        Raises:
+            Problem: a file cannot be read, or the inventory is another cluster's.
+            Problems: every mistake in the description.
+        """
+        spec = specs.load(file)
+        release = releases.load(spec.release, file.parent)
+        path = file.parent / "rendered" / spec.name / "inventory.yaml"
+        inventory = inventories.load(path)
+        if inventory is not None and inventory.name != spec.name:
+            raise Problem(f"`name` is {inventory.name!r}, not {spec.name!r}", where=str(path))
+        return cls(file, spec, release, inventory)
+
+    @property
+    def keys_path(self) -> Path:
+        """Give the cluster's private store."""
+        return self.file.parent / "keys" / self.spec.name
+
+    @property
+    def rendered_path(self) -> Path:
+        """Give the directory of the committed documents."""
+        return self.file.parent / "rendered" / self.spec.name
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Decide everything that the committed facts allow."""
+        return plans.plan(self.spec, self.release, self.inventory)

@@ -1,0 +1,103 @@
+"""Reads a description and reports every mistake in it at once, with line numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from generator import crosscheck, reading, strict_yaml
+from generator.errors import Problem, raise_all
+from generator.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
+from generator.strict_yaml import Document, Path_
+
+__all__ = ["AccessSpec", "ClusterSpec", "NetworkSpec", "PoolSpec", "SpacesSpec", "load"]
+
+_CREDENTIAL = re.compile(
+    r"-----BEGIN|do[opr]_v1_|\bDO[A-Z0-9]{18}\b|\bAKIA[A-Z0-9]{16}\b|X-Amz-Signature"
+    r"|(?=[A-Za-z0-9+/=_-]*[A-Z])(?=[A-Za-z0-9+/=_-]*[a-z])(?=[A-Za-z0-9+/=_-]*[0-9])[A-Za-z0-9+/=_-]{36,}"
+)
+
+
+def load(path: Path) -> ClusterSpec:
+    """Read a description.
+
+    Raises:
+        Problem: the file cannot be read.
+        Problems: every mistake in it.
+    """
+    document = strict_yaml.load(path)
+    secrets = [(place, problem) for place, problem in _credentials(document, document.value, ())]
+    if secrets:
+        # Other sentences would quote the value.
+        raise_all(problem for _, problem in secrets)
+    found: list[tuple[Path_, Problem]] = []
+    try:
+        spec = ClusterSpec.model_validate(document.value)
+    except ValidationError as error:
+        found = list(reading.sentences(error, document, _keys))
+    else:
+        found = list(document.oddities)
+    draft = _draft(document.value, {place for place, _ in found})
+    checked = [
+        Problem(finding.message, where=document.where(finding.path), hint=finding.hint)
+        for finding in crosscheck.findings(draft)
+    ]
+    raise_all(sorted([problem for _, problem in found] + checked, key=reading.line_of))
+    return spec
+
+
+def _keys(path: Path_) -> Sequence[str]:
+    """Name the known keys at a path of the description."""
+    model: Any = ClusterSpec
+    for step in path:
+        annotation = model.model_fields[step].annotation if isinstance(step, str) else model
+        model = get_args(annotation)[0] if get_args(annotation) else annotation
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _credentials(document: Document, value: Any, path: Path_) -> Iterator[tuple[Path_, Problem]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _credentials(document, child, (*path, key))
+        if isinstance(key, str) and _CREDENTIAL.search(key):
+            yield path, _leak("a key", document.where((*path, key)))
+    if isinstance(value, str) and _CREDENTIAL.search(value):
+        yield path, _leak(f"`{reading.name_of(path)}`", document.where(path))
+
+
+def _leak(what: str, where: str) -> Problem:
+    hint = "credentials come from the environment; if this file was ever committed, revoke this one"
+    return Problem(f"{what} looks like a credential (not shown)", where=where, hint=hint)
+
+
+def _draft(value: Any, wrong: set[Path_]) -> crosscheck.Draft:
+    """Take what is right by itself, so that the other checks can go on beside a mistake."""
+
+    def right(*path: str | int) -> bool:
+        return not any(place[: len(path)] == path or path[: len(place)] == place for place in wrong)
+
+    top: dict[str, Any] = value if isinstance(value, dict) else {}
+    network = top.get("network") if right("network") or isinstance(top.get("network"), dict) else {}
+    network = network if isinstance(network, dict) else {}
+    names = [name for name in ("vpc", "nodes", "pods", "services") if name in network and right("network", name)]
+    pools = top.get("pools")
+    access = top.get("access")
+    api = access.get("api") if isinstance(access, dict) else None
+    pool = TypeAdapter(PoolSpec)
+    return crosscheck.Draft(
+        region=top["region"] if "region" in top and right("region") else None,
+        networks={name: IPv4Network(network[name]) for name in names},
+        datapath=network.get("datapath") if right("network", "datapath") else None,
+        pools=None
+        if not isinstance(pools, list)
+        else [pool.validate_python(item) if right("pools", index) else None for index, item in enumerate(pools)],
+        api=None
+        if not isinstance(api, list)
+        else [IPv4Network(item) if right("access", "api", index) else None for index, item in enumerate(api)],
+        addons=top.get("addons") if isinstance(top.get("addons"), list) and right("addons") else None,
+    )
