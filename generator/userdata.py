@@ -1,0 +1,179 @@
+"""Turns `userdata/` and the plan into one node's files, and those into the cloud-config document it boots from.
+
+Why plain block scalars: a reviewer reads the document itself, and so does the provider's size limit. The document is
+made from values and serialized; nothing is ever pasted into YAML.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from generator import templates
+from generator.errors import Problem, Problems, raise_all
+from generator.files import resource
+from generator.plan import Node, Plan
+
+# The provider takes 64 KiB; the launch part travels in the same field.
+LIMIT_BYTES = 48 * 1024
+HEADER = "#cloud-config\n"
+EXECUTABLE, READABLE, PRIVATE = 0o755, 0o644, 0o600
+
+# What only root has to read, as CIS 1.1.1-1.1.9 and 4.1.1-4.1.9 ask; the first match holds.
+MODES = (
+    ("/etc/systemd/system/*", PRIVATE),
+    ("/etc/cni/net.d/*", PRIVATE),
+    ("/etc/kubernetes/*", PRIVATE),
+    ("/etc/hardway/*", PRIVATE),
+    ("/var/lib/kubelet/*", PRIVATE),
+    ("/var/lib/kube-proxy/*", PRIVATE),
+)
+# Nobody logs in, nothing is patched, and nothing but the document decides what runs.
+MASKED = ("ssh.service", "ssh.socket", "apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service")
+
+
+@dataclass(frozen=True)
+class NodeFile:
+    """One file of a node; everything here belongs to root."""
+
+    path: PurePosixPath
+    content: str
+    mode: int
+
+
+def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile, ...]:
+    """Give the files of a node's document, sorted by path.
+
+    A file's place below `node/` or the role's directory is its place on the node; `.j2` is rendered and stripped.
+
+    Raises:
+        Problems: a template is wrong, two files have one path, or a file is no plain text.
+    """
+    root = root or resource("userdata")
+    found: dict[PurePosixPath, NodeFile] = {}
+    problems: list[Problem] = []
+    for role in ("node", "controlplane" if node.is_control_plane else "worker"):
+        for source in _sources(root / role):
+            try:
+                file = _file(source, root / role, plan, node)
+            except Problem as problem:
+                problems.append(problem)
+                continue
+            problems += _faults(file, source)
+            if file.path in found:
+                problems.append(Problem(f"`{file.path}` is made by two files", where=str(source)))
+            found[file.path] = file
+    raise_all(problems)
+    return tuple(found[path] for path in sorted(found))
+
+
+def document(plan: Plan, node: Node, *, root: Path | None = None) -> str:
+    """Make the cloud-config document of a node: what is reviewed and what boots.
+
+    Raises:
+        Problem: the document is larger than the provider takes beside the launch part.
+        Problems: see `files`.
+    """
+    node_files = files(plan, node, root=root)
+    text = HEADER + _dump(_cloud_config(plan, node, node_files))
+    size = len(text.encode())
+    if size > LIMIT_BYTES:
+        largest = sorted(node_files, key=lambda file: len(file.content), reverse=True)[:3]
+        sizes = ", ".join(f"{file.path} ({len(file.content):,})" for file in largest)
+        message = f"the document is {size:,} bytes, at most {LIMIT_BYTES:,} fit beside the launch part"
+        raise Problem(message, where=node.name, hint=f"largest files: {sizes}")
+    return text
+
+
+def mode_of(path: PurePosixPath, *, executable: bool) -> int:
+    """Give the mode of a file on the node.
+
+    >>> oct(mode_of(PurePosixPath("/etc/systemd/system/etcd.service"), executable=False))
+    '0o600'
+    """
+    if executable:
+        return EXECUTABLE
+    return next((mode for pattern, mode in MODES if fnmatchcase(str(path), pattern)), READABLE)
+
+
+def _sources(directory: Path) -> Iterator[Path]:
+    return (path for path in sorted(directory.rglob("*")) if path.is_file() and path.name != ".gitkeep")
+
+
+def _file(source: Path, base: Path, plan: Plan, node: Node) -> NodeFile:
+    name = source.relative_to(base).as_posix()
+    if name.endswith(templates.SUFFIX):
+        name = name.removesuffix(templates.SUFFIX)
+        content = templates.render(source, plan=plan, node=node)
+    else:
+        content = source.read_text(encoding="utf-8")
+    path = PurePosixPath("/", name)
+    return NodeFile(path, content, mode_of(path, executable=os.access(source, os.X_OK)))
+
+
+def _faults(file: NodeFile, source: Path) -> Iterator[Problem]:
+    """Find what would keep a file from being a plain block of text."""
+    if not file.content.endswith("\n"):
+        yield Problem("the last line has no newline", where=str(source))
+    for number, line in enumerate(file.content.split("\n"), start=1):
+        if not line.isascii() or not line.replace("\t", "").isprintable():
+            yield Problem("not plain ASCII", where=f"{source}:{number}")
+        if line != line.rstrip():
+            yield Problem("white space at the end of a line", where=f"{source}:{number}")
+
+
+def _cloud_config(plan: Plan, node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any]:
+    return {
+        "hostname": node.name,
+        "manage_etc_hosts": False,
+        "vendor_data": {"enabled": False},
+        "ssh_pwauth": False,
+        "disable_root": True,
+        "allow_public_ssh_keys": False,
+        "users": [],
+        "bootcmd": [["systemctl", "--no-block", "mask", "--now", *MASKED]],
+        "write_files": [
+            {"path": str(file.path), "permissions": f"{file.mode:04o}", "content": _Block(file.content)}
+            for file in node_files
+        ],
+        "runcmd": [
+            ["systemctl", "daemon-reload"],
+            ["systemctl", "start", "--no-block", "hardway.target"],
+        ],
+    }
+
+
+class _Block(str):
+    """Text to be written as a `|` block."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes blocks of text literally, and short lists of words on one line."""
+
+
+def _represent_block(dumper: yaml.SafeDumper, text: _Block) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+
+
+def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    is_words = all(isinstance(item, str) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_words)
+
+
+_Dumper.add_representer(_Block, _represent_block)
+_Dumper.add_representer(list, _represent_list)
+
+
+def _dump(config: dict[str, Any]) -> str:
+    text = str(yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=2**31))
+    if yaml.safe_load(text) != config:
+        raise AssertionError("the document does not read back as it was meant")
+    return text
