@@ -1,0 +1,139 @@
+"""Renders `addons/` into the manifests that the bootstrap job applies, their order and their archive."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from generator.files import resource
+from generator.plan import Plan
+
+INDEX = "index.json"
+ALWAYS = "base"
+# The CNI file of `bridge` holds the node's own pod CIDR, so it is part of the node's document.
+IN_THE_DOCUMENT = frozenset({"bridge"})
+
+# What others refer to comes before what refers to it.
+RANK = {
+    "Namespace": 0,
+    "StorageClass": 1,
+    "PersistentVolume": 2,
+    "ServiceAccount": 3,
+    "ClusterRole": 4,
+    "ClusterRoleBinding": 5,
+    "Role": 6,
+    "RoleBinding": 7,
+    "ConfigMap": 8,
+    "Service": 9,
+    "PodDisruptionBudget": 10,
+    "StatefulSet": 11,
+    "Deployment": 12,
+    "DaemonSet": 13,
+    "IngressClass": 14,
+    "Ingress": 15,
+}
+AWAITED = ("StatefulSet", "Deployment", "DaemonSet")
+WAIT_TIMEOUT = "300s"
+
+# Secrets that no manifest holds: the job makes them from the node's bundle once the namespace is there.
+SECRETS = {
+    "order-book": (
+        {
+            "namespace": "order-book",
+            "name": "postgres",
+            "key": "password",
+            "file": "/etc/hardway/secrets/postgres-password",
+        },
+    ),
+}
+
+
+def manifests(plan: Plan) -> dict[str, bytes]:
+    """Render the plan's addons and their index.
+
+    Returns:
+        Content by path below `addons/`: `<addon>/<kind>.yaml` in the order of application, then `index.json`.
+    """
+    names = tuple(dict.fromkeys((ALWAYS, *plan.addons)))
+    files: dict[str, bytes] = {}
+    index = []
+    for name in names:
+        rendered = _addon(name, plan)
+        files |= {path: text.encode() for path, (text, _) in rendered.items()}
+        index.append(
+            {
+                "name": name,
+                "manifests": list(rendered),
+                "secrets": list(SECRETS.get(name, ())),
+                "wait": [
+                    _wait(item) for _, objects in rendered.values() for item in objects if item["kind"] in AWAITED
+                ],
+            }
+        )
+    text = json.dumps({"version": 1, "addons": index}, indent=2)
+    return files | {INDEX: text.encode() + b"\n"}
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Pack what `manifests` gave into a tar that depends on nothing else."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for path, content in sorted(files.items()):
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            member.mode = 0o644
+            member.uname = member.gname = "root"
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """Give the SHA-256 of the archive: its name in Spaces, and what the book pins."""
+    return hashlib.sha256(archive(files)).hexdigest()
+
+
+def _addon(name: str, plan: Plan) -> dict[str, tuple[str, tuple[dict[str, Any], ...]]]:
+    """Render one addon's files, in the order of application, each with the objects it holds."""
+    if name in IN_THE_DOCUMENT:
+        return {}
+    directory = resource("addons") / name
+    sources = sorted(file for file in directory.iterdir() if file.name.endswith((".yaml", ".yaml.j2")))
+    rendered = {}
+    for source in sources:
+        text = _render(directory, source.name, plan)
+        rendered[f"{name}/{source.name.removesuffix('.j2')}"] = (text, tuple(yaml.safe_load_all(text)))
+    return dict(sorted(rendered.items(), key=lambda file: (_rank(file[1][1]), file[0])))
+
+
+def _render(directory: Path, name: str, plan: Plan) -> str:
+    """Give a file's text; only one whose name ends in `.j2` is a template."""
+    text = (directory / name).read_text()
+    if not name.endswith(".j2"):
+        return text
+    environment = jinja2.Environment(  # noqa: S701 - YAML, not HTML
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+
+    def config_digest(other: str) -> str:
+        # In a pod template this makes a new configuration a new rollout.
+        return hashlib.sha256(_render(directory, other, plan).encode()).hexdigest()[:16]
+
+    return environment.from_string(text).render(plan=plan, digest=config_digest)
+
+
+def _rank(objects: Iterable[Mapping[str, Any]]) -> int:
+    return max(RANK[item["kind"]] for item in objects)
+
+
+def _wait(item: Mapping[str, Any]) -> list[str]:
+    """Give kubectl's arguments that wait until a workload runs as applied."""
+    workload = f"{item['kind'].lower()}/{item['metadata']['name']}"
+    return ["rollout", "status", workload, "-n", item["metadata"]["namespace"], f"--timeout={WAIT_TIMEOUT}"]
