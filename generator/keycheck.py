@@ -1,0 +1,149 @@
+"""Holds the files of a key store against the plan and the inventory, and says all that is wrong; no disk, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from generator import keymaterial, pki
+from generator.certificates import Certificate
+from generator.clock import stamp
+from generator.errors import Problem
+from generator.inventory import Inventory
+from generator.keymaterial import Material
+from generator.plan import Plan
+
+
+@dataclass(frozen=True)
+class Check:
+    """One look at a store: `files` is what was read of it, by path below `store_path`.
+
+    Without an inventory no fingerprint is compared, without `now` nothing is expired.
+    """
+
+    store_path: Path
+    plan: Plan
+    inventory: Inventory | None
+    files: Mapping[str, bytes]
+    now: datetime | None
+
+    def lost(self) -> Iterator[Problem]:
+        """Find what must not be made anew: it has a row in the inventory, or others depend on it."""
+        for material in materials(self.plan):
+            if material.file not in self.files and self._has_row(material.path):
+                yield self._gone(material.file)
+        for row in self.plan.certificates:
+            key, certificate = f"{row.path}.key", f"{row.path}.crt"
+            listed = self._has_row(row.path)
+            for name in (key, certificate):
+                if name not in self.files and listed:
+                    yield self._gone(name)
+            if key not in self.files and not listed:
+                if certificate in self.files:
+                    hint = f"{self._backup}, or move `{Path(certificate).name}` away"
+                    yield self._problem(key, "is gone, its certificate is there", hint)
+                elif row.is_authority and (signed := self._signed_by(row)):
+                    message = f"is gone, and `{signed[0]}` is signed with it"
+                    yield self._problem(key, message, self._backup)
+
+    def faults(self) -> Iterator[Problem]:
+        """Find what is there but is damaged, expired, or not what the plan or the inventory says."""
+        for material in materials(self.plan):
+            yield from self._material_faults(material)
+        authorities: dict[str, x509.Certificate] = {}
+        for row in self.plan.certificates:
+            yield from self._certificate_faults(row, authorities)
+
+    @property
+    def _backup(self) -> str:
+        return backup_hint(self.store_path)
+
+    def _material_faults(self, material: Material) -> Iterator[Problem]:
+        content = self.files.get(material.file)
+        if content is None:
+            return
+        try:
+            public = material.kind.public(content)
+        except ValueError as error:
+            yield self._problem(material.file, f"is damaged: {_reason(error)}", self._backup)
+            return
+        yield from self._other_than_listed(material.path, material.file, sha256(public).hexdigest())
+
+    def _certificate_faults(self, row: Certificate, authorities: dict[str, x509.Certificate]) -> Iterator[Problem]:
+        key: ec.EllipticCurvePrivateKey | None = None
+        certificate: x509.Certificate | None = None
+        key_name, name = f"{row.path}.key", f"{row.path}.crt"
+        try:
+            key = pki.read_key(self.files[key_name]) if key_name in self.files else None
+        except ValueError as error:
+            yield self._problem(key_name, f"is damaged: {_reason(error)}", self._backup)
+        try:
+            certificate = pki.read_certificate(self.files[name]) if name in self.files else None
+        except ValueError as error:
+            yield self._problem(name, f"is damaged: {_reason(error)}", self._backup)
+        if certificate is None:
+            return
+        if row.is_authority:
+            authorities[row.path] = certificate
+        signer = authorities.get(row.signer or row.path)
+        for difference in pki.differences(row, certificate, key, signer):
+            yield self._problem(name, difference, self._anew(row))
+        if self.now is not None and certificate.not_valid_after_utc <= self.now:
+            yield self._problem(name, f"expired at {stamp(certificate.not_valid_after_utc)}", self._anew(row))
+        yield from self._other_than_listed(row.path, name, pki.fingerprint(certificate))
+
+    def _other_than_listed(self, path: str, name: str, found: str) -> Iterator[Problem]:
+        row = self.inventory.key(path) if self.inventory else None
+        if row is not None and row.sha256 != found:
+            message = f"has the fingerprint {found[:16]}…, the inventory says {row.sha256[:16]}…"
+            hint = "this store and the committed inventory are of different states: restore the one that is older"
+            yield self._problem(name, message, hint)
+
+    def _anew(self, row: Certificate) -> str:
+        if row.is_authority:
+            return "an authority stays as it is for the life of its cluster: make the description as it was"
+        return (
+            f"make the description as it was; or move `{row.path}.crt` and `.key` away, delete the row `{row.path}` "
+            f"of `rendered/{self.plan.name}/inventory.yaml`, and `gen render` makes a new one"
+        )
+
+    def _has_row(self, path: str) -> bool:
+        return self.inventory is not None and self.inventory.key(path) is not None
+
+    def _signed_by(self, authority: Certificate) -> list[str]:
+        names = [f"{row.path}.crt" for row in self.plan.certificates if row.signer == authority.path]
+        return [name for name in names if name in self.files]
+
+    def _gone(self, name: str) -> Problem:
+        return self._problem(name, "is gone, the inventory lists it", self._backup)
+
+    def _problem(self, name: str, message: str, hint: str) -> Problem:
+        return Problem(message, where=str(self.store_path / name), hint=hint)
+
+
+def materials(plan: Plan) -> tuple[Material, ...]:
+    """List the plan's keys that have no certificate."""
+    return keymaterial.planned(node.name for node in plan.nodes)
+
+
+def names(plan: Plan) -> tuple[str, ...]:
+    """List every file that a complete store holds for a plan, in the order in which they are made."""
+    pairs = (f"{row.path}.{extension}" for row in plan.certificates for extension in ("key", "crt"))
+    return (*(material.file for material in materials(plan)), *pairs)
+
+
+def backup_hint(store_path: Path) -> str:
+    """Say what to do about a key that can't be made again."""
+    return f"restore `{store_path}` from its backup; nothing else brings a private key back"
+
+
+def _reason(error: ValueError) -> str:
+    # A parser's own sentence may run over lines and speak of its internals; ours are one short line.
+    first = str(error).splitlines()[0] if str(error) else ""
+    return first if first.startswith(("is ", "holds ")) else "it can't be read"

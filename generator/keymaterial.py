@@ -1,0 +1,145 @@
+"""Makes and reads the keys that have no certificate: what each is, what may be known of it; no disk."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from generator import pki
+from generator.inventory import OPERATOR_KEY, wireguard_key
+
+SERVICE_ACCOUNT_KEY = "sa"
+ENCRYPTION_KEY = "encryption"
+POSTGRES_PASSWORD = "postgres-password"  # noqa: S105 - where it lies
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of key: how it is made, and how its public part is found.
+
+    `public` raises ValueError with the reason when the content is not such a key.
+    """
+
+    make: Callable[[], bytes]
+    public: Callable[[bytes], bytes]
+    is_published: bool
+
+
+@dataclass(frozen=True)
+class Material:
+    """One planned key without certificate: its path in the store, its file there, its kind."""
+
+    path: str
+    file: str
+    kind: Kind
+
+
+def planned(nodes: Iterable[str]) -> tuple[Material, ...]:
+    """List the keys of a cluster that have no certificate."""
+    return (
+        Material(OPERATOR_KEY, f"{OPERATOR_KEY}.key", _OPERATOR),
+        Material(SERVICE_ACCOUNT_KEY, f"{SERVICE_ACCOUNT_KEY}.key", _SERVICE_ACCOUNT),
+        Material(ENCRYPTION_KEY, f"{ENCRYPTION_KEY}.key", _ENCRYPTION),
+        Material(POSTGRES_PASSWORD, POSTGRES_PASSWORD, _PASSWORD),
+        *(Material(wireguard_key(node), f"{wireguard_key(node)}.key", _WIREGUARD) for node in nodes),
+    )
+
+
+def read_operator(content: bytes) -> Ed25519PrivateKey:
+    """Read the operator's signing key.
+
+    Raises:
+        ValueError: it is something else, or damaged.
+    """
+    try:
+        key = serialization.load_pem_private_key(content, password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("is encrypted or of an unknown kind") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("is not an ed25519 key")
+    return key
+
+
+def service_account_public(content: bytes) -> bytes:
+    """Write the public half of the service-account key as PEM."""
+    public = pki.read_key(content).public_key()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _make_operator() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _operator_public(content: bytes) -> bytes:
+    return read_operator(content).public_key().public_bytes_raw()
+
+
+def _make_wireguard() -> bytes:
+    scalar = bytearray(secrets.token_bytes(32))
+    # WireGuard clamps what it is given; clamped here, the file holds what `wg show` will say.
+    # Source: RFC 7748, section 5
+    scalar[0] &= 248
+    scalar[31] = (scalar[31] & 127) | 64
+    return base64.b64encode(scalar) + b"\n"
+
+
+def _wireguard_public(content: bytes) -> bytes:
+    return X25519PrivateKey.from_private_bytes(_base64_of_32(content)).public_key().public_bytes_raw()
+
+
+def _service_account_der(content: bytes) -> bytes:
+    public = pki.read_key(content).public_key()
+    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _make_encryption() -> bytes:
+    return base64.b64encode(secrets.token_bytes(32)) + b"\n"
+
+
+def _encryption_public(content: bytes) -> bytes:
+    return _one_way(_base64_of_32(content))
+
+
+def _make_password() -> bytes:
+    # Hexadecimal digits mean the same in a URL, in a shell, in YAML and in a command line.
+    return secrets.token_hex(32).encode()
+
+
+def _password_public(content: bytes) -> bytes:
+    if not re.fullmatch(rb"[A-Za-z0-9_-]{32,128}", content):
+        raise ValueError("is not 32 to 128 characters of a-z, A-Z, 0-9, `-` and `_`, without a line's end")
+    return _one_way(content)
+
+
+def _one_way(secret: bytes) -> bytes:
+    """Stand in for the public part of a key that has none; at 256 bits of chance nothing can be guessed from it."""
+    return hashlib.sha256(b"hardway-fingerprint-v1\n" + secret).digest()
+
+
+def _base64_of_32(content: bytes) -> bytes:
+    try:
+        raw = base64.b64decode(content.strip(), validate=True)
+    except binascii.Error as error:
+        raise ValueError("is not base64") from error
+    if len(raw) != 32:
+        raise ValueError(f"holds {len(raw)} bytes, not 32")
+    return raw
+
+
+_OPERATOR = Kind(_make_operator, _operator_public, is_published=True)
+_WIREGUARD = Kind(_make_wireguard, _wireguard_public, is_published=True)
+_SERVICE_ACCOUNT = Kind(lambda: pki.key_pem(pki.new_key()), _service_account_der, is_published=False)
+_ENCRYPTION = Kind(_make_encryption, _encryption_public, is_published=False)
+_PASSWORD = Kind(_make_password, _password_public, is_published=False)
