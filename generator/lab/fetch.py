@@ -1,0 +1,98 @@
+"""Downloads files of a lock into the cache: from the first of their addresses that has the right content, resumable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import urllib3
+
+from generator.errors import Problem
+from generator.lab.cache import CHUNK_BYTES, Cache, file_sha256
+from generator.lab.progress import Progress
+
+
+@dataclass
+class Fetcher:
+    """An HTTP client that remembers which hosts cannot be reached, so that each is waited for once."""
+
+    cache: Cache
+    progress: Progress
+    unreachable: set[str] = field(default_factory=set)
+    pool: urllib3.PoolManager = field(
+        default_factory=lambda: urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=6, read=30), retries=urllib3.Retry(2, connect=0, redirect=5)
+        )
+    )
+
+    def file(self, name: str, urls: Sequence[str], sha256: str) -> bool:
+        """Have the content in the cache, from there or from one of the addresses; tell whether it is there now."""
+        return self.cache.has(sha256) or any(self._from(name, url, sha256) for url in urls)
+
+    def bytes(self, url: str) -> bytes:
+        """Read a small file.
+
+        Raises:
+            Problem: it cannot be had.
+        """
+        try:
+            answer = self.pool.request("GET", url)
+        except urllib3.exceptions.HTTPError as error:
+            raise Problem(f"cannot be read: {_reason(error)}", where=url) from error
+        if answer.status != 200:
+            raise Problem(f"the server answered {answer.status}", where=url)
+        return answer.data
+
+    def _from(self, name: str, url: str, sha256: str) -> bool:
+        host = urlsplit(url).netloc
+        if host in self.unreachable:
+            return False
+        try:
+            complete = self._receive(name, url, sha256)
+        except (urllib3.exceptions.MaxRetryError, urllib3.exceptions.ConnectTimeoutError):
+            self.unreachable.add(host)
+            self.progress.step(name, f"{host} cannot be reached")
+            return False
+        except urllib3.exceptions.HTTPError as error:
+            self.progress.step(name, f"{host}: {_reason(error)}")
+            return False
+        part = self.cache.partial(sha256)
+        if not complete:
+            return False
+        if file_sha256(part) != sha256:
+            part.unlink()
+            self.progress.step(name, f"{url} has other content than the lock says")
+            return False
+        self.cache.adopt(part)
+        return True
+
+    def _receive(self, name: str, url: str, sha256: str) -> bool:
+        part = self.cache.partial(sha256)
+        have = part.stat().st_size if part.is_file() else 0
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        answer = self.pool.request("GET", url, headers=headers, preload_content=False)
+        try:
+            if answer.status == 416:
+                # all of it was here already, or it is not the same file
+                return True
+            if answer.status not in (200, 206):
+                self.progress.step(name, f"{url} answered {answer.status}")
+                return False
+            resumed = have if answer.status == 206 else 0
+            total = resumed + int(answer.headers.get("Content-Length", 0))
+            with part.open("ab" if resumed else "wb") as file:
+                for chunk in answer.stream(CHUNK_BYTES):
+                    file.write(chunk)
+                    resumed += len(chunk)
+                    self.progress.step(name, f"fetch {resumed >> 20} of {total >> 20} MiB")
+                os.fsync(file.fileno())
+            return True
+        finally:
+            answer.release_conn()
+
+
+def _reason(error: BaseException) -> str:
+    reason = getattr(error, "reason", None) or error
+    return str(reason).rpartition(": ")[2]
