@@ -1,0 +1,310 @@
+"""Maps the API's methods and paths to what the emulated account does; knows nothing of HTTP's wire."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from generator.lab import catalogue, droplets, firewalls, sshkeys, tags, vpcs
+from generator.lab.account import Account, not_found, unprocessable
+
+API_HOST = "api.digitalocean.com"
+_PER_PAGE, _MOST_PER_PAGE = 20, 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that has passed authentication."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and JSON of an answer; no body with 204."""
+
+    status: int
+    body: Mapping[str, Any] | None = None
+
+
+Handler = Callable[[Account, Request, float, str], Answer]
+
+
+def answer(account: Account, request: Request, now: float) -> Answer:
+    """Carry out a request.
+
+    Raises:
+        Refusal: the API's answer is an error.
+    """
+    for method, pattern, handler in _ROUTES:
+        found = pattern.fullmatch(request.path)
+        if found and method == request.method:
+            return handler(account, request, now, found["key"] if "key" in pattern.groupindex else "")
+    raise not_found()
+
+
+def page(request: Request, key: str, entries: list[dict[str, Any]]) -> Answer:
+    """Give one page of a list, with links to the others when there are any.
+
+    Source: https://docs.digitalocean.com/reference/api/ (links and pagination)
+    """
+    number, size = _positive(request, "page", 1), min(_positive(request, "per_page", _PER_PAGE), _MOST_PER_PAGE)
+    last = max(1, -(-len(entries) // size))
+    others: dict[str, int] = {}
+    if number > 1:
+        others |= {"first": 1, "prev": number - 1}
+    if number < last:
+        others |= {"next": number + 1, "last": last}
+    links = {"pages": {name: _link(request, other) for name, other in others.items()}} if others else {}
+    shown = entries[(number - 1) * size : number * size]
+    return Answer(200, {key: shown, "links": links, "meta": {"total": len(entries)}})
+
+
+def _positive(request: Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise unprocessable(f"{name} is invalid")
+    return int(text)
+
+
+def _link(request: Request, number: int) -> str:
+    return f"https://{API_HOST}{request.path}?{urlencode({**request.query, 'page': number})}"
+
+
+def _account(account: Account, _request: Request, _now: float, _key: str) -> Answer:
+    value = {
+        "droplet_limit": account.unkind.droplet_limit,
+        "floating_ip_limit": 3,
+        "volume_limit": 100,
+        "email": "operator@example.com",
+        "name": "The Lab",
+        "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef",
+        "email_verified": True,
+        "status": "active",
+        "status_message": "",
+        "team": {"uuid": "5df3e3004a17e242b7c20ca6c9fc25b701a47ece", "name": "The Lab"},
+    }
+    return Answer(200, {"account": value})
+
+
+def _regions(_account: Account, request: Request, _now: float, _key: str) -> Answer:
+    return page(request, "regions", [catalogue.region_shape(slug) for slug in catalogue.REGIONS])
+
+
+def _sizes(_account: Account, request: Request, _now: float, _key: str) -> Answer:
+    return page(request, "sizes", [size.shape() for size in catalogue.SIZES.values()])
+
+
+def _images(_account: Account, request: Request, _now: float, _key: str) -> Answer:
+    return page(request, "images", [image.shape() for image in catalogue.IMAGES.values()])
+
+
+def _image(_account: Account, _request: Request, _now: float, key: str) -> Answer:
+    image = catalogue.image(key)
+    if image is None:
+        raise not_found()
+    return Answer(200, {"image": image.shape()})
+
+
+def _create_droplet(account: Account, request: Request, now: float, _key: str) -> Answer:
+    made = droplets.create(account, request.body, now)
+    links = [
+        {"id": droplet.action, "rel": "create", "href": f"https://{API_HOST}/v2/actions/{droplet.action}"}
+        for droplet in made
+    ]
+    shapes = [droplets.shape(account, droplet, now) for droplet in made]
+    value = {"droplets": shapes} if "names" in request.body else {"droplet": shapes[0]}
+    return Answer(202, {**value, "links": {"actions": links}})
+
+
+def _list_droplets(account: Account, request: Request, now: float, _key: str) -> Answer:
+    found = droplets.listed(account, request.query, now)
+    return page(request, "droplets", [droplets.shape(account, droplet, now) for droplet in found])
+
+
+def _get_droplet(account: Account, _request: Request, now: float, key: str) -> Answer:
+    return Answer(200, {"droplet": droplets.shape(account, droplets.find(account, key, now), now)})
+
+
+def _delete_droplet(account: Account, _request: Request, now: float, key: str) -> Answer:
+    droplets.destroy(account, key, now)
+    return Answer(204)
+
+
+def _delete_droplets(account: Account, request: Request, now: float, _key: str) -> Answer:
+    if not request.query.get("tag_name"):
+        raise unprocessable("tag_name is required")
+    droplets.destroy_tagged(account, request.query["tag_name"], now)
+    return Answer(204)
+
+
+def _act(account: Account, request: Request, now: float, key: str) -> Answer:
+    action = droplets.act(account, key, request.body, now)
+    return Answer(201, {"action": droplets.action_shape(account, action, now)})
+
+
+def _get_action(account: Account, _request: Request, now: float, key: str) -> Answer:
+    return Answer(200, {"action": droplets.action_shape(account, droplets.find_action(account, key), now)})
+
+
+def _list_actions(account: Account, request: Request, now: float, _key: str) -> Answer:
+    found = sorted(account.actions.values(), key=lambda action: -action.id)
+    return page(request, "actions", [droplets.action_shape(account, action, now) for action in found])
+
+
+def _create_vpc(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return Answer(201, {"vpc": vpcs.shape(vpcs.create(account, request.body, now))})
+
+
+def _list_vpcs(account: Account, request: Request, _now: float, _key: str) -> Answer:
+    return page(request, "vpcs", [vpcs.shape(vpc) for vpc in account.vpcs.values()])
+
+
+def _get_vpc(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    return Answer(200, {"vpc": vpcs.shape(vpcs.find(account, key))})
+
+
+def _update_vpc(account: Account, request: Request, _now: float, key: str) -> Answer:
+    return Answer(200, {"vpc": vpcs.shape(vpcs.update(account, key, request.body))})
+
+
+def _delete_vpc(account: Account, _request: Request, now: float, key: str) -> Answer:
+    vpcs.delete(account, key, now)
+    return Answer(204)
+
+
+def _members(account: Account, request: Request, now: float, key: str) -> Answer:
+    return page(request, "members", vpcs.members(account, key, now))
+
+
+def _create_tag(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return Answer(201, {"tag": tags.shape(account, tags.create(account, request.body, now))})
+
+
+def _list_tags(account: Account, request: Request, _now: float, _key: str) -> Answer:
+    return page(request, "tags", [tags.shape(account, name) for name in account.tags])
+
+
+def _get_tag(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    return Answer(200, {"tag": tags.shape(account, tags.find(account, key))})
+
+
+def _delete_tag(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    tags.delete(account, key)
+    return Answer(204)
+
+
+def _tag(account: Account, request: Request, now: float, key: str) -> Answer:
+    tags.assign(account, key, request.body, now, on=request.method == "POST")
+    return Answer(204)
+
+
+def _create_firewall(account: Account, request: Request, now: float, _key: str) -> Answer:
+    firewall = firewalls.create(account, request.body, now)
+    return Answer(202, {"firewall": firewalls.shape(account, firewall, now)})
+
+
+def _list_firewalls(account: Account, request: Request, now: float, _key: str) -> Answer:
+    found = [firewalls.shape(account, firewall, now) for firewall in account.firewalls.values()]
+    return page(request, "firewalls", found)
+
+
+def _get_firewall(account: Account, _request: Request, now: float, key: str) -> Answer:
+    return Answer(200, {"firewall": firewalls.shape(account, firewalls.find(account, key), now)})
+
+
+def _replace_firewall(account: Account, request: Request, now: float, key: str) -> Answer:
+    firewall = firewalls.replace(account, key, request.body, now)
+    return Answer(200, {"firewall": firewalls.shape(account, firewall, now)})
+
+
+def _delete_firewall(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    firewalls.delete(account, key)
+    return Answer(204)
+
+
+def _change_firewall(account: Account, request: Request, now: float, key: str) -> Answer:
+    part = request.path.rpartition("/")[2]
+    firewalls.change(account, key, part, request.body, now, add=request.method == "POST")
+    return Answer(204)
+
+
+def _create_key(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return Answer(201, {"ssh_key": sshkeys.shape(sshkeys.create(account, request.body, now))})
+
+
+def _list_keys(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return page(request, "ssh_keys", [sshkeys.shape(key) for key in sshkeys.listed(account, now)])
+
+
+def _get_key(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    return Answer(200, {"ssh_key": sshkeys.shape(sshkeys.find(account, key))})
+
+
+def _delete_key(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    sshkeys.delete(account, key)
+    return Answer(204)
+
+
+_ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
+    (method, re.compile(path.replace("{key}", "(?P<key>[^/]+)")), handler)
+    for method, path, handler in (
+        ("GET", "/v2/account", _account),
+        ("GET", "/v2/account/keys", _list_keys),
+        ("POST", "/v2/account/keys", _create_key),
+        ("GET", "/v2/account/keys/{key}", _get_key),
+        ("DELETE", "/v2/account/keys/{key}", _delete_key),
+        ("GET", "/v2/actions", _list_actions),
+        ("GET", "/v2/actions/{key}", _get_action),
+        ("GET", "/v2/droplets", _list_droplets),
+        ("POST", "/v2/droplets", _create_droplet),
+        ("DELETE", "/v2/droplets", _delete_droplets),
+        ("GET", "/v2/droplets/{key}", _get_droplet),
+        ("DELETE", "/v2/droplets/{key}", _delete_droplet),
+        ("POST", "/v2/droplets/{key}/actions", _act),
+        ("GET", "/v2/firewalls", _list_firewalls),
+        ("POST", "/v2/firewalls", _create_firewall),
+        ("GET", "/v2/firewalls/{key}", _get_firewall),
+        ("PUT", "/v2/firewalls/{key}", _replace_firewall),
+        ("DELETE", "/v2/firewalls/{key}", _delete_firewall),
+        ("POST", "/v2/firewalls/{key}/(?:droplets|tags|rules)", _change_firewall),
+        ("DELETE", "/v2/firewalls/{key}/(?:droplets|tags|rules)", _change_firewall),
+        ("GET", "/v2/images", _images),
+        ("GET", "/v2/images/{key}", _image),
+        ("GET", "/v2/regions", _regions),
+        ("GET", "/v2/sizes", _sizes),
+        ("GET", "/v2/tags", _list_tags),
+        ("POST", "/v2/tags", _create_tag),
+        ("GET", "/v2/tags/{key}", _get_tag),
+        ("DELETE", "/v2/tags/{key}", _delete_tag),
+        ("POST", "/v2/tags/{key}/resources", _tag),
+        ("DELETE", "/v2/tags/{key}/resources", _tag),
+        ("GET", "/v2/vpcs", _list_vpcs),
+        ("POST", "/v2/vpcs", _create_vpc),
+        ("GET", "/v2/vpcs/{key}", _get_vpc),
+        ("PUT", "/v2/vpcs/{key}", _update_vpc),
+        ("PATCH", "/v2/vpcs/{key}", _update_vpc),
+        ("DELETE", "/v2/vpcs/{key}", _delete_vpc),
+        ("GET", "/v2/vpcs/{key}/members", _members),
+    )
+)
+
+
+def parse_body(text: bytes) -> Mapping[str, Any]:
+    """Read a request's JSON object; none at all is an empty one."""
+    if not text.strip():
+        return {}
+    try:
+        body = json.loads(text)
+    except ValueError:
+        raise unprocessable("Request body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise unprocessable("Request body is not a JSON object.")
+    return body

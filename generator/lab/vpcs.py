@@ -1,0 +1,142 @@
+"""Makes, shows and deletes the emulated account's VPCs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from generator.lab.account import Account, Refusal, Vpc, not_found, timestamp, unprocessable
+from generator.lab.catalogue import REGIONS
+from generator.lab.state import PUBLIC_NETWORK
+
+_NAME = re.compile(r"[a-zA-Z0-9.-]+")
+_PRIVATE = tuple(IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+_RESERVED = tuple(IPv4Network(block) for block in ("10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24", "10.229.0.0/16"))
+"""Networks the provider uses itself. Source: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/"""
+_DEFAULTS = {"fra1": "10.114.0.0/20", "nyc3": "10.108.0.0/20"}
+
+
+def add_defaults(account: Account, now: float) -> None:
+    """Give the regions of an older account the default VPC that they have."""
+    if account.unkind.no_default_vpc:
+        return
+    for region, block in _DEFAULTS.items():
+        _add(account, Vpc(account.new_uuid(), f"default-{region}", "", region, block, default=True, created=now))
+
+
+def create(account: Account, body: Mapping[str, Any], now: float) -> Vpc:
+    """Make a VPC; the first one of a region becomes its default."""
+    name, region = body.get("name"), body.get("region")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise unprocessable("Name must contain only alphanumeric characters, dashes, and periods.")
+    if region not in REGIONS:
+        raise unprocessable("Region is invalid.")
+    if any(vpc.name == name for vpc in account.vpcs.values()):
+        raise unprocessable("A VPC with that name already exists in your account.")
+    description = str(body.get("description") or "")
+    if len(description) > 255:
+        raise unprocessable("Description is too long (maximum is 255 characters).")
+    network = _network(account, body.get("ip_range"))
+    first = all(vpc.region != region for vpc in account.vpcs.values())
+    return _add(account, Vpc(account.new_uuid(), name, description, region, str(network), default=first, created=now))
+
+
+def find(account: Account, identifier: str) -> Vpc:
+    """Find a VPC or answer 404."""
+    try:
+        return account.vpcs[identifier]
+    except KeyError:
+        raise not_found() from None
+
+
+def default(account: Account, region: str, now: float) -> Vpc:
+    """Find the region's default VPC, made when the region is used first."""
+    for vpc in account.vpcs.values():
+        if vpc.region == region and vpc.default:
+            return vpc
+    network = str(_network(account, None))
+    return _add(account, Vpc(account.new_uuid(), f"default-{region}", "", region, network, default=True, created=now))
+
+
+def update(account: Account, identifier: str, body: Mapping[str, Any]) -> Vpc:
+    """Change name and description; the range is for life."""
+    vpc = find(account, identifier)
+    vpc.name = str(body.get("name", vpc.name))
+    vpc.description = str(body.get("description", vpc.description))
+    return vpc
+
+
+def delete(account: Account, identifier: str, now: float) -> None:
+    """Delete a VPC that no droplet belongs to any more, which lags behind the droplets' end."""
+    vpc = find(account, identifier)
+    if vpc.default:
+        raise Refusal(403, "forbidden", "Can not delete default VPCs")
+    if any(droplet.vpc == vpc.id and droplet.is_member(now) for droplet in account.droplets.values()):
+        raise Refusal(409, "conflict", "Can not delete VPC with members")
+    del account.vpcs[identifier]
+
+
+def shape(vpc: Vpc) -> dict[str, Any]:
+    """Give the API's object."""
+    return {
+        "id": vpc.id,
+        "urn": f"do:vpc:{vpc.id}",
+        "name": vpc.name,
+        "description": vpc.description,
+        "region": vpc.region,
+        "ip_range": vpc.ip_range,
+        "default": vpc.default,
+        "created_at": timestamp(vpc.created),
+    }
+
+
+def members(account: Account, identifier: str, now: float) -> list[dict[str, Any]]:
+    """List members; their URNs hold another identifier than the droplet's number."""
+    find(account, identifier)
+    return [
+        {"urn": f"do:droplet:{droplet.uuid}", "name": droplet.name, "created_at": timestamp(droplet.created)}
+        for droplet in account.droplets.values()
+        if droplet.vpc == identifier and droplet.is_member(now)
+    ]
+
+
+def free_address(account: Account, vpc: Vpc) -> IPv4Address:
+    """Choose an address for a new droplet that none had before, in no order when the lab is unkind."""
+    network = IPv4Network(vpc.ip_range)
+    used = {IPv4Address(address) for address in account.used_addresses}
+    in_use = {IPv4Address(droplet.vpc_address) for droplet in account.droplets.values() if droplet.vpc == vpc.id}
+    hosts = [network[number] for number in range(2, min(network.num_addresses - 5, 250))]
+    fresh = [host for host in hosts if host not in used] or [host for host in hosts if host not in in_use]
+    if not fresh:
+        raise unprocessable("There are no addresses left in the VPC.")
+    return account.chance().choice(fresh) if account.unkind.shuffled_addresses else fresh[0]
+
+
+def _add(account: Account, vpc: Vpc) -> Vpc:
+    account.vpcs[vpc.id] = vpc
+    return vpc
+
+
+def _network(account: Account, wish: object) -> IPv4Network:
+    taken = [IPv4Network(vpc.ip_range) for vpc in account.vpcs.values()] + [*_RESERVED, PUBLIC_NETWORK]
+    if wish is None or wish == "":
+        blocks = IPv4Network("10.116.0.0/14").subnets(new_prefix=20)
+        return next(block for block in blocks if not any(map(block.overlaps, taken)))
+    try:
+        network = IPv4Network(str(wish))
+    except ValueError:
+        raise unprocessable("IP range is invalid.") from None
+    if not 16 <= network.prefixlen <= 28:
+        raise unprocessable("IP range size must be between /16 and /28.")
+    if not any(network.subnet_of(block) for block in _PRIVATE):
+        raise unprocessable("IP range must be within a private network (RFC 1918).")
+    for vpc in account.vpcs.values():
+        if network.overlaps(IPv4Network(vpc.ip_range)):
+            raise unprocessable(
+                f"This range/size overlaps with another VPC network in your account: {vpc.name} {vpc.ip_range}"
+            )
+    if any(network.overlaps(block) for block in _RESERVED):
+        raise unprocessable("This range/size is reserved.")
+    return network

@@ -1,0 +1,396 @@
+"""The emulated account does what digitalocean.com's documentation and its users report, as a table of behaviours."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import pytest
+
+from generator.lab import account as accounts
+from generator.lab import droplets, firewalls, routes, vpcs
+from generator.lab.account import Account, Refusal
+from generator.lab.unkindness import KIND, Unkindness
+
+NOW = 1_795_000_000.0
+KEY = "ssh-ed25519 " + base64.b64encode(b"\x00\x00\x00\x0bssh-ed25519" + b"\x00\x00\x00\x20" + bytes(32)).decode()
+ORDER = {"name": "node01", "region": "fra1", "size": "s-2vcpu-4gb", "image": "debian-13-x64"}
+VPC = {"name": "orderbook", "region": "fra1", "ip_range": "10.110.0.0/20"}
+ANY = {"addresses": ["0.0.0.0/0"]}
+FIREWALL = {
+    "name": "orderbook",
+    "tags": ["c"],
+    "inbound_rules": [{"protocol": "tcp", "ports": "6443", "sources": {"addresses": ["198.51.100.7/32"]}}],
+    "outbound_rules": [{"protocol": "tcp", "ports": "all", "destinations": ANY}],
+}
+
+
+def new(unkind: Unkindness = KIND) -> Account:
+    account = Account(unkind)
+    vpcs.add_defaults(account, NOW)
+    return account
+
+
+def ask(account: Account, method: str, path: str, now: float = NOW, body: Any = None, **query: str) -> dict[str, Any]:
+    answer = routes.answer(account, routes.Request(method, path, query, body or {}), now)
+    return dict(answer.body or {}, status=answer.status)
+
+
+def refused(account: Account, method: str, path: str, now: float = NOW, body: Any = None, **query: str) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        ask(account, method, path, now, body, **query)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"name": "node_1"}, 422, "hostname"),
+        ({"name": "a" * 256}, 422, "hostname"),
+        ({"name": None}, 422, "hostname"),
+        ({"names": ["a", "b"]}, 422, "Name"),
+        ({"size": "s-3vcpu"}, 422, "invalid size"),
+        ({"region": "fra9"}, 422, "invalid region"),
+        ({"region": "nyc1", "size": "c-2"}, 422, "not available in this region"),
+        ({"image": "debian-12-x64"}, 422, "invalid image"),
+        ({"ssh_keys": [1]}, 422, "invalid key identifiers"),
+        ({"user_data": "x" * 65537}, 422, "too long"),
+        ({"user_data": "é" * 32769}, 422, "too long"),
+        ({"vpc_uuid": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"}, 404, "not be found"),
+        ({"tags": ["a b"]}, 422, "Tag name"),
+        ({"volumes": ["x"]}, 422, "volumes"),
+    ],
+)
+def test_a_wrong_order_is_refused_and_makes_nothing(change: dict[str, Any], status: int, words: str) -> None:
+    account = new()
+    refusal = refused(account, "POST", "/v2/droplets", body=ORDER | change)
+    assert (refusal.status, words in refusal.message) == (status, True)
+    assert account.living() == []
+    assert account.tags == {}
+
+
+def test_the_largest_user_data_is_accepted() -> None:
+    assert ask(new(), "POST", "/v2/droplets", body=ORDER | {"user_data": "x" * 65536})["status"] == 202
+
+
+def test_a_young_droplet_is_known_by_and_by() -> None:
+    account = new(replace(KIND, read_lag=2, list_lag=4, boot_lag=10, network_lag=6))
+    made = ask(account, "POST", "/v2/droplets", body=ORDER | {"tags": ["c", "c:n"]})
+    number = made["droplet"]["id"]
+    assert made["droplet"]["networks"] == {"v4": [], "v6": []}
+    assert "vpc_uuid" not in made["droplet"]
+    assert refused(account, "GET", f"/v2/droplets/{number}").status == 404
+    assert ask(account, "GET", "/v2/droplets", NOW + 1, tag_name="c")["droplets"] == []
+    seen: list[tuple[str, tuple[str, ...]]] = []
+    for second in range(3, 20):
+        now = NOW + second
+        droplet = ask(account, "GET", f"/v2/droplets/{number}", now)["droplet"]
+        step = droplet["status"], tuple(network["type"] for network in droplet["networks"]["v4"])
+        if step not in seen:
+            seen.append(step)
+    assert seen == [("new", ()), ("active", ()), ("active", ("private",)), ("active", ("private", "public"))]
+    assert droplet["vpc_uuid"] == account.droplets[number].vpc
+    assert [entry["id"] for entry in ask(account, "GET", "/v2/droplets", now, tag_name="c")["droplets"]] == [number]
+    action = made["links"]["actions"][0]["id"]
+    assert ask(account, "GET", f"/v2/actions/{action}", NOW + 1)["action"]["status"] == "in-progress"
+    assert ask(account, "GET", f"/v2/actions/{action}", now)["action"]["status"] == "completed"
+
+
+def test_a_destroyed_droplet_lingers_in_answers_and_in_its_vpc() -> None:
+    account = new(replace(KIND, read_lag=2, list_lag=4, member_lag=8))
+    vpc = ask(account, "POST", "/v2/vpcs", body=VPC)["vpc"]["id"]
+    number = ask(account, "POST", "/v2/droplets", body=ORDER | {"vpc_uuid": vpc})["droplet"]["id"]
+    later = NOW + 100
+    assert ask(account, "DELETE", f"/v2/droplets/{number}", later)["status"] == 204
+    assert account.living() == []
+    assert ask(account, "GET", f"/v2/droplets/{number}", later + 0.5)["droplet"]["id"] == number
+    assert refused(account, "GET", f"/v2/droplets/{number}", later + 3).status == 404
+    assert refused(account, "DELETE", f"/v2/droplets/{number}", later + 3).status == 404
+    assert len(ask(account, "GET", f"/v2/vpcs/{vpc}/members", later + 3)["members"]) == 1
+    refusal = refused(account, "DELETE", f"/v2/vpcs/{vpc}", later + 3)
+    assert (refusal.status, refusal.message) == (409, "Can not delete VPC with members")
+    assert ask(account, "DELETE", f"/v2/vpcs/{vpc}", later + 9)["status"] == 204
+    account.forget(later + 9)
+    assert account.droplets == {}
+
+
+def test_a_droplet_that_is_new_has_a_pending_event() -> None:
+    account = new(replace(KIND, boot_lag=10))
+    number = ask(account, "POST", "/v2/droplets", body=ORDER)["droplet"]["id"]
+    assert refused(account, "DELETE", f"/v2/droplets/{number}").message == "Droplet already has a pending event."
+    refusal = refused(account, "POST", f"/v2/droplets/{number}/actions", body={"type": "reboot"})
+    assert refusal.status == 422
+
+
+def test_one_creation_answers_500_and_yet_happened() -> None:
+    account = new(replace(KIND, failing_creates=1))
+    assert refused(account, "POST", "/v2/droplets", body=ORDER).status == 500
+    assert [droplet.name for droplet in account.living()] == ["node01"]
+    assert ask(account, "POST", "/v2/droplets", body=ORDER)["status"] == 202
+    assert len(account.living()) == 2  # names are not unique
+
+
+def test_a_droplet_whose_machine_fails_ends_errored_and_can_be_deleted() -> None:
+    account = new(replace(KIND, boot_lag=100))
+    made = ask(account, "POST", "/v2/droplets", body=ORDER)
+    number, action = made["droplet"]["id"], made["links"]["actions"][0]["id"]
+    droplets.fail(account, number, NOW + 1)
+    assert ask(account, "GET", f"/v2/actions/{action}", NOW + 2)["action"]["status"] == "errored"
+    assert ask(account, "GET", f"/v2/droplets/{number}", NOW + 200)["droplet"]["status"] == "new"
+    assert ask(account, "DELETE", f"/v2/droplets/{number}", NOW + 2)["status"] == 204
+
+
+def test_several_droplets_share_all_but_the_name() -> None:
+    account = new()
+    body = {**ORDER, "names": ["a", "b"], "user_data": "same"}
+    del body["name"]
+    made = ask(account, "POST", "/v2/droplets", body=body)
+    assert [droplet["name"] for droplet in made["droplets"]] == ["a", "b"]
+    assert len(made["links"]["actions"]) == 2
+    assert {droplet.user_data for droplet in account.living()} == {"same"}
+    assert refused(account, "POST", "/v2/droplets", body=body | {"names": ["n"] * 11}).status == 422
+
+
+def test_the_droplet_limit_holds_halfway_through() -> None:
+    account = new(replace(KIND, droplet_limit=2))
+    for _ in range(2):
+        ask(account, "POST", "/v2/droplets", body=ORDER)
+    refusal = refused(account, "POST", "/v2/droplets", body=ORDER)
+    assert "exceed your droplet limit" in refusal.message
+
+
+def test_vpc_addresses_come_in_no_order_and_never_twice_in_a_row() -> None:
+    account = new(replace(KIND, shuffled_addresses=True, droplet_limit=100))
+    vpc = ask(account, "POST", "/v2/vpcs", body=VPC)["vpc"]["id"]
+    for _ in range(20):
+        ask(account, "POST", "/v2/droplets", body=ORDER | {"vpc_uuid": vpc})
+    addresses = [IPv4Address(droplet.vpc_address) for droplet in account.living()]
+    assert len(set(addresses)) == 20
+    assert addresses != sorted(addresses)
+    assert all(address in IPv4Network("10.110.0.0/20") for address in addresses)
+    assert IPv4Address("10.110.0.1") not in addresses
+    number = account.living()[0].id
+    ask(account, "DELETE", f"/v2/droplets/{number}")
+    ask(account, "POST", "/v2/droplets", body=ORDER | {"vpc_uuid": vpc})
+    assert account.living()[-1].vpc_address != account.droplets[number].vpc_address
+    assert account.living()[-1].public_address != account.droplets[number].public_address
+
+
+def test_kind_addresses_come_in_order() -> None:
+    account = new()
+    vpc = ask(account, "POST", "/v2/vpcs", body=VPC)["vpc"]["id"]
+    for _ in range(3):
+        ask(account, "POST", "/v2/droplets", body=ORDER | {"vpc_uuid": vpc})
+    assert [droplet.vpc_address for droplet in account.living()] == ["10.110.0.2", "10.110.0.3", "10.110.0.4"]
+
+
+def test_the_same_seed_and_requests_give_the_same_account() -> None:
+    def run(seed: int) -> str:
+        account = new(Unkindness(seed=seed, failing_creates=0))
+        for _ in range(3):
+            ask(account, "POST", "/v2/droplets", body=ORDER)
+        return account.dump()
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "a_b"}, "Name"),
+        ({"name": "default-fra1"}, "already exists"),
+        ({"region": "fra9"}, "Region"),
+        ({"ip_range": "10.110.0.0/15"}, "between /16 and /28"),
+        ({"ip_range": "10.110.0.0/29"}, "between /16 and /28"),
+        ({"ip_range": "10.110.0.1/20"}, "invalid"),
+        ({"ip_range": "8.8.0.0/20"}, "private"),
+        ({"ip_range": "10.114.8.0/24"}, "overlaps with another VPC network in your account: default-fra1"),
+        ({"ip_range": "10.244.0.0/20"}, "reserved"),
+        ({"description": "x" * 256}, "too long"),
+    ],
+)
+def test_a_wrong_vpc_is_refused(change: dict[str, Any], words: str) -> None:
+    refusal = refused(new(), "POST", "/v2/vpcs", body=VPC | change)
+    assert (refusal.status, words in refusal.message) == (422, True), refusal.message
+
+
+def test_the_first_vpc_of_a_region_is_its_default_and_stays() -> None:
+    account = new(replace(KIND, no_default_vpc=True))
+    made = ask(account, "POST", "/v2/vpcs", body=VPC)["vpc"]
+    assert made["default"] is True
+    assert refused(account, "DELETE", f"/v2/vpcs/{made['id']}").status == 403
+    assert ask(new(), "POST", "/v2/vpcs", body=VPC)["vpc"]["default"] is False
+
+
+def test_a_fresh_key_is_unknown_to_droplets_for_a_while() -> None:
+    account = new(replace(KIND, key_lag=4))
+    key = ask(account, "POST", "/v2/account/keys", body={"name": "k", "public_key": KEY})["ssh_key"]
+    order = ORDER | {"ssh_keys": [key["fingerprint"]]}
+    assert "are invalid key identifiers for Droplet" in refused(account, "POST", "/v2/droplets", body=order).message
+    assert ask(account, "POST", "/v2/droplets", NOW + 5, body=order)["status"] == 202
+    again = refused(account, "POST", "/v2/account/keys", body={"name": "k2", "public_key": KEY})
+    assert (again.status, again.message) == (422, "SSH Key is already in use on your account")
+    assert ask(account, "GET", f"/v2/account/keys/{key['fingerprint']}")["ssh_key"] == key
+    for text in ("", "ssh-ed25519", "ssh-ed25519 AAAA", "rsa AAAA"):
+        assert refused(account, "POST", "/v2/account/keys", body={"name": "k", "public_key": text}).status == 422
+
+
+def test_keys_are_listed_ten_times_a_minute() -> None:
+    account = new()
+    for _ in range(10):
+        ask(account, "GET", "/v2/account/keys")
+    refusal = refused(account, "GET", "/v2/account/keys")
+    assert (refusal.status, refusal.retry_after) == (429, 60)
+    assert ask(account, "GET", "/v2/account/keys", NOW + 61)["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tags": ["missing"]}, "tag not found: missing"),
+        ({"droplet_ids": [1]}, "droplet not found"),
+        ({"inbound_rules": [], "outbound_rules": []}, "at least one rule"),
+        ({"inbound_rules": [{"protocol": "esp", "ports": "1", "sources": ANY}]}, "protocol"),
+        ({"inbound_rules": [{"protocol": "tcp", "ports": "90-80", "sources": ANY}]}, "ports"),
+        ({"inbound_rules": [{"protocol": "tcp", "ports": "70000", "sources": ANY}]}, "ports"),
+        ({"inbound_rules": [{"protocol": "tcp", "sources": ANY}]}, "ports"),
+        ({"inbound_rules": [{"protocol": "tcp", "ports": "80", "sources": {}}]}, "at least one of sources"),
+        ({"inbound_rules": [{"protocol": "tcp", "ports": "80", "sources": {"tags": ["x"]}}]}, "tag not found: x"),
+        ({"inbound_rules": [{"protocol": "tcp", "ports": "80", "sources": {"addresses": ["x"]}}]}, "address"),
+        ({"inbound_rules": [{"protocol": "tcp", "ports": "80", "sources": ANY}] * 50}, "50 rules"),
+        ({"tags": ["c"] * 6}, "5 tags"),
+        ({"name": "-x"}, "name"),
+    ],
+)
+def test_a_wrong_firewall_is_refused(change: dict[str, Any], words: str) -> None:
+    account = new()
+    ask(account, "POST", "/v2/tags", body={"name": "c"})
+    refusal = refused(account, "POST", "/v2/firewalls", body=FIREWALL | change)
+    assert (refusal.status, words in refusal.message) == (422, True), refusal.message
+
+
+def test_a_firewall_covers_droplets_by_tag_and_tells_what_it_lets_through() -> None:
+    account = new(replace(KIND, firewall_lag=4))
+    ask(account, "POST", "/v2/tags", body={"name": "c"})
+    mesh = {"protocol": "udp", "ports": "51820", "sources": {"tags": ["c"]}}
+    echo = {"protocol": "icmp", "sources": {"tags": ["c"]}}
+    body = FIREWALL | {"inbound_rules": [*FIREWALL["inbound_rules"], mesh, echo]}  # type: ignore[misc]
+    made = ask(account, "POST", "/v2/firewalls", body=body)
+    assert (made["status"], made["firewall"]["status"]) == (202, "succeeded")  # no droplet yet
+    assert made["firewall"]["outbound_rules"][0]["ports"] == "0"
+    assert refused(account, "POST", "/v2/firewalls", body=body).status == 409
+    for _ in range(2):
+        ask(account, "POST", "/v2/droplets", body=ORDER | {"tags": ["c"]})
+    one, two = account.living()
+    ask(account, "POST", "/v2/droplets", body=ORDER)
+    assert firewalls.policy(account, account.living()[2]) is None
+    policy = firewalls.policy(account, one)
+    assert policy is not None
+    assert policy.addresses == (IPv4Address(one.public_address), IPv4Address(one.vpc_address))
+    assert [(rule.protocol, rule.ports) for rule in policy.inbound] == [
+        ("tcp", (6443, 6443)),
+        ("udp", (51820, 51820)),
+        ("icmp", None),
+    ]
+    assert policy.outbound[0].ports is None
+    assert IPv4Network(two.vpc_address) in policy.inbound[1].peers
+    updated = ask(account, "PUT", f"/v2/firewalls/{made['firewall']['id']}", body=FIREWALL)["firewall"]
+    assert updated["status"] == "waiting"
+    assert {change["droplet_id"] for change in updated["pending_changes"]} == {one.id, two.id}
+    later = ask(account, "GET", f"/v2/firewalls/{updated['id']}", NOW + 5)["firewall"]
+    assert (later["status"], later["pending_changes"]) == ("succeeded", [])
+
+
+def test_parts_of_a_firewall_are_added_and_taken_away() -> None:
+    account = new()
+    for tag in ("c", "d"):
+        ask(account, "POST", "/v2/tags", body={"name": tag})
+    path = f"/v2/firewalls/{ask(account, 'POST', '/v2/firewalls', body=FIREWALL)['firewall']['id']}"
+    rule = {"protocol": "tcp", "ports": "80", "sources": ANY}
+    ask(account, "POST", f"{path}/rules", body={"inbound_rules": [rule]})
+    ask(account, "POST", f"{path}/tags", body={"tags": ["d"]})
+    firewall = ask(account, "GET", path)["firewall"]
+    assert (len(firewall["inbound_rules"]), firewall["tags"]) == (2, ["c", "d"])
+    ask(account, "DELETE", f"{path}/rules", body={"inbound_rules": [rule]})
+    ask(account, "DELETE", f"{path}/tags", body={"tags": ["c"]})
+    firewall = ask(account, "GET", path)["firewall"]
+    assert (len(firewall["inbound_rules"]), firewall["tags"]) == (1, ["d"])
+    assert ask(account, "DELETE", path)["status"] == 204
+    assert refused(account, "GET", path).status == 404
+
+
+def test_tags_count_their_droplets_and_outlive_them() -> None:
+    account = new()
+    number = ask(account, "POST", "/v2/droplets", body=ORDER | {"tags": ["hardway:c", "hardway:c:node:n"]})["droplet"][
+        "id"
+    ]
+    assert ask(account, "GET", "/v2/tags/hardway:c")["tag"]["resources"]["droplets"]["count"] == 1
+    assert refused(account, "POST", "/v2/tags", body={"name": "Hardway:C"}).status == 422
+    assert refused(account, "POST", "/v2/tags", body={"name": "a/b"}).status == 422
+    ask(account, "DELETE", f"/v2/droplets/{number}")
+    assert ask(account, "GET", "/v2/tags/hardway:c")["tag"]["resources"]["count"] == 0
+    assert ask(account, "DELETE", "/v2/tags/hardway:c")["status"] == 204
+    assert refused(account, "GET", "/v2/tags/hardway:c").status == 404
+
+
+def test_destroying_by_tag_takes_all_that_carry_it() -> None:
+    account = new()
+    for tag in ("a", "a", "b"):
+        ask(account, "POST", "/v2/droplets", body=ORDER | {"tags": [tag]})
+    assert ask(account, "DELETE", "/v2/droplets", tag_name="a")["status"] == 204
+    assert [droplet.tags for droplet in account.living()] == [["b"]]
+
+
+def test_power_actions_say_what_the_machine_shall_do() -> None:
+    account = new()
+    number = ask(account, "POST", "/v2/droplets", body=ORDER | {"user_data": "first"})["droplet"]["id"]
+    droplet = account.droplets[number]
+    action = ask(account, "POST", f"/v2/droplets/{number}/actions", body={"type": "power_cycle"})
+    assert (action["status"], droplet.boots, droplet.disks) == (201, 1, 0)
+    ask(account, "POST", f"/v2/droplets/{number}/actions", body={"type": "power_off"})
+    assert ask(account, "GET", f"/v2/droplets/{number}")["droplet"]["status"] == "off"
+    ask(account, "POST", f"/v2/droplets/{number}/actions", body={"type": "rebuild", "image": "debian-13-x64"})
+    assert (droplet.boots, droplet.disks, droplet.power, droplet.user_data) == (2, 1, True, "first")
+    assert refused(account, "POST", f"/v2/droplets/{number}/actions", body={"type": "fly"}).status == 422
+
+
+def test_lists_come_in_pages() -> None:
+    account = new(replace(KIND, droplet_limit=100))
+    for number in range(25):
+        ask(account, "POST", "/v2/droplets", body=ORDER | {"name": f"n{number}"})
+    first = ask(account, "GET", "/v2/droplets")
+    assert (len(first["droplets"]), first["meta"]) == (20, {"total": 25})
+    assert first["links"]["pages"]["next"] == "https://api.digitalocean.com/v2/droplets?page=2"
+    second = ask(account, "GET", "/v2/droplets", page="2")
+    assert (len(second["droplets"]), set(second["links"]["pages"])) == (5, {"first", "prev"})
+    assert ask(account, "GET", "/v2/droplets", per_page="200")["links"] == {}
+    assert refused(account, "GET", "/v2/droplets", page="0").status == 422
+
+
+def test_droplets_are_found_by_name_in_any_case_but_not_by_name_and_tag() -> None:
+    account = new()
+    ask(account, "POST", "/v2/droplets", body=ORDER)
+    assert len(ask(account, "GET", "/v2/droplets", name="NODE01")["droplets"]) == 1
+    assert refused(account, "GET", "/v2/droplets", name="node01", tag_name="c").status == 422
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/volumes", "/v2/droplets/1", "/v2/droplets/x", "/v2/images/beos", "/v1/account", "/"]
+)
+def test_what_is_not_there_is_404(path: str) -> None:
+    refusal = refused(new(), "GET", path)
+    assert (refusal.status, refusal.identifier) == (404, "not_found")
+
+
+def test_an_account_survives_a_restart() -> None:
+    account = new(Unkindness(failing_creates=0))
+    ask(account, "POST", "/v2/tags", body={"name": "c"})
+    ask(account, "POST", "/v2/account/keys", body={"name": "k", "public_key": KEY})
+    ask(account, "POST", "/v2/firewalls", body=FIREWALL)
+    ask(account, "POST", "/v2/droplets", body=ORDER | {"tags": ["c"], "user_data": "x"})
+    again = accounts.load(account.dump())
+    assert again == account
+    assert again.dump() == account.dump()
