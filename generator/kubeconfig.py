@@ -1,0 +1,85 @@
+"""Builds kubeconfig files: those of a node from a table, and the operator's."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from generator.certificates import node_path
+from generator.keys import KeyStore
+from generator.plan import Node, Plan
+
+_AUTHORITY = "kubernetes-ca"
+_ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Kubeconfig:
+    """One kubeconfig on nodes: its file below `/etc/kubernetes`, the certificate in it, who gets it."""
+
+    file: str
+    certificate: str
+    control_plane_only: bool
+
+
+# fmt: off
+TABLE: tuple[Kubeconfig, ...] = (
+    #          file                       certificate           control-plane nodes only
+    Kubeconfig("kubelet.conf",            "kubelet-client",     False),
+    Kubeconfig("proxy.conf",              "proxy",              False),
+    Kubeconfig("controller-manager.conf", "controller-manager", True),
+    Kubeconfig("scheduler.conf",          "scheduler",          True),
+    Kubeconfig("bootstrap.conf",          "bootstrap",          True),
+)
+# fmt: on
+
+
+def node_files(plan: Plan, node: Node, store: KeyStore) -> dict[str, str]:
+    """Build the kubeconfigs of one node, by file name; each reaches the API at the node's own load balancer."""
+    server = f"https://127.0.0.1:{plan.balancer_port}"
+    return {
+        row.file: _build(plan, store, server=server, user=row.certificate, path=node_path(node.name, row.certificate))
+        for row in TABLE
+        if node.is_control_plane or not row.control_plane_only
+    }
+
+
+def admin(plan: Plan, store: KeyStore, server: str, proxy_url: str | None) -> str:
+    """Build the operator's kubeconfig.
+
+    Args:
+        server: `https://<a control-plane droplet's public address>:6443`. That address is in no certificate; the
+            planned name is, and is what kubectl checks.
+        proxy_url: the way to the server when there is no direct one.
+    """
+    extra = {"tls-server-name": plan.api_server_name}
+    if proxy_url is not None:
+        extra["proxy-url"] = proxy_url
+    return _build(plan, store, server=server, user=_ADMIN, path=_ADMIN, extra=extra)
+
+
+def _build(
+    plan: Plan, store: KeyStore, *, server: str, user: str, path: str, extra: dict[str, str] | None = None
+) -> str:
+    context = f"{user}@{plan.name}"
+    cluster = {"server": server, **(extra or {}), "certificate-authority-data": _data(store.certificate(_AUTHORITY))}
+    identity = {
+        "client-certificate-data": _data(store.certificate(path)),
+        "client-key-data": _data(store.key(path)),
+    }
+    values: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": plan.name, "cluster": cluster}],
+        "users": [{"name": user, "user": identity}],
+        "contexts": [{"name": context, "context": {"cluster": plan.name, "user": user}}],
+        "current-context": context,
+    }
+    return yaml.safe_dump(values, sort_keys=False, width=1_000_000)
+
+
+def _data(pem: bytes) -> str:
+    return base64.b64encode(pem).decode()
