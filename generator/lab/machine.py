@@ -1,0 +1,292 @@
+"""One droplet as a real machine: systemd-nspawn with its own root, namespaces and cgroups, found again by its records."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generator.errors import Problem
+from generator.files import make_private_directory, write_atomic
+from generator.lab import cgroups, network
+from generator.lab.port import Port, network_data
+from generator.lab.process import Process, namespace_pids, wait_until_gone
+from generator.lab.state import State, droplet_namespace, namespace_path, read_record, write_record
+
+# overlayfs cannot lie on overlayfs, so containerd's and kubelet's directories are the droplet's own on the host's disk
+OWN_DIRECTORIES = ("var/lib/containerd", "var/lib/kubelet")
+_SEED = "var/lib/cloud/seed/config_drive/openstack"
+_CONFIG_DRIVE_VERSIONS = ("2018-08-27", "latest")
+_PROPAGATE_DIRECTORY = Path("/run/systemd/nspawn/propagate")
+_START_SECONDS = 20.0
+_STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class ConfigDrive:
+    """What the provider gives a droplet at its creation; it cannot be changed later."""
+
+    meta_data: Mapping[str, Any]
+    user_data: str
+    vendor_data: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A droplet's machine; the object holds no state, everything is in the directory and in the kernel."""
+
+    state: State
+    number: int
+    memory_mib: int
+    port: Port
+    root: Path
+    layer: Path
+
+    @classmethod
+    def create(
+        cls, state: State, port: Port, memory_mib: int, root: Path, layer: Path, config_drive: ConfigDrive
+    ) -> Machine:
+        """Make a droplet's disk and write its config drive; an earlier disk of the same number is wiped.
+
+        Args:
+            state: the lab.
+            port: the droplet's number, addresses and hardware addresses.
+            memory_mib: the size of the droplet's memory.
+            root: the base root, from `root.build`.
+            layer: the lab's layer, from `root.layer`.
+            config_drive: meta-data, user-data and vendor-data.
+        """
+        machine = cls(state, port.number, memory_mib, port, root, layer)
+        shutil.rmtree(machine.directory, ignore_errors=True)
+        make_private_directory(machine.directory)
+        # the upper's top directory is the droplet's `/`
+        for name in ("upper", "work", "merged"):
+            (machine.directory / name).mkdir(mode=0o755)
+        for name in OWN_DIRECTORIES:
+            (machine.directory / "own" / name).mkdir(parents=True, mode=0o755)
+        machine._write_config_drive(config_drive)
+        write_record(machine.directory / "machine.json", machine._to_record())
+        return machine
+
+    @classmethod
+    def load(cls, state: State, number: int) -> Machine | None:
+        """Find a droplet's machine by its record, also after the process that made it has gone."""
+        record = read_record(state.droplet(number) / "machine.json")
+        if record is None:
+            return None
+        return cls(
+            state=state,
+            number=number,
+            memory_mib=int(record["memory_mib"]),
+            port=Port.from_record(record["port"]),
+            root=Path(record["root"]),
+            layer=Path(record["layer"]),
+        )
+
+    @classmethod
+    def all(cls, state: State) -> tuple[Machine, ...]:
+        """Find all machines of a lab, by number."""
+        if not state.droplets.is_dir():
+            return ()
+        numbers = sorted(int(path.name) for path in state.droplets.iterdir() if path.name.isdecimal())
+        return tuple(machine for number in numbers if (machine := cls.load(state, number)) is not None)
+
+    @property
+    def directory(self) -> Path:
+        """Where everything of this droplet lies."""
+        return self.state.droplet(self.number)
+
+    @property
+    def name(self) -> str:
+        """What the droplet is called in cgroups, namespaces and for systemd-nspawn."""
+        return droplet_namespace(self.number)
+
+    @property
+    def console_log(self) -> Path:
+        """The serial console, of all boots."""
+        return self.directory / "console.log"
+
+    @property
+    def pid1(self) -> int | None:
+        """The machine's first process, as the host numbers it; `None` when the machine is off or not that far."""
+        process = self._first_process()
+        return None if process is None else process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether the machine is on, from the moment of `boot` until its last process has gone."""
+        launcher = self._launcher()
+        return (launcher is not None and launcher.is_alive) or self._first_process() is not None
+
+    def boot(self) -> None:
+        """Power the machine on: plug it in, and start its first process; what it says goes to the console log.
+
+        Raises:
+            Problem: it is on already, or its first process did not start.
+        """
+        if self.is_running:
+            raise Problem(f"droplet {self.number} is on already")
+        network.attach(self.state, self.port)
+        groups = cgroups.make(self.state, self.name, self.memory_mib << 20)
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1" if cgroups.is_unified() else "0",
+            # a machine sets the sysctls of its own network, and those alone
+            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+        }
+        console = os.open(self.console_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            # a session of its own: it outlives who starts it
+            launcher = subprocess.Popen(
+                self._launch_command(groups),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                cwd="/",
+                env=environment,
+                start_new_session=True,
+            )
+        finally:
+            os.close(console)
+        process = Process.find(launcher.pid)
+        if process is not None:
+            write_record(self.directory / "launcher.json", process.to_record())
+        # not ours to wait for: who looks for the launcher finds it by its record
+        launcher.returncode = 0
+        self._await_first_process()
+
+    def kill(self) -> None:
+        """Cut the power: the first process and with it all others end at once, the disk stays; safe to repeat."""
+        first = self._first_process()
+        if first is not None:
+            # the container's own first process: killing systemd-nspawn would leave the machine running
+            first.kill()
+            wait_until_gone([first], _STOP_SECONDS)
+        launcher = self._launcher()
+        for _ in range(3):
+            rest = {*cgroups.processes(self.name), *([launcher] if launcher is not None and launcher.is_alive else [])}
+            if first is None:
+                for process in rest:
+                    process.kill()
+            if not wait_until_gone(rest, _STOP_SECONDS / 10):
+                break
+            first = None
+        network.detach(self.state, self.number)
+        cgroups.remove(self.state, self.name)
+        (self.directory / "launcher.json").unlink(missing_ok=True)
+        shutil.rmtree(_PROPAGATE_DIRECTORY / self.name, ignore_errors=True)
+
+    def power_cycle(self) -> None:
+        """Cut the power and switch on again with the same disk and addresses."""
+        self.kill()
+        self.boot()
+
+    def destroy(self) -> None:
+        """Cut the power and remove the disk; safe to repeat."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def command(self, argv: Sequence[str], *, terminal: bool = False) -> list[str]:
+        """Give the host's command that runs `argv` inside, as a service of the machine with its cgroups and limits.
+
+        Raises:
+            Problem: the machine is off.
+        """
+        first = self._first_process()
+        if first is None:
+            raise Problem(f"droplet {self.number} is off")
+        streams = ["--pty"] if terminal else ["--pipe"]
+        inside = ["systemd-run", "--quiet", "--wait", "--collect", "--service-type=exec", *streams, "--", *argv]
+        return ["nsenter", f"--target={first.pid}", "--all", "--root", "--wd", *inside]
+
+    def exec(
+        self, argv: Sequence[str], *, text: str | None = None, timeout_seconds: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside to its end; the caller looks at its return code.
+
+        Raises:
+            Problem: the machine is off.
+            subprocess.TimeoutExpired: the command took longer than it may.
+        """
+        return subprocess.run(
+            self.command(argv),
+            input="" if text is None else text,
+            text=True,
+            errors="replace",
+            capture_output=True,
+            check=False,
+            timeout=timeout_seconds,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        )
+
+    def _to_record(self) -> dict[str, Any]:
+        return {
+            "memory_mib": self.memory_mib,
+            "port": self.port.to_record(),
+            "root": str(self.root),
+            "layer": str(self.layer),
+        }
+
+    def _write_config_drive(self, config_drive: ConfigDrive) -> None:
+        files = {
+            "meta_data.json": json.dumps(dict(config_drive.meta_data), indent=1, sort_keys=True),
+            "network_data.json": json.dumps(network_data(self.port), indent=1, sort_keys=True),
+            "user_data": config_drive.user_data,
+            "vendor_data.json": json.dumps(config_drive.vendor_data),
+        }
+        for version in _CONFIG_DRIVE_VERSIONS:
+            directory = self.directory / "upper" / _SEED / version
+            # these exist in the base root, or would, with these very modes
+            directory.mkdir(mode=0o755, parents=True)
+            for name, content in files.items():
+                write_atomic(directory / name, content.encode(), mode=0o600)
+
+    def _launch_command(self, groups: tuple[Path, ...]) -> list[str]:
+        upper, work, merged = (self.directory / name for name in ("upper", "work", "merged"))
+        return [
+            str(Path(__file__).parent / "launcher"),
+            ":".join(map(str, groups)),
+            f"lowerdir={self.layer}:{self.root},upperdir={upper},workdir={work}",
+            str(merged),
+            *("--quiet", "--register=no", "--keep-unit", f"--directory={merged}", f"--machine={self.name}"),
+            *("--hostname=localhost", f"--network-namespace-path={namespace_path(self.name)}"),
+            # the machine is trusted by its host; inside, privileged pods and eBPF must find what a droplet has
+            *("--capability=all", "--system-call-filter=@known"),
+            *("--console=read-only", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
+            *("--bind=/dev/net/tun", "--bind=/dev/kmsg", *(["--bind=/dev/fuse"] if Path("/dev/fuse").exists() else [])),
+            *(f"--bind={self.directory / 'own' / name}:/{name}" for name in OWN_DIRECTORIES),
+            f"--setenv=HARDWAY_MEMORY_KIB={self.memory_mib << 10}",
+            "/usr/lib/hardway-lab/lab-init",
+        ]
+
+    def _launcher(self) -> Process | None:
+        record = read_record(self.directory / "launcher.json")
+        return None if record is None else Process.from_record(record)
+
+    def _first_process(self) -> Process | None:
+        depth = len(namespace_pids(os.getpid())) + 1
+        for process in cgroups.processes(self.name):
+            numbers = namespace_pids(process.pid)
+            if len(numbers) == depth and numbers[-1] == 1:
+                return process
+        return None
+
+    def _await_first_process(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._first_process() is not None:
+                return
+            launcher = self._launcher()
+            if launcher is None or not launcher.is_alive:
+                break
+            time.sleep(_POLL_SECONDS)
+        words = self.console_log.read_text(errors="replace").strip().splitlines()
+        self.kill()
+        raise Problem(f"droplet {self.number} did not start: {words[-1] if words else 'it said nothing'}")

@@ -1,0 +1,139 @@
+"""Writes the lab's nftables rules: what a port may send, and DigitalOcean's firewalls, enforced in `hardway-net`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from typing import Literal
+
+from generator.lab.port import Port
+from generator.lab.process import run
+from generator.lab.state import METADATA_ADDRESS, NET_NAMESPACE, State, namespace_path
+
+_ANTISPOOF_TABLE = "bridge hardway_antispoof"
+_FIREWALL_TABLE = "ip hardway_firewall"
+_ANYWHERE = IPv4Network("0.0.0.0/0")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one firewall rule lets through: a protocol, a range of ports (`None`: all) and the other side's networks."""
+
+    protocol: Literal["tcp", "udp", "icmp"]
+    ports: tuple[int, int] | None
+    peers: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True)
+class DropletPolicy:
+    """The rules that hold for one droplet behind at least one firewall; everything else is dropped, both ways."""
+
+    addresses: tuple[IPv4Address, ...]
+    inbound: tuple[Rule, ...]
+    outbound: tuple[Rule, ...]
+
+
+def apply_antispoof(ports: Sequence[Port], vpc_enabled: bool) -> None:
+    """Let every port send from its own addresses only; `vpc_enabled` says whether VPC ports are held to it as well."""
+    _nft(antispoof(ports, vpc_enabled))
+
+
+def apply_firewall(state: State, policy: Mapping[int, DropletPolicy]) -> None:
+    """Enforce the firewalls of all droplets at once; a droplet (by number) that has no entry is open.
+
+    Established connections go on. The metadata address is always reachable. Each packet between two droplets passes the
+    sender's outbound rules and the receiver's inbound rules.
+    """
+    with state.locked("network"):
+        _nft(firewall(policy))
+
+
+def antispoof(ports: Sequence[Port], vpc_enabled: bool) -> str:
+    """Render the stateless rules on what enters a bridge."""
+    chains: list[str] = []
+    jumps: list[str] = []
+    for port in ports:
+        held = [(port.public_name, port.public_mac, port.addresses[0])]
+        if vpc_enabled:
+            held.append((port.vpc_name, port.vpc_mac, port.addresses[1]))
+        for name, mac, address in held:
+            chain = name.replace("-", "_")
+            jumps.append(f'"{name}" : jump {chain}')
+            chains += [
+                f"  chain {chain} {{",
+                f"    ether saddr != {mac} drop",
+                f"    ether type arp arp saddr ether != {mac} drop",
+                # 0.0.0.0 asks whether an address is taken; it claims none
+                f"    ether type arp arp saddr ip != {{ {address}, 0.0.0.0 }} drop",
+                f"    ether type ip ip saddr != {address} drop",
+                "  }",
+            ]
+    body = [
+        *chains,
+        "  chain prerouting {",
+        "    type filter hook prerouting priority -300; policy accept;",
+        "    ether type != { arp, ip } drop",
+        *([f"    iifname vmap {{ {', '.join(jumps)} }}"] if jumps else []),
+        "  }",
+    ]
+    return _table(_ANTISPOOF_TABLE, body)
+
+
+def firewall(policy: Mapping[int, DropletPolicy]) -> str:
+    """Render the stateful rules; bridged packets come by because bridge-nf-call-iptables is set in the namespace."""
+    chains: list[str] = []
+    senders: list[str] = []
+    receivers: list[str] = []
+    for number, droplet in sorted(policy.items()):
+        for direction, side, rules, jumps in (
+            ("out", "daddr", droplet.outbound, senders),
+            ("in", "saddr", droplet.inbound, receivers),
+        ):
+            chain = f"d{number}_{direction}"
+            jumps += [f"{address} : jump {chain}" for address in droplet.addresses]
+            chains += [f"  chain {chain} {{", *_rules(rules, side), "    drop", "  }"]
+    from_droplet = [f"    ip saddr vmap {{ {', '.join(senders)} }}"] if senders else []
+    to_droplet = [f"    ip daddr vmap {{ {', '.join(receivers)} }}"] if receivers else []
+    known = ["    ct state established,related accept"]
+    invalid = ["    ct state invalid drop"] if policy else []
+    metadata = [f"    ip daddr {METADATA_ADDRESS} accept"]
+    body = [
+        *chains,
+        *_hook("forward", [*known, *invalid, *from_droplet, *to_droplet]),
+        *_hook("input", [*known, *metadata, *from_droplet]),
+        *_hook("output", [*known, *to_droplet]),
+    ]
+    return _table(_FIREWALL_TABLE, body)
+
+
+def _rules(rules: Iterable[Rule], side: str) -> list[str]:
+    lines = []
+    for rule in rules:
+        if not rule.peers:
+            continue
+        # an interval set refuses overlaps, and people's lists have them
+        networks = ", ".join(map(str, collapse_addresses(rule.peers)))
+        peers = "" if _ANYWHERE in rule.peers else f"ip {side} {{ {networks} }} "
+        if rule.protocol == "icmp":
+            match = "meta l4proto icmp"
+        elif rule.ports is None:
+            match = f"meta l4proto {rule.protocol}"
+        else:
+            low, high = rule.ports
+            match = f"{rule.protocol} dport {low}" if low == high else f"{rule.protocol} dport {low}-{high}"
+        lines.append(f"    {peers}{match} return")
+    return lines
+
+
+def _hook(name: str, rules: list[str]) -> list[str]:
+    return [f"  chain {name} {{", f"    type filter hook {name} priority 0; policy accept;", *rules, "  }"]
+
+
+def _table(name: str, body: list[str]) -> str:
+    # declared, deleted and declared again in one transaction: no packet ever meets a half-written table
+    return "\n".join([f"table {name}", f"delete table {name}", f"table {name} {{", *body, "}", ""])
+
+
+def _nft(rules: str) -> None:
+    run(["nsenter", f"--net={namespace_path(NET_NAMESPACE)}", "nft", "-f", "-"], text=rules)

@@ -1,0 +1,98 @@
+"""How one droplet is plugged into the lab's networks, and how its config drive tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+from generator.lab.state import DNS_ADDRESS, PUBLIC_GATEWAY, PUBLIC_NETWORK
+
+
+@dataclass(frozen=True)
+class Port:
+    """How one droplet is plugged in: eth0 to the public network, eth1 to its VPC."""
+
+    number: int
+    public: IPv4Address
+    vpc: IPv4Interface
+    public_mac: str
+    vpc_mac: str
+
+    @classmethod
+    def planned(cls, number: int, public: IPv4Address, vpc: IPv4Interface) -> Port:
+        """Plan a port with hardware addresses that follow from the droplet's number."""
+        tail = f"{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+        return cls(number, public, vpc, public_mac=f"52:54:10:{tail}", vpc_mac=f"52:54:20:{tail}")
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Port:
+        """Read what `to_record` wrote."""
+        return cls(
+            number=int(record["number"]),
+            public=IPv4Address(record["public"]),
+            vpc=IPv4Interface(record["vpc"]),
+            public_mac=str(record["public_mac"]),
+            vpc_mac=str(record["vpc_mac"]),
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Give the JSON form."""
+        return {
+            "number": self.number,
+            "public": str(self.public),
+            "vpc": str(self.vpc),
+            "public_mac": self.public_mac,
+            "vpc_mac": self.vpc_mac,
+        }
+
+    @property
+    def addresses(self) -> tuple[IPv4Address, IPv4Address]:
+        """The droplet's own addresses, the public one first."""
+        return (self.public, self.vpc.ip)
+
+    @property
+    def public_name(self) -> str:
+        """The bridge's end of eth0."""
+        return f"d{self.number}-pub"
+
+    @property
+    def vpc_name(self) -> str:
+        """The bridge's end of eth1."""
+        return f"d{self.number}-vpc"
+
+
+def network_data(port: Port) -> dict[str, Any]:
+    """Describe a droplet's interfaces for its config drive.
+
+    The default route stands as `gateway` of the network: given as a route, cloud-init's renderer for ifupdown would ask
+    for the `route` command, which Debian 13 has not.
+
+    Source: https://docs.openstack.org/nova/latest/_downloads/9119ca7ac90aa2990e762c08baea3a36/network_data.json
+    """
+    return {
+        "links": [
+            {"id": "eth0", "type": "phy", "ethernet_mac_address": port.public_mac, "mtu": 1500},
+            {"id": "eth1", "type": "phy", "ethernet_mac_address": port.vpc_mac, "mtu": 1500},
+        ],
+        "networks": [
+            {
+                "id": "public-ipv4",
+                "type": "ipv4",
+                "link": "eth0",
+                "ip_address": str(port.public),
+                "netmask": str(PUBLIC_NETWORK.netmask),
+                "gateway": str(PUBLIC_GATEWAY.ip),
+                "routes": [],
+            },
+            {
+                "id": "private-ipv4",
+                "type": "ipv4",
+                "link": "eth1",
+                "ip_address": str(port.vpc.ip),
+                "netmask": str(port.vpc.netmask),
+                "routes": [],
+            },
+        ],
+        "services": [{"type": "dns", "address": str(DNS_ADDRESS)}],
+    }
