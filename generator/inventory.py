@@ -1,4 +1,4 @@
-"""Holds the public facts of a cluster's keys and the numbers of its nodes, as they are committed beside the documents."""
+"""Holds the numbers of the nodes and the public facts of every key, as they are committed beside the documents."""
 
 from __future__ import annotations
 

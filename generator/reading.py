@@ -29,7 +29,7 @@ _KINDS = {
 }
 
 
-class Misfit(ValueError):
+class Misfit(ValueError):  # noqa: N818 - it becomes a problem, with the field's name before it
     """A value that a field's own rule refuses; the sentence follows the value, the hint stands alone."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:

@@ -30,7 +30,8 @@ def _label(value: str, *, at_most: int) -> str:
     return value
 
 
-def _cluster_name(value: str) -> str:
+def cluster_name(value: str) -> str:
+    """Take a cluster's name, or refuse it."""
     if value in RESERVED_NAMES:
         raise Misfit("a reserved name")
     return _label(value, at_most=32)
@@ -45,7 +46,8 @@ def _pool_name(value: str) -> str:
     return value
 
 
-def _release_name(value: str) -> str:
+def release_name(value: str) -> str:
+    """Take a release's name, or refuse it."""
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", value) or ".." in value:
         raise Misfit("not the name of a release", "releases are files of `releases/`, named without `.yaml`")
     return value
@@ -190,9 +192,9 @@ class SpacesSpec(_Section):
 class ClusterSpec(_Section):
     """What a person wrote, checked; nothing derived."""
 
-    name: Annotated[str, AfterValidator(_cluster_name)]
+    name: Annotated[str, AfterValidator(cluster_name)]
     region: Annotated[str, _one_of(REGIONS, "not a region")]
-    release: Annotated[str, AfterValidator(_release_name)]
+    release: Annotated[str, AfterValidator(release_name)]
     image: Annotated[str, _one_of(IMAGES, "not an image this release is made for")]
     network: NetworkSpec
     pools: tuple[PoolSpec, ...]

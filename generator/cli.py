@@ -1,0 +1,109 @@
+"""Parses the command line, prints, and is the only place that chooses an exit code.
+
+Commands are imported when they are run: the cryptography, the provider's client and the lab stay out of `gen --help`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+
+from generator import __version__
+from generator.errors import Problem, Problems
+
+DONE, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Where a command lives, and what it does in one sentence."""
+
+    place: str
+    help: str
+
+
+VERBS: Mapping[str, Verb] = {
+    "init": Verb("generator.commands:init", "Write the tutorial's description into this directory."),
+    "check": Verb("generator.commands:check", "Report every mistake in a description; cost nothing."),
+    "plan": Verb("generator.commands:plan", "Show what is decided: nodes, addresses, certificates, cost."),
+    "render": Verb("generator.commands:render", "Make missing keys and write all documents."),
+    "launch": Verb("generator.operate:launch", "Create what is missing and wait until the cluster serves."),
+    "status": Verb("generator.operate:status", "Show how the nodes are."),
+    "kubeconfig": Verb("generator.operate:kubeconfig", "Write a kubeconfig for a running cluster."),
+    "destroy": Verb("generator.operate:destroy", "Remove everything that launch made."),
+    "lab": Verb("generator.lab.commands:lab", "Run a DigitalOcean on this machine."),
+}
+
+
+class Gen(click.Group):
+    """The group of all verbs; each is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name the verbs in the order they are used."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name].place.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{VERBS[cmd_name].place} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
+
+
+@click.command(cls=Gen, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gen")
+def gen() -> None:
+    """Turn one cluster.yaml into a Kubernetes cluster whose droplets assemble themselves.
+
+    Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 problems reported, 2 wrong usage,
+    130 interrupted.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and give its exit code; a bug raises."""
+    try:
+        code = gen.main(args=None if arguments is None else list(arguments), prog_name="gen", standalone_mode=False)
+        sys.stdout.flush()
+    except (Problem, Problems) as error:
+        click.echo(_coloured(str(error)), err=True)
+        return PROBLEMS
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough; the interpreter must not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code if isinstance(code, int) else DONE
+
+
+def _coloured(text: str) -> str:
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    lines = [
+        click.style("error:", fg="red", bold=True) + line.removeprefix("error:") if line.startswith("error:") else line
+        for line in text.split("\n")
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,81 @@
+"""Writes the tutorial's description, and keeps `keys/` out of version control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from generator import schema
+from generator.errors import Problem, raise_all
+from generator.files import make_private_directory, resource, write_atomic
+from generator.reading import Misfit, shown
+
+DESCRIPTION = "cluster.yaml"
+_BESIDE_KEYS = (".gitignore", "README.md")
+_COMMENT_COLUMN = 34
+
+
+def init(directory: Path, name: str, release: str) -> tuple[Path, ...]:
+    """Write what a new cluster needs, and give the files that were written.
+
+    Raises:
+        Problem: there is a description already; it is never overwritten.
+        Problems: the name or the release's is not possible.
+    """
+    raise_all(_impossible(name, release))
+    file = directory / DESCRIPTION
+    if file.exists():
+        hint = "edit it, or make the new cluster in another directory: `gen init --directory DIR`"
+        raise Problem("there is a description already", where=str(file), hint=hint)
+    keys = directory / "keys"
+    files = {keys / beside: (resource("keys") / beside).read_bytes() for beside in _BESIDE_KEYS}
+    files[file] = description(name, release).encode()
+    directory.mkdir(parents=True, exist_ok=True)
+    make_private_directory(keys)
+    missing = {path: content for path, content in files.items() if not path.exists()}
+    for path, content in missing.items():
+        write_atomic(path, content)
+    return tuple(missing)
+
+
+def description(name: str, release: str) -> str:
+    """Give the tutorial's description under a name."""
+    return _DESCRIPTION.format(name=name, release=f"release: {release}".ljust(_COMMENT_COLUMN - 1))
+
+
+def _impossible(name: str, release: str) -> Iterator[Problem]:
+    for check, value in ((schema.cluster_name, name), (schema.release_name, release)):
+        try:
+            check(value)
+        except Misfit as misfit:
+            yield Problem(f"{shown(value)} is {misfit.message}", hint=misfit.hint)
+
+
+_DESCRIPTION = """\
+# One cluster. `gen check` reports every mistake in this file, `gen render` turns it into documents to be reviewed.
+name: {name}
+region: fra1                      # where the droplets are
+{release} # a lock file: every binary, package and image by digest
+image: debian-13-x64              # the droplet's own image, the one thing that has no digest
+
+network:                          # four networks that may not overlap
+  vpc: 10.110.0.0/20              # the provider gives each droplet an address of it; nothing is built on that
+  nodes: 10.44.0.0/24             # planned addresses: node number 1 is 10.44.0.1 for life
+  pods: 10.42.0.0/16              # one /24 per node: node number 1 has 10.42.0.0/24
+  services: 10.43.0.0/16          # 10.43.0.1 is the API, 10.43.0.10 is DNS
+  datapath: mesh                  # WireGuard between all nodes, inside the VPC; `vpc` (plain routes) is not there yet
+
+pools:                            # node01, node02, …; control-plane nodes are 1, 3 or 5 in all
+- {{name: node, role: control-plane, schedulable: true, count: 3, size: s-2vcpu-4gb}}
+
+access:
+  api: [198.51.100.7/32]          # who may reach port 6443: put your own address here; nobody else may
+
+spaces:                           # where the nodes find their sealed secrets; a name nobody else has
+  bucket: {name}-hardway
+  region: fra1
+
+# What the cluster runs, in this order. Today the list starts with `bridge`, which connects pods but enforces no
+# NetworkPolicy; `cilium` and `metrics-server` are not there yet.
+addons: [bridge, coredns, ingress, order-book]
+"""

@@ -1,0 +1,186 @@
+"""Renders everything below `rendered/<cluster>/`, and compares it with what is there."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from generator import addons, book, bundle, inventory, keys, plan, summary, userdata
+from generator.errors import Problem, raise_all
+from generator.files import write_atomic
+from generator.inventory import Inventory
+from generator.keys import KeyStore
+from generator.plan import Plan
+from generator.project import Project
+
+INVENTORY = "inventory.yaml"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What writing changed, as paths below `rendered/<cluster>/`; empty when nothing did."""
+
+    written: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def refresh(project: Project, *, now: datetime) -> Project:
+    """Make the keys that are missing, and give the project with the inventory as it is then.
+
+    Raises:
+        Problems: a key is lost or is not what the plan says; then nothing was made.
+    """
+    known = project.inventory
+    identity = known or Inventory(keys.cluster_id(project.keys_path), project.spec.name)
+    planned = plan.plan(project.spec, project.release, identity)
+    store = keys.ensure(project.keys_path, planned, known, now=now)
+    numbers = {**identity.numbers, **{node.name: node.number for node in planned.nodes}}
+    facts = replace(identity, numbers=numbers, keys=keys.facts(store, planned), bundles={})
+    with_keys = plan.plan(project.spec, project.release, facts)
+    return replace(project, inventory=replace(facts, bundles=_bundles(with_keys, store)))
+
+
+def rehearse(project: Project) -> None:
+    """Make every document without keeping it, with or without an inventory.
+
+    Raises:
+        Problems: a committed certificate contradicts the description, or a document can't be made.
+    """
+    if project.inventory is not None:
+        raise_all(_contradicting(project.plan, project.inventory, project.rendered_path / INVENTORY))
+    addons.manifests(project.plan)
+    _texts(project.plan)
+
+
+def documents(project: Project) -> dict[str, bytes]:
+    """Render from the description and the inventory alone: no keys, no clock, no network.
+
+    Returns:
+        Content by path below `rendered/<cluster>/`.
+
+    Raises:
+        Problems: the inventory lacks a key that the plan needs, or a document can't be made.
+    """
+    known = project.inventory
+    if known is None:
+        raise Problem("nothing was rendered yet", where=str(project.rendered_path), hint="run `gen render`")
+    planned = project.plan
+    file = project.rendered_path / INVENTORY
+    raise_all([*_lacking(planned, known, file), *_contradicting(planned, known, file)])
+    manifests = addons.manifests(planned)
+    digest = addons.digest(manifests)
+    texts = _texts(planned)
+    kept = _of_plan(planned, known)
+    files = {
+        INVENTORY: inventory.dump(kept),
+        "summary.md": summary.summary(planned, kept, texts, _names(manifests), digest),
+        "book.json": book.reviewed(planned, digest),
+        **{f"nodes/{name}/user-data": text for name, text in texts.items()},
+    }
+    return {path: text.encode() for path, text in files.items()} | {
+        f"addons/{path}": content for path, content in manifests.items()
+    }
+
+
+def write(directory: Path, files: Mapping[str, bytes]) -> Changes:
+    """Write what differs, and remove what is no longer rendered."""
+    present = _present(directory)
+    written = [path for path, content in files.items() if present.get(path) != content]
+    removed = sorted(present.keys() - files.keys())
+    for path in written:
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, files[path])
+    for path in removed:
+        target = directory / path
+        target.unlink()
+        for parent in target.parents:
+            if parent == directory or any(parent.iterdir()):
+                break
+            parent.rmdir()
+    return Changes(tuple(written), tuple(removed))
+
+
+def difference(directory: Path, files: Mapping[str, bytes]) -> str:
+    """Show how what is there differs from what would be rendered, as a unified diff; empty when it does not."""
+    present = _present(directory)
+    return "".join(
+        line
+        for path in sorted(present.keys() | files.keys())
+        for line in _diff(path, present.get(path), files.get(path))
+    )
+
+
+def document_sha256(files: Mapping[str, bytes], node: str) -> str:
+    """Give the SHA-256 of a node's document in hex, as it is rendered or as it is committed."""
+    return hashlib.sha256(files[f"nodes/{node}/user-data"]).hexdigest()
+
+
+def _bundles(planned: Plan, store: KeyStore) -> dict[str, str]:
+    return {node.name: hashlib.sha256(bundle.node_bundle(planned, node, store)).hexdigest() for node in planned.nodes}
+
+
+def _texts(planned: Plan) -> dict[str, str]:
+    texts, problems = {}, []
+    for node in planned.nodes:
+        try:
+            texts[node.name] = userdata.document(planned, node)
+        except Problem as problem:
+            problems.append(problem)
+    raise_all(problems)
+    return texts
+
+
+def _names(manifests: Mapping[str, bytes]) -> list[str]:
+    """Name the addons in the order of their manifests."""
+    return list(dict.fromkeys(path.partition("/")[0] for path in manifests if "/" in path))
+
+
+def _of_plan(planned: Plan, known: Inventory) -> Inventory:
+    """Leave out the keys of nodes that are gone; their numbers stay taken."""
+    names = {node.name for node in planned.nodes}
+    rows = tuple(fact for fact in known.keys if _node(fact.path) in names | {None})
+    bundles = {name: digest for name, digest in known.bundles.items() if name in names}
+    return replace(known, keys=rows, bundles=bundles)
+
+
+def _node(path: str) -> str | None:
+    parts = path.split("/")
+    return parts[1] if parts[0] == "nodes" else None
+
+
+def _lacking(planned: Plan, known: Inventory, file: Path) -> Iterator[Problem]:
+    """Find what the inventory does not know of this plan."""
+    new = [node.name for node in planned.nodes if not (node.bundle_sha256 and node.wireguard_public_key)]
+    hint = "run `gen render` where the keys are"
+    for name in new:
+        yield Problem(f"knows no keys of `{name}`", where=str(file), hint=hint)
+    for row in planned.certificates:
+        if row.node not in new and known.key(row.path) is None:
+            yield Problem(f"knows no certificate `{row.path}`", where=str(file), hint=hint)
+
+
+def _contradicting(planned: Plan, known: Inventory, file: Path) -> Iterator[Problem]:
+    """Find certificates that are not what the plan says."""
+    for row in planned.certificates:
+        fact = known.key(row.path)
+        if fact is not None and (fact.subject, sorted(fact.sans)) != (row.subject, sorted(row.sans)):
+            message = f"certificate `{row.path}` is for {', '.join((fact.subject, *fact.sans))}"
+            hint = f"the description makes it {', '.join((row.subject, *row.sans))}; a certificate never changes"
+            yield Problem(message, where=str(file), hint=hint)
+
+
+def _present(directory: Path) -> dict[str, bytes]:
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
+
+
+def _diff(path: str, old: bytes | None, new: bytes | None) -> Iterator[str]:
+    before, after = ((content or b"").decode(errors="replace").splitlines(keepends=True) for content in (old, new))
+    names = ("/dev/null" if old is None else f"a/{path}", "/dev/null" if new is None else f"b/{path}")
+    for line in difflib.unified_diff(before, after, *names):
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -1,0 +1,178 @@
+"""Writes `summary.md`: what a reviewer should see before reading the documents."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from generator import cost
+from generator.inventory import Inventory
+from generator.plan import Node, Plan
+
+
+def caveats(plan: Plan) -> tuple[str, ...]:
+    """Say what this cluster does not protect, and what is not pinned, each in one sentence."""
+    found = ["NetworkPolicy is not enforced: the addon `bridge` connects every pod with every other"]
+    if "order-book" in plan.addons:
+        found.append("the database dies with its node: its data lies on the droplet's own disk, and orders with it")
+    found.append("pods that use the host's network can reach the metadata service, and with it the node's document")
+    if len(plan.control_planes) == 1:
+        found.append("there is one control-plane node: losing it loses the cluster")
+    if plan.spaces_region != plan.region:
+        found.append(f"the bucket is in {plan.spaces_region}, the nodes are in {plan.region}")
+    if plan.release.unpinned:
+        images = ", ".join(f"`{image.reference}`" for image in plan.release.unpinned)
+        found.append(f"these images have no digest, so whoever holds their names decides what runs: {images}")
+    return tuple(found)
+
+
+def summary(plan: Plan, inventory: Inventory, documents: Mapping[str, str], addons: Sequence[str], digest: str) -> str:
+    """Write the summary.
+
+    Args:
+        plan: what was decided.
+        inventory: the facts of the keys.
+        documents: the text of each node's document by the node's name.
+        addons: the names of the addons in the order of application.
+        digest: the SHA-256 of the addons' archive.
+    """
+    parts = (
+        _head(plan),
+        _nodes(plan, documents),
+        _picture(plan),
+        _routes(plan),
+        _doors(plan),
+        _addons(plan, addons, digest),
+        _certificates(plan, inventory),
+        _list("What is not protected", caveats(plan)),
+        _cost(plan),
+    )
+    return "\n".join(parts)
+
+
+def _head(plan: Plan) -> str:
+    total, complete = cost.monthly(plan)
+    lines = [
+        f"# Cluster `{plan.name}`",
+        "",
+        "Made by `gen render`; it changes only when something beside it changes.",
+        "",
+        f"* {len(plan.control_planes)} control-plane nodes and {len(plan.workers)} workers in `{plan.region}`,"
+        f" image `{plan.image}`",
+        f"* Kubernetes {plan.release.kubernetes}, release `{plan.release.name}`",
+        f"* pods {plan.pod_cidr}, services {plan.service_cidr}, nodes {plan.node_cidr}, VPC {plan.vpc}",
+        f"* the API in the cluster is {plan.kubernetes_service_ip}, DNS is {plan.dns_ip}",
+        f"* bucket `{plan.spaces_bucket}` in `{plan.spaces_region}`, everything below `{plan.name}/`",
+        f"* {'' if complete else 'more than '}${total} a month",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _nodes(plan: Plan, documents: Mapping[str, str]) -> str:
+    head = ("node", "role", "takes pods", "size", "address", "pods", "document", "SHA-256 of the document")
+    rows = []
+    for node in plan.nodes:
+        data = documents[node.name].encode()
+        digest = hashlib.sha256(data).hexdigest()
+        pods = "yes" if node.schedulable else "no"
+        size = f"{len(data):,} bytes"
+        rows.append((node.name, node.role, pods, node.size, node.address, node.pod_cidr, size, f"`{digest[:16]}…`"))
+    return _table("Nodes", head, rows)
+
+
+def _picture(plan: Plan) -> str:
+    lines = [
+        "## The picture",
+        "",
+        "```mermaid",
+        "flowchart TB",
+        f'  people(["people: {", ".join(str(network) for network in plan.api_access)}"])',
+        '  world(["everyone"])',
+        f'  spaces[("Spaces: {plan.spaces_bucket}")]',
+        f'  subgraph vpc["VPC {plan.vpc} in {plan.region}"]',
+    ]
+    for node in plan.nodes:
+        runs = "etcd, API server, kubelet" if node.is_control_plane else "kubelet"
+        lines.append(f'    {node.name}["{node.name} {node.address}<br/>pods {node.pod_cidr}<br/>{runs}"]')
+    names = [node.name for node in plan.nodes]
+    lines += [f"    {one} <-.->|wg0| {other}" for one, other in itertools.pairwise(names)]
+    lines.append("  end")
+    lines += [f"  people -->|{plan.api_port}| {node.name}" for node in plan.control_planes]
+    if "ingress" in plan.addons:
+        lines.append(f"  world -->|80, 443| {' & '.join(names)}")
+    lines += [f"  {' & '.join(names)} -.->|secrets once, the book on a timer| spaces", "```"]
+    return "\n".join(lines) + "\n\nEvery node has a tunnel to every other; the picture draws only the neighbours.\n"
+
+
+def _routes(plan: Plan) -> str:
+    head = ("to", "through", "on every other node")
+    rows: list[tuple[object, ...]] = []
+    for node in plan.nodes:
+        rows.append((f"{node.address}/32", f"`wg0` to {node.name}", "the node itself"))
+        rows.append((node.pod_cidr, f"`wg0` to {node.name}", f"its pods, behind the bridge at {node.gateway}"))
+    return _table("Routes", head, rows)
+
+
+def _doors(plan: Plan) -> str:
+    head = ("port", "from", "why")
+    rows: list[tuple[object, ...]] = [
+        (f"{plan.api_port}/tcp", ", ".join(str(network) for network in plan.api_access), "the API, on control planes"),
+        (f"{plan.wireguard_port}/udp", f"droplets tagged `{plan.cluster_tag}`", "the mesh"),
+        ("icmp", f"droplets tagged `{plan.cluster_tag}`", "path probes"),
+    ]
+    rows.insert(1, ("80/tcp, 443/tcp", "everyone", "the ingress"))
+    return _table("Open from outside", head, rows) + "\nEverything else is closed by the firewall; nobody can log in.\n"
+
+
+def _addons(plan: Plan, addons: Sequence[str], digest: str) -> str:
+    names = ", ".join(f"`{addon}`" for addon in addons)
+    images = [
+        (image.name, f"`{image.pinned}`", "yes" if image.is_pinned else "**no**") for image in plan.release.images
+    ]
+    text = f"## Addons\n\nApplied in this order: {names}.\nThe archive's SHA-256 is `{digest}`.\n\n"
+    return text + _rows(("image", "reference", "pinned"), images)
+
+
+def _certificates(plan: Plan, inventory: Inventory) -> str:
+    """List the certificates that differ only in their node as one."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for fact in sorted(inventory.keys, key=lambda fact: (fact.expires or "", fact.path)):
+        if not fact.expires:
+            continue
+        node = next((node for node in plan.nodes if fact.path.startswith(f"nodes/{node.name}/")), None)
+        row = (fact.path, fact.subject, ", ".join(fact.sans), fact.expires)
+        if node is not None:
+            row = (fact.path.rpartition("/")[2], *(_of_any(text, node) for text in row[1:3]), fact.expires)
+        groups.setdefault(row, []).append(node.name if node else "no node")
+    head = ("certificate", "subject", "names", "on", "expires")
+    rows = [(f"`{path}`", subject, names, ", ".join(on), end) for (path, subject, names, end), on in groups.items()]
+    return _table("Certificates, the next to expire first", head, rows)
+
+
+def _of_any(text: str, node: Node) -> str:
+    for name, value in (("_node_", node.name), ("_address_", str(node.address))):
+        text = re.sub(rf"(?<=[:=]){re.escape(value)}(?![\w.])", name, text)
+    return text
+
+
+def _cost(plan: Plan) -> str:
+    rows = [
+        (line.what, line.count, "?" if line.each is None else f"${line.each}", f"${line.total}" if line.each else "?")
+        for line in cost.lines(plan)
+    ]
+    return _table("Cost in a month", ("what", "how many", "each", "together"), rows)
+
+
+def _list(title: str, items: Iterable[str]) -> str:
+    return "\n".join([f"## {title}", "", *(f"* {item}" for item in items)]) + "\n"
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    return f"## {title}\n\n{_rows(head, rows)}"
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
