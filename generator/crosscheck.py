@@ -84,7 +84,7 @@ def _overlaps(draft: Draft) -> Iterator[Finding]:
         if one.overlaps(other):
             yield Finding(("network", second), f"`network.{second}` ({other}) overlaps `network.{first}` ({one})")
     reserved = dict(RESERVED)
-    if draft.region in ANCHORS:
+    if draft.region is not None and draft.region in ANCHORS:
         reserved[ANCHORS[draft.region]] = f"every droplet in {draft.region}"
     for name, network in draft.networks.items():
         for text, owner in reserved.items():
@@ -132,16 +132,22 @@ def _capacity(draft: Draft) -> Iterator[Finding]:
     if draft.pools is None or None in draft.pools:
         return
     count = sum(pool.count for pool in draft.pools if pool is not None)
-    holds = {
-        "vpc": lambda network: network.num_addresses - VPC_RESERVED,
-        "nodes": lambda network: network.num_addresses - 2,
-        "pods": lambda network: 2 ** (POD_PREFIX - network.prefixlen),
-    }
-    for name, capacity in holds.items():
-        network = draft.networks.get(name)
-        if network is not None and capacity(network) < count:
-            message = f"`network.{name}` ({network}) has room for {capacity(network)} nodes, {count} are described"
+    for name, network in draft.networks.items():
+        capacity = room(name, network)
+        if capacity is not None and capacity < count:
+            message = f"`network.{name}` ({network}) has room for {capacity} nodes, {count} are described"
             yield Finding(("network", name), message)
+
+
+def room(name: str, network: IPv4Network) -> int | None:
+    """Say how many nodes a network has room for, None when it does not grow with them."""
+    if name == "vpc":
+        return network.num_addresses - VPC_RESERVED
+    if name == "nodes":
+        return network.num_addresses - 2
+    if name == "pods":
+        return int(2 ** (POD_PREFIX - network.prefixlen))
+    return None
 
 
 def _datapath(draft: Draft) -> Iterator[Finding]:
@@ -167,7 +173,7 @@ def _addons(draft: Draft) -> Iterator[Finding]:
     addons = draft.addons
     if addons is None:
         return
-    if not addons or addons[0] != "bridge":
+    if not addons or addons[0] not in ("bridge", *LATER):
         hint = "today the list starts with `bridge`: " + f"[{', '.join(ADDONS)}]"
         yield Finding(("addons",), "`addons` does not start with a network for pods", hint)
     for index, addon in enumerate(addons):

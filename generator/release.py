@@ -168,17 +168,20 @@ def load(name: str, beside: Path) -> Release:
         Problem: there is no such release.
         Problems: everything wrong in the lock.
     """
-    places = [beside / "releases", BUILT_IN]
-    for place in places:
-        path = place / f"{name}.yaml"
-        if path.is_file():
-            document = strict_yaml.load(path, limit_bytes=LIMIT_BYTES)
-            release = _read(document)
-            if release.name != name:
-                raise Problem(f"`name` is {release.name!r}, not that of the file", where=document.where(("name",)))
-            return release
-    known = sorted({path.stem for place in places for path in place.glob("*.yaml")})
-    raise Problem(f"there is no release `{name}`", hint=f"known releases: {', '.join(known) or 'none'}")
+    path = known(beside).get(name)
+    if path is None:
+        raise Problem(f"there is no release `{name}`", hint=f"known releases: {', '.join(known(beside)) or 'none'}")
+    document = strict_yaml.load(path, limit_bytes=LIMIT_BYTES)
+    release = _read(document)
+    if release.name != name:
+        raise Problem(f"`name` is {release.name!r}, not that of the file", where=document.where(("name",)))
+    return release
+
+
+def known(beside: Path) -> dict[str, Path]:
+    """Find every release's lock by name; one beside the description hides one of the program's."""
+    found = {path.stem: path for place in (BUILT_IN, beside / "releases") for path in sorted(place.glob("*.yaml"))}
+    return dict(sorted(found.items()))
 
 
 def parse(text: str, where: str) -> Release:

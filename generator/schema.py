@@ -85,7 +85,7 @@ def _network(value: Any) -> IPv4Network:
     if not found:
         raise Misfit("not a network such as `10.42.0.0/16`")
     if found[4] is None:
-        raise Misfit("the prefix length is missing", f"did you mean `{value}/32`?")
+        raise Misfit("the prefix length is missing", "`/32` is one address")
     try:
         return IPv4Network(value)
     except ipaddress.NetmaskValueError as error:
@@ -134,9 +134,8 @@ def _prefix(network: IPv4Network, shortest: int, longest: int, what: str) -> IPv
 def _allowed(network: IPv4Network) -> IPv4Network:
     if network.prefixlen < 8:
         hint = "name the addresses you work from; the API is protected by certificates, but not meant for everyone"
-        raise Misfit(
-            "opens the API to the whole internet" if network.prefixlen == 0 else "a part of the internet", hint
-        )
+        part = "the whole" if network.prefixlen == 0 else "a large part of the"
+        raise Misfit(f"opens the API to {part} internet", hint)
     return network
 
 

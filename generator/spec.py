@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from generator import crosscheck, reading, strict_yaml
+from generator import release as releases
 from generator.errors import Problem, raise_all
 from generator.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
 from generator.strict_yaml import Document, Path_
@@ -47,8 +48,19 @@ def load(path: Path) -> ClusterSpec:
         Problem(finding.message, where=document.where(finding.path), hint=finding.hint)
         for finding in crosscheck.findings(draft)
     ]
+    checked += _unknown_release(document, path.parent) if ("release",) not in {place for place, _ in found} else []
     raise_all(sorted([problem for _, problem in found] + checked, key=reading.line_of))
     return spec
+
+
+def _unknown_release(document: Document, beside: Path) -> list[Problem]:
+    known = releases.known(beside)
+    name = document.value.get("release") if isinstance(document.value, dict) else None
+    if name is None or name in known:
+        return []
+    hint = reading.suggestion(name, known) or f"known: {', '.join(known)}"
+    message = f"`release` is {reading.shown(name)}, and there is no such lock file"
+    return [Problem(message, where=document.where(("release",)), hint=hint)]
 
 
 def _keys(path: Path_) -> Sequence[str]:

@@ -24,14 +24,15 @@ Path_ = tuple[str | int, ...]
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BOOLEANS = {"true": True, "false": False}
 _NULLS = ("", "~", "null")
-_READ_AS = {
-    "bool": "a boolean",
-    "int": "a number",
-    "float": "a number",
-    "null": "nothing",
-    "timestamp": "a date",
-    "merge": "a merge key",
-    "value": "a default value",
+# What readers of YAML 1.1 and 1.2 make of some plain words, and what to write instead.
+_DISPUTED = {
+    "bool": ("is a boolean to some readers and a word to others", "write `true` or `false`, or the word in quotes"),
+    "int": ("is a number to some readers and a word to others", "write digits without leading zero, or use quotes"),
+    "float": ("is a fraction, and nothing here takes one", "write a whole number, or use quotes if text is meant"),
+    "timestamp": ("is a date to some readers and a word to others", "put it in quotes"),
+    "null": ("is nothing to some readers and a word to others", "put it in quotes"),
+    "merge": ("is a merge key to some readers", "put it in quotes"),
+    "value": ("has a meaning of its own to some readers", "put it in quotes"),
 }
 # Controls, line separators, directional marks, zero-width and no-break spaces: a reviewer cannot see them.
 _INVISIBLE = re.compile(
@@ -100,7 +101,6 @@ class _Builder:
 
     def __init__(self, text: str, file: str) -> None:
         self.events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
-        self.resolver = yaml.SafeLoader("")
         self.file = file
         self.lines: dict[Path_, int] = {}
         self.oddities: list[tuple[Path_, Problem]] = []
@@ -123,15 +123,17 @@ class _Builder:
         return Document(value, self.lines, self.file, tuple(self.oddities))
 
     def report(self, path: Path_, event: Any, message: str, hint: str | None = None) -> None:
-        self.oddities.append((path, Problem(message, where=f"{self.file}:{event.start_mark.line + 1}", hint=hint)))
+        problem = Problem(message, where=f"{self.file}:{_line(event)}", hint=hint)
+        if not any(str(problem) == str(known) for _, known in self.oddities[-1:]):
+            self.oddities.append((path, problem))
 
     def fail(self, problem: Problem) -> NoReturn:
         raise Problems([*(odd for _, odd in self.oddities), problem])
 
     def value(self, event: Any, path: Path_, depth: int) -> Any:
-        self.lines.setdefault(path, event.start_mark.line + 1)
+        self.lines.setdefault(path, _line(event))
         if depth > LIMIT_DEPTH:
-            line = event.start_mark.line + 1
+            line = _line(event)
             self.fail(Problem(f"nested deeper than {LIMIT_DEPTH} levels", where=f"{self.file}:{line}"))
         if isinstance(event, yaml.AliasEvent):
             self.report(
@@ -143,7 +145,8 @@ class _Builder:
                 path, event, f"`&{event.anchor}` is an anchor", "write the value out; anchors and aliases are not read"
             )
         if event.tag is not None:
-            self.report(path, event, f"`{event.tag}` is a tag", "leave it out; tags are not read")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.report(path, event, f"`{tag}` is a tag", "leave it out; tags are not read")
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(path, depth)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -166,7 +169,7 @@ class _Builder:
                 self.report(here, event, "`<<` is a merge key", "write the keys out; merge keys are not read")
             elif key in result:
                 self.report(here, event, f"`{key}` is given twice, first in line {self.lines[here]}")
-            self.lines.setdefault(here, event.start_mark.line + 1)
+            self.lines.setdefault(here, _line(event))
             result[key] = self.value(next(self.events), here, depth + 1)
         return result
 
@@ -187,7 +190,20 @@ class _Builder:
             return None
         if _INTEGER.fullmatch(text):
             return int(text)
-        tag = self.resolver.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
-        if tag in _READ_AS:
-            self.report(path, event, f"`{text}` is read as {_READ_AS[tag]}", f'write "{text}" if the word is meant')
+        tag = _read_by_others(text)
+        if tag in _DISPUTED:
+            message, hint = _DISPUTED[tag]
+            self.report(path, event, f"`{text}` {message}", hint)
         return text
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _read_by_others(text: str) -> str:
+    """Give the type that readers of YAML 1.1 take a plain word for; empty when it stays a word."""
+    for tag, pattern in yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], ()):
+        if pattern.match(text):
+            return str(tag).rpartition(":")[2]
+    return ""

@@ -142,7 +142,7 @@ def _certificates(plan: Plan, inventory: Inventory) -> str:
         if not fact.expires:
             continue
         node = next((node for node in plan.nodes if fact.path.startswith(f"nodes/{node.name}/")), None)
-        row = (fact.path, fact.subject, ", ".join(fact.sans), fact.expires)
+        row: tuple[str, ...] = (fact.path, fact.subject, ", ".join(fact.sans), fact.expires)
         if node is not None:
             row = (fact.path.rpartition("/")[2], *(_of_any(text, node) for text in row[1:3]), fact.expires)
         groups.setdefault(row, []).append(node.name if node else "no node")
