@@ -1,13 +1,13 @@
-"""One droplet as a real machine: systemd-nspawn with its own root, namespaces and cgroups, found again by its records."""
+"""One droplet as a real machine: systemd-nspawn with own root, namespaces and cgroups, found again by its records."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,27 +15,19 @@ from typing import Any
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
 from generator.lab import cgroups, network
-from generator.lab.port import Port, network_data
+from generator.lab.port import Port
 from generator.lab.process import Process, namespace_pids, wait_until_gone
-from generator.lab.state import State, droplet_namespace, namespace_path, read_record, write_record
+from generator.lab.state import State, droplet_namespace, is_lab_namespace, namespace_path, read_record, write_record
 
 # overlayfs cannot lie on overlayfs, so containerd's and kubelet's directories are the droplet's own on the host's disk
 OWN_DIRECTORIES = ("var/lib/containerd", "var/lib/kubelet")
-_SEED = "var/lib/cloud/seed/config_drive/openstack"
-_CONFIG_DRIVE_VERSIONS = ("2018-08-27", "latest")
+# where cloud-init looks for a config drive that is a directory
+# Source: https://cloudinit.readthedocs.io/en/latest/reference/datasources/configdrive.html
+_CONFIG_DRIVE = "var/lib/cloud/seed/config_drive"
 _PROPAGATE_DIRECTORY = Path("/run/systemd/nspawn/propagate")
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class ConfigDrive:
-    """What the provider gives a droplet at its creation; it cannot be changed later."""
-
-    meta_data: Mapping[str, Any]
-    user_data: str
-    vendor_data: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Machine:
 
     @classmethod
     def create(
-        cls, state: State, port: Port, memory_mib: int, root: Path, layer: Path, config_drive: ConfigDrive
+        cls, state: State, port: Port, memory_mib: int, root: Path, layer: Path, config_drive: Mapping[str, bytes]
     ) -> Machine:
         """Make a droplet's disk and write its config drive; an earlier disk of the same number is wiped.
 
@@ -61,7 +53,7 @@ class Machine:
             memory_mib: the size of the droplet's memory.
             root: the base root, from `root.build`.
             layer: the lab's layer, from `root.layer`.
-            config_drive: meta-data, user-data and vendor-data.
+            config_drive: the drive's files by their paths on it (`openstack/latest/user_data` …).
         """
         machine = cls(state, port.number, memory_mib, port, root, layer)
         shutil.rmtree(machine.directory, ignore_errors=True)
@@ -234,19 +226,12 @@ class Machine:
             "layer": str(self.layer),
         }
 
-    def _write_config_drive(self, config_drive: ConfigDrive) -> None:
-        files = {
-            "meta_data.json": json.dumps(dict(config_drive.meta_data), indent=1, sort_keys=True),
-            "network_data.json": json.dumps(network_data(self.port), indent=1, sort_keys=True),
-            "user_data": config_drive.user_data,
-            "vendor_data.json": json.dumps(config_drive.vendor_data),
-        }
-        for version in _CONFIG_DRIVE_VERSIONS:
-            directory = self.directory / "upper" / _SEED / version
-            # these exist in the base root, or would, with these very modes
-            directory.mkdir(mode=0o755, parents=True)
-            for name, content in files.items():
-                write_atomic(directory / name, content.encode(), mode=0o600)
+    def _write_config_drive(self, files: Mapping[str, bytes]) -> None:
+        for name, content in files.items():
+            path = self.directory / "upper" / _CONFIG_DRIVE / name
+            # with the modes that these directories have in the base root, or would have
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write_atomic(path, content, mode=0o600)
 
     def _launch_command(self, groups: tuple[Path, ...]) -> list[str]:
         upper, work, merged = (self.directory / name for name in ("upper", "work", "merged"))
@@ -290,3 +275,19 @@ class Machine:
         words = self.console_log.read_text(errors="replace").strip().splitlines()
         self.kill()
         raise Problem(f"droplet {self.number} did not start: {words[-1] if words else 'it said nothing'}")
+
+
+def machine_names() -> tuple[Path, ...]:
+    """List what systemd-nspawn left outside the lab's directory: one directory for each machine that was killed."""
+    if not _PROPAGATE_DIRECTORY.is_dir():
+        return ()
+    return tuple(sorted(path for path in _PROPAGATE_DIRECTORY.iterdir() if is_lab_namespace(path.name)))
+
+
+def forget() -> None:
+    """Remove what `machine_names` lists, and systemd-nspawn's own directories where that leaves them empty."""
+    for path in machine_names():
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (_PROPAGATE_DIRECTORY, _PROPAGATE_DIRECTORY.with_name("locks"), _PROPAGATE_DIRECTORY.parent):
+        with suppress(OSError):
+            path.rmdir()

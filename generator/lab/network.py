@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 
 from generator.lab import packetfilter
@@ -11,6 +12,7 @@ from generator.lab.process import run
 from generator.lab.state import (
     ANYBODY_ADDRESS,
     DNS_ADDRESS,
+    DROPLET_NAMESPACE_PREFIX,
     METADATA_ADDRESS,
     NAMESPACES_DIRECTORY,
     NET_NAMESPACE,
@@ -49,8 +51,7 @@ def create(state: State) -> None:
     with state.locked("network"):
         if _is_complete():
             return
-        for name in state.namespaces:
-            _delete_namespace(name)
+        remove_namespaces(state)
         for name in (NET_NAMESPACE, OPERATOR_NAMESPACE):
             _make_namespace(name)
         run(["nsenter", f"--net={namespace_path(NET_NAMESPACE)}", "sysctl", "-q", "-w", *_NET_SYSCTLS])
@@ -83,14 +84,18 @@ def own_addresses() -> tuple[IPv4Address, ...]:
 def destroy(state: State) -> None:
     """Remove every namespace of the lab and the records of what was plugged in; safe to repeat."""
     with state.locked("network"):
-        for name in state.namespaces:
-            _delete_namespace(name)
+        remove_namespaces(state)
         for path in (*state.ports.glob("*.json"), state.directory / "antispoof.json"):
             path.unlink(missing_ok=True)
-        try:
-            NAMESPACES_DIRECTORY.rmdir()
-        except OSError:
-            return  # others' namespaces are there, or `ip netns` keeps it as a mount
+
+
+def remove_namespaces(state: State) -> None:
+    """Remove every namespace of the lab, and nothing else; safe to repeat."""
+    # the bridges' namespace first: with it go both ends of every wire
+    for name in sorted(state.namespaces, key=lambda name: name != NET_NAMESPACE):
+        _delete_namespace(name)
+    with suppress(OSError):  # others' namespaces are there, or `ip netns` keeps it as a mount
+        NAMESPACES_DIRECTORY.rmdir()
 
 
 def add_vpc(state: State, network: IPv4Network) -> None:
@@ -183,11 +188,11 @@ def _delete_namespace(name: str) -> None:
     if not path.exists():
         return
     # the bridge's ends go now; the kernel takes those of a dead namespace down only a little later
-    if name.startswith("hardway-d") and namespace_path(NET_NAMESPACE).exists():
-        number = name.removeprefix("hardway-d")
+    if name.startswith(DROPLET_NAMESPACE_PREFIX) and _is_namespace_mount(str(namespace_path(NET_NAMESPACE))):
+        number = name.removeprefix(DROPLET_NAMESPACE_PREFIX)
         links = _links(NET_NAMESPACE)
         _ip(NET_NAMESPACE, *(f"link delete {end}" for end in (f"d{number}-pub", f"d{number}-vpc") if end in links))
-    while path.is_mount() or _is_namespace_mount(str(path)):
+    while _is_namespace_mount(str(path)):
         run(["umount", "--lazy", str(path)])
     path.unlink()
 

@@ -66,7 +66,8 @@ def network_data(port: Port) -> dict[str, Any]:
     """Describe a droplet's interfaces for its config drive.
 
     The default route stands as `gateway` of the network: given as a route, cloud-init's renderer for ifupdown would ask
-    for the `route` command, which Debian 13 has not.
+    for the `route` command, which Debian 13 has not. The name server stands with its network: those of all networks it
+    would write to the loopback interface, where systemd-resolved does not look.
 
     Source: https://docs.openstack.org/nova/latest/_downloads/9119ca7ac90aa2990e762c08baea3a36/network_data.json
     """
@@ -84,6 +85,7 @@ def network_data(port: Port) -> dict[str, Any]:
                 "netmask": str(PUBLIC_NETWORK.netmask),
                 "gateway": str(PUBLIC_GATEWAY.ip),
                 "routes": [],
+                "services": [{"type": "dns", "address": str(DNS_ADDRESS)}],
             },
             {
                 "id": "private-ipv4",
@@ -94,5 +96,5 @@ def network_data(port: Port) -> dict[str, Any]:
                 "routes": [],
             },
         ],
-        "services": [{"type": "dns", "address": str(DNS_ADDRESS)}],
+        "services": [],
     }

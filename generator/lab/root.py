@@ -15,6 +15,7 @@ from pathlib import Path
 
 from generator.errors import Problem
 from generator.lab import cgroups, kernel
+from generator.lab.progress import Progress
 from generator.lab.state import State
 
 SUITE = "trixie"
@@ -23,16 +24,19 @@ SOURCES = (
     f"deb http://deb.debian.org/debian {SUITE}-updates main",
     f"deb http://deb.debian.org/debian-security {SUITE}-security main",
 )
-# What the genericcloud image installs, without kernel, boot loader, manuals and editors, which nothing at boot may
-# need; ifupdown stands in netplan's place, as in DigitalOcean's Debian image.
+# What Debian's cloud images and DigitalOcean's have in common at least: the packages of priority important that count,
+# cloud-init, and what the genericcloud image adds, without kernel, boot loader, manuals and what nothing at boot may
+# count on (iptables, bind9-host: they would bring libraries that a document has to bring). ifupdown stands in netplan's
+# place, as in DigitalOcean's Debian image.
 # Source: https://salsa.debian.org/cloud-team/debian-cloud-images, config_space/package_config and config_space/13
 PACKAGES = (
-    *("adduser", "apparmor", "apt-utils", "bash-completion", "bind9-host", "ca-certificates", "cloud-guest-utils"),
-    *("cloud-init", "curl", "dbus", "dhcpcd-base", "dosfstools", "e2fsprogs", "ethtool", "file", "ifupdown", "init"),
-    *("iproute2", "iptables", "iputils-ping", "kmod", "less", "libnss-myhostname", "libnss-resolve", "libpam-systemd"),
-    *("linux-sysctl-defaults", "locales", "login", "nano", "netbase", "openssh-server", "pciutils", "procps", "psmisc"),
-    *("python3", "socat", "sudo", "systemd-resolved", "systemd-timesyncd", "tzdata", "udev", "unattended-upgrades"),
-    *("uuid-runtime", "xz-utils", "zstd"),
+    *("adduser", "apparmor", "apt-utils", "bash-completion", "ca-certificates", "cloud-guest-utils", "cloud-init"),
+    *("cpio", "cron", "curl", "dbus", "debconf-i18n", "dhcpcd-base", "dmidecode", "dosfstools", "e2fsprogs", "ethtool"),
+    *("file", "ifupdown", "init", "iproute2", "iputils-ping", "kmod", "less", "libnss-myhostname", "libnss-resolve"),
+    *("libpam-systemd", "linux-sysctl-defaults", "locales", "login", "logrotate", "lsb-base", "nano", "netbase"),
+    *("openssh-server", "pciutils", "procps", "psmisc", "python3", "socat", "sudo", "systemd-resolved"),
+    *("systemd-timesyncd", "tzdata", "udev", "unattended-upgrades", "uuid-runtime", "vim-tiny", "whiptail"),
+    *("xz-utils", "zstd"),
 )
 # the one thing a cloud image has not: it stands for WireGuard in the cloud kernel, and brings no `wg`
 KERNEL_STAND_INS = ("wireguard-go",)
@@ -47,8 +51,6 @@ printf '127.0.0.1\\tlocalhost\\n::1\\t\\tlocalhost ip6-localhost ip6-loopback\\n
 rm -rf var/log/journal var/lib/cloud
 find var/log -type f -exec truncate -s 0 {} +
 """
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -174,11 +176,12 @@ def _mmdebstrap(recipe: Recipe, target: Path, progress: Progress) -> None:
         f"--customize-hook={recipe.tidy}",
         *("--skip=output/mknod", recipe.suite, str(target), *recipe.sources),
     ]
-    progress(f"building Debian {recipe.suite} from {len(recipe.packages)} packages and what they need")
-    _run_confined(argv, progress)
+    name = f"Debian {recipe.suite}"
+    progress.step(name, f"{len(recipe.packages)} packages and what they need")
+    _run_confined(argv, lambda detail: progress.step(name, detail))
 
 
-def _run_confined(argv: list[str], progress: Progress) -> None:
+def _run_confined(argv: list[str], told: Callable[[str], None]) -> None:
     """Run a command in mount and PID namespaces of its own: its mounts are never the host's, and it dies with us."""
     confined = [
         *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"),
@@ -192,7 +195,7 @@ def _run_confined(argv: list[str], progress: Progress) -> None:
         for line in process.stderr:
             last = [*last[-4:], line.strip()]
             if line.startswith("I: "):
-                progress(line.removeprefix("I: ").strip())
+                told(line.removeprefix("I: ").strip())
     if process.returncode != 0:
         raise Problem(f"`{argv[0]}` failed: {' / '.join(last)}")
 

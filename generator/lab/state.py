@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
 
 NET_NAMESPACE = "hardway-net"
@@ -31,6 +32,8 @@ OPERATOR_GATEWAY = IPv4Interface("198.51.100.1/24")
 OPERATOR_ADDRESS = IPv4Address("198.51.100.7")
 # a second address of the operator's namespace: somebody on the internet whom no rule names
 ANYBODY_ADDRESS = IPv4Address("198.51.100.99")
+
+_MARK = "hardway-lab"
 
 NAMESPACES_DIRECTORY = Path("/run/netns")
 CGROUPS_DIRECTORY = Path("/sys/fs/cgroup")
@@ -76,10 +79,28 @@ class State:
             return ()
         return tuple(sorted(path.name for path in NAMESPACES_DIRECTORY.iterdir() if is_lab_namespace(path.name)))
 
+    @property
+    def is_claimed(self) -> bool:
+        """Say whether the directory was made for a lab, so that a lab may remove it whole."""
+        return (self.directory / _MARK).exists()
+
+    def claim(self) -> None:
+        """Make the directory, for root alone, unless it is there; whoever writes into it calls this first.
+
+        Raises:
+            Problem: it holds other things, which a lab would remove when it goes.
+        """
+        make_private_directory(self.directory)
+        if self.is_claimed:
+            return
+        if any(self.directory.iterdir()):
+            raise Problem(f"`{self.directory}` is not empty and no lab's", hint="let `HARDWAY_LAB` name a new one")
+        write_atomic(self.directory / _MARK, b"everything here belongs to one lab and goes with it\n")
+
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold a lock that other processes and threads wait for; it falls with the process."""
-        make_private_directory(self.directory)
+        self.claim()
         with (self.directory / f"{name}.lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
