@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
 from generator.lab import cgroups, network
-from generator.lab.port import Port
+from generator.lab.port import Port, network_data
 from generator.lab.process import Process, namespace_pids, wait_until_gone
 from generator.lab.state import State, droplet_namespace, is_lab_namespace, namespace_path, read_record, write_record
 
@@ -31,6 +32,25 @@ _POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
+class ConfigDrive:
+    """What the provider gives a droplet at its creation; it cannot be changed later."""
+
+    meta_data: Mapping[str, Any]
+    user_data: str
+    vendor_data: str
+
+    def files(self, port: Port) -> dict[str, bytes]:
+        """Give the drive's files by their paths on it."""
+        files = {
+            "meta_data.json": json.dumps(dict(self.meta_data), indent=1, sort_keys=True),
+            "network_data.json": json.dumps(network_data(port), indent=1, sort_keys=True),
+            "user_data": self.user_data,
+            "vendor_data.json": json.dumps({"cloud-init": self.vendor_data}),
+        }
+        return {f"openstack/latest/{name}": content.encode() for name, content in files.items()}
+
+
+@dataclass(frozen=True)
 class Machine:
     """A droplet's machine; the object holds no state, everything is in the directory and in the kernel."""
 
@@ -43,7 +63,7 @@ class Machine:
 
     @classmethod
     def create(
-        cls, state: State, port: Port, memory_mib: int, root: Path, layer: Path, config_drive: Mapping[str, bytes]
+        cls, state: State, port: Port, memory_mib: int, root: Path, layer: Path, config_drive: ConfigDrive
     ) -> Machine:
         """Make a droplet's disk and write its config drive; an earlier disk of the same number is wiped.
 
@@ -53,7 +73,7 @@ class Machine:
             memory_mib: the size of the droplet's memory.
             root: the base root, from `root.build`.
             layer: the lab's layer, from `root.layer`.
-            config_drive: the drive's files by their paths on it (`openstack/latest/user_data` …).
+            config_drive: what the provider hands over.
         """
         machine = cls(state, port.number, memory_mib, port, root, layer)
         shutil.rmtree(machine.directory, ignore_errors=True)
@@ -63,7 +83,7 @@ class Machine:
             (machine.directory / name).mkdir(mode=0o755)
         for name in OWN_DIRECTORIES:
             (machine.directory / "own" / name).mkdir(parents=True, mode=0o755)
-        machine._write_config_drive(config_drive)
+        machine._write_config_drive(config_drive.files(port))
         write_record(machine.directory / "machine.json", machine._to_record())
         return machine
 
