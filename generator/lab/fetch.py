@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -12,6 +12,8 @@ import urllib3
 from generator.errors import Problem
 from generator.lab.cache import CHUNK_BYTES, Cache, file_sha256
 from generator.lab.progress import Progress
+
+NONE: Mapping[str, str] = {}
 
 
 @dataclass
@@ -27,9 +29,9 @@ class Fetcher:
         )
     )
 
-    def file(self, name: str, urls: Sequence[str], sha256: str) -> bool:
+    def file(self, name: str, urls: Sequence[str], sha256: str, *, headers: Mapping[str, str] = NONE) -> bool:
         """Have the content in the cache, from there or from one of the addresses; tell whether it is there now."""
-        return self.cache.has(sha256) or any(self._from(name, url, sha256) for url in urls)
+        return self.cache.has(sha256) or any(self._from(name, url, sha256, headers) for url in urls)
 
     def bytes(self, url: str) -> bytes:
         """Read a small file.
@@ -45,12 +47,12 @@ class Fetcher:
             raise Problem(f"the server answered {answer.status}", where=url)
         return answer.data
 
-    def _from(self, name: str, url: str, sha256: str) -> bool:
+    def _from(self, name: str, url: str, sha256: str, headers: Mapping[str, str]) -> bool:
         host = urlsplit(url).netloc
         if host in self.unreachable:
             return False
         try:
-            complete = self._receive(name, url, sha256)
+            complete = self._receive(name, url, sha256, headers)
         except (urllib3.exceptions.MaxRetryError, urllib3.exceptions.ConnectTimeoutError):
             self.unreachable.add(host)
             self.progress.step(name, f"{host} cannot be reached")
@@ -68,11 +70,11 @@ class Fetcher:
         self.cache.adopt(part)
         return True
 
-    def _receive(self, name: str, url: str, sha256: str) -> bool:
+    def _receive(self, name: str, url: str, sha256: str, headers: Mapping[str, str]) -> bool:
         part = self.cache.partial(sha256)
         have = part.stat().st_size if part.is_file() else 0
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        answer = self.pool.request("GET", url, headers=headers, preload_content=False)
+        wanted = {"Range": f"bytes={have}-"} if have else {}
+        answer = self.pool.request("GET", url, headers={**headers, **wanted}, preload_content=False)
         try:
             if answer.status == 416:
                 # all of it was here already, or it is not the same file

@@ -17,7 +17,7 @@ from generator.lab.progress import Progress
 
 SOURCE = Path(__file__).parent / "source"
 MINIMUM = (1, 26)
-# Every setting that could change the bytes is fixed; the module proxy and its checksum database stay as the user has them.
+# Every setting that could change the bytes is fixed; module proxy and checksum database are the user's own.
 SETTINGS = {
     "CGO_ENABLED": "0",
     "GOAMD64": "v1",
@@ -32,7 +32,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Copy:
-    """A module that is copied beside our own go.mod, where a `replace` directive finds it and our files lie over its own."""
+    """A module that is copied beside our own go.mod, where `replace` finds it; our files lie over its own."""
 
     module: str
     version: str
@@ -106,7 +106,9 @@ class Go:
         if command is None:
             raise Problem("`go` is not on PATH, and building from source needs it", hint=hint)
         environment = os.environ | {"GOTOOLCHAIN": "local"}
-        answer = subprocess.run([command, "env", "GOVERSION"], env=environment, capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            [command, "env", "GOVERSION"], env=environment, capture_output=True, text=True, check=True
+        )
         version = answer.stdout.strip()
         numbers = re.match(r"go(\d+)\.(\d+)", version)
         if numbers is None or (int(numbers[1]), int(numbers[2])) < MINIMUM:
@@ -130,7 +132,9 @@ class Go:
             place = self._prepare(recipe, work / "module")
             (work / "out").mkdir()
             self._compile(recipe, place, work / "out", progress)
-            produced = {binary: work / "out" / _default_name(recipe, package) for binary, package in recipe.packages.items()}
+            produced = {
+                binary: work / "out" / _default_name(recipe, package) for binary, package in recipe.packages.items()
+            }
             outputs = {binary: cache.adopt(path) for binary, path in produced.items()}
         cache.remember(key, f"{recipe.name} {recipe.version} {self.version}", outputs)
         return outputs
@@ -143,11 +147,11 @@ class Go:
             shutil.copytree(original, place / copy.directory, copy_function=shutil.copyfile)
             _make_writable(place / copy.directory)
         shutil.copytree(recipe.own, place, dirs_exist_ok=True)
-        wanted = f"{recipe.module.removesuffix('/server/v3')} {recipe.version}"
-        if recipe.version not in (place / "go.mod").read_text():
+        wanted = f"{recipe.module} {recipe.version}"
+        if recipe.version and f"{wanted}\n" not in (place / "go.mod").read_text():
             raise Problem(
-                f"`{wanted}` cannot be built: the sources of this program pin another version",
-                where=f"source/{recipe.own.name}/go.mod",
+                f"`{wanted}` cannot be built: this program pins the sources of another version",
+                where=f"{recipe.own.name}/go.mod",
                 hint="build the release that this version of the program came with",
             )
         return place
@@ -171,7 +175,12 @@ class Go:
         command = ["nice", self.command, "build", "-v", "-trimpath", "-tags", recipe.tags]
         command += ["-ldflags", recipe.linker_flags, "-o", f"{out}/", *recipe.packages.values()]
         process = subprocess.Popen(
-            command, cwd=place, env=self._environment(recipe.cgo), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            command,
+            cwd=place,
+            env=self._environment(recipe.cgo),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
         )
         assert process.stderr is not None
         said: list[str] = []
@@ -192,7 +201,9 @@ class Go:
         finally:
             process.wait()
         if process.returncode != 0:
-            raise Problem("`go build` failed:\n  " + "\n  ".join(_last(said, 15)), where=f"{recipe.name} {recipe.version}")
+            raise Problem(
+                "`go build` failed:\n  " + "\n  ".join(_last(said, 15)), where=f"{recipe.name} {recipe.version}"
+            )
 
     @staticmethod
     def _environment(cgo: bool) -> dict[str, str]:
