@@ -94,6 +94,12 @@ class Cloud:
 
         return self._api.create(f"vpc {name}", self._client.vpcs.create, body, inside("vpc", provider.vpc), find)
 
+    def describe_vpc(self, vpc: Vpc, description: str) -> None:
+        """Write another description onto a VPC."""
+        body = {"name": vpc.name, "description": description}
+        where = f"vpc {vpc.name}"
+        self._api.expect(self._api.repeat(where, self._client.vpcs.update, vpc.id, body=body), where)
+
     def delete_vpc(self, vpc: Vpc) -> bool:
         """Delete a VPC; False while droplets that are gone still count as its members."""
         answer = self._api.repeat(f"vpc {vpc.name}", self._client.vpcs.delete, vpc.id)
@@ -105,7 +111,7 @@ class Cloud:
     def firewalls(self, name: str) -> tuple[Firewall, ...]:
         """List the firewalls of that name."""
         listed = self._api.pages("firewalls", provider.firewall, self._client.firewalls.list)
-        return tuple(firewall for firewall in listed if firewall.name == name)
+        return tuple(sorted((one for one in listed if one.name == name), key=lambda one: one.id))
 
     def create_firewall(self, name: str, tag: str, inbound: Sequence[Rule], outbound: Sequence[Rule]) -> Firewall:
         """Make a firewall for all droplets with the tag, or find the one that an unclear attempt made."""
@@ -149,7 +155,7 @@ class Cloud:
     def ssh_keys(self, name: str) -> tuple[SshKey, ...]:
         """List the registered public keys of that name; the API allows this ten times a minute."""
         listed = self._api.pages("ssh keys", provider.ssh_key, self._client.ssh_keys.list)
-        return tuple(key for key in listed if key.name == name)
+        return tuple(sorted((key for key in listed if key.name == name), key=lambda key: key.id))
 
     def create_ssh_key(self, name: str, public_key: str, fingerprint: str) -> SshKey:
         """Register a public key, or find it by its fingerprint after an unclear attempt."""

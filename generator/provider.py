@@ -36,13 +36,14 @@ class Size:
 
 @dataclass(frozen=True)
 class Vpc:
-    """A private network of the account."""
+    """A private network of the account; the default one of its region can't be deleted."""
 
     id: str
     name: str
     description: str
     region: str
     ip_range: IPv4Network
+    default: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -119,6 +120,7 @@ def vpc(data: Json) -> Vpc:
         description=str(data.get("description") or ""),
         region=str(data["region"]),
         ip_range=IPv4Network(data["ip_range"]),
+        default=bool(data.get("default")),
     )
 
 

@@ -1,0 +1,207 @@
+"""Brings a cluster up: compares, acts, looks again, until every node is ready and the addons are applied.
+
+There is no record of what a launch did: each round starts from what is there. So a launch that was killed is
+continued by the next one, and one that has nothing to do changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from generator.access import Access
+from generator.actions import Action, diff
+from generator.apply import Applier
+from generator.clock import Clock
+from generator.cloud import Cloud
+from generator.errors import Problem, raise_all
+from generator.kube import Credentials
+from generator.lock import Lock
+from generator.lookout import Lookout
+from generator.observe import Observed
+from generator.placement import placed, ready
+from generator.plan import Node
+from generator.preflight import Launchable, Market, faults, look, skewed
+from generator.provider import Droplet
+from generator.spaces import Spaces
+from generator.watch import Watch, last_words, rows
+
+TICK = 4.0
+SECOND_LOOK = timedelta(seconds=10)
+"""A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while."""
+PATIENCE = timedelta(seconds=45)
+"""How long a phase may be failed before it counts; its unit may be started again."""
+SILENCE = timedelta(minutes=15)
+"""After so long without a word from a node that Kubernetes calls ready, its report is not waited for."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A cluster that is up: where its API server answers, and every droplet's public address."""
+
+    address: str
+    public: tuple[str, ...]
+
+
+class Launch:
+    """One launch of one cluster."""
+
+    def __init__(
+        self, launchable: Launchable, access: Access, credentials: Credentials, *, clock: Clock, lifetime: timedelta
+    ) -> None:
+        plan = launchable.plan
+        self._launchable = launchable
+        self._clock = clock
+        self._cloud = Cloud(access, clock)
+        self._spaces = Spaces(access, bucket=plan.spaces_bucket, region=plan.spaces_region)
+        self._lookout = Lookout(plan, self._cloud, self._spaces, clock, credentials, access.proxy)
+        self._applier = Applier(launchable, self._cloud, self._spaces, clock, lifetime, self._lookout.memory)
+        self._failed: dict[str, datetime] = {}
+        self._ready_since: datetime | None = None
+
+    @property
+    def requests(self) -> int:
+        """Tell how many requests went to the provider's API."""
+        return self._cloud.requests
+
+    def rehearse(self) -> tuple[tuple[Action, ...], Market]:
+        """Look at everything and say what is to be done, changing nothing.
+
+        Raises:
+            Problems: everything that would stop the launch.
+        """
+        plan = self._launchable.plan
+        market, time = look(self._cloud, plan)
+        raise_all(skewed(self._clock.now(), time))
+        observed = self._lookout.look()
+        actions = diff(plan, self._launchable.documents, observed)
+        raise_all(faults(plan, actions, market))
+        return actions, market
+
+    def run(self, watch: Watch, *, timeout: timedelta) -> Served:
+        """Do what is to be done, and wait until the cluster serves.
+
+        Raises:
+            Problem: a node failed, or time is up; what the nodes say was shown.
+            Problems: something came up that can't be repaired.
+        """
+        name = self._launchable.plan.name
+        if not self._spaces.bucket_exists():
+            self._spaces.create_bucket()
+        with Lock(self._spaces, name, self._clock, watch.say) as lock:
+            return self._rounds(watch, lock.keep, self._clock.now() + timeout)
+
+    def _rounds(self, watch: Watch, keep: Callable[[], None], deadline: datetime) -> Served:
+        plan = self._launchable.plan
+        observed = self._lookout.look()
+        said: set[str] = set()
+        while True:
+            actions = diff(plan, self._launchable.documents, observed)
+            raise_all(
+                Problem(one.why, where=f"{one.kind} {one.name}", hint=one.hint)
+                for one in actions
+                if one.verb == "refuse"
+            )
+            for action in actions:
+                if action.changes or str(action) not in said:
+                    watch.say(str(action))
+                    said.add(str(action))
+                if action.changes:
+                    keep()
+                    observed = self._applier.apply(action, observed)
+            watch.show(rows(plan, observed), observed.time)
+            if self._is_up(actions, observed):
+                return self._served(observed)
+            self._stop_on_failure(watch, observed)
+            if self._clock.now() > deadline:
+                self._explain(watch, observed)
+                raise self._late(observed)
+            self._clock.sleep(TICK)
+            keep()
+            observed = self._lookout.again(observed)
+
+    def _is_up(self, actions: Sequence[Action], observed: Observed) -> bool:
+        """Tell whether all is done, and was some seconds ago if this launch made none of the droplets."""
+        up = not any(one.changes or one.verb == "wait" for one in actions) and not self._missing(observed)
+        if not up:
+            self._ready_since = None
+            return False
+        self._ready_since = self._ready_since or observed.time
+        return bool(self._applier.tries) or observed.time - self._ready_since >= SECOND_LOOK
+
+    def _missing(self, observed: Observed) -> list[str]:
+        """Name the nodes that are not up, by Kubernetes' word and, while it can be heard, by their own."""
+        if observed.ready is None:
+            return [node.name for node in self._launchable.plan.nodes]
+        here = placed(self._launchable.plan, observed)
+        return [
+            node.name
+            for node in self._launchable.plan.nodes
+            if node.name not in here
+            or not observed.ready.get(node.name, False)
+            or not (self._complete(node, here[node.name], observed) or _silent(node, here[node.name], observed))
+        ]
+
+    @staticmethod
+    def _complete(node: Node, droplet: Droplet, observed: Observed) -> bool:
+        report = observed.reports.get(node.name)
+        return report is not None and report.at >= droplet.created and report.progress.complete
+
+    def _stop_on_failure(self, watch: Watch, observed: Observed) -> None:
+        """Give up when a phase stays failed; a report from before the droplet, or of long ago, doesn't count."""
+        here = placed(self._launchable.plan, observed)
+        failed = {}
+        for node in self._launchable.plan.nodes:
+            report, droplet = observed.reports.get(node.name), here.get(node.name)
+            if report is None or droplet is None or report.at < droplet.created or _silent(node, droplet, observed):
+                continue
+            if any(phase.state == "failed" for phase in report.progress.phases):
+                failed[node.name] = self._failed.get(node.name, observed.time)
+        self._failed = failed
+        given_up = [name for name, since in failed.items() if observed.time - since >= PATIENCE]
+        if given_up:
+            self._explain(watch, observed)
+            hint = "mend its document, destroy the droplet, and launch again"
+            raise_all(Problem("a phase failed, its last lines are above", where=name, hint=hint) for name in given_up)
+
+    def _explain(self, watch: Watch, observed: Observed) -> None:
+        """Show of each node that is not up what it said last."""
+        here = placed(self._launchable.plan, observed)
+        for row in rows(self._launchable.plan, observed):
+            report, droplet = observed.reports.get(row.node), here.get(row.node)
+            if report is None or droplet is None or report.at < droplet.created:
+                watch.say(f"{row.node}: {row.now}, and has reported nothing")
+            elif not report.progress.complete or observed.ready is None:
+                for line in last_words(row.node, report.progress):
+                    watch.say(line)
+
+    def _late(self, observed: Observed) -> Problem:
+        plan = self._launchable.plan
+        state = observed.book.etcd.state if observed.book else "new"
+        if observed.ready is not None:
+            missing = ", ".join(self._missing(observed))
+            return Problem(f"time is up, still waiting for {missing}", hint="launch again to go on waiting")
+        if state == "existing":
+            message = "time is up, and no API server answers; the book says that etcd exists, so none is formed anew"
+            hint = (
+                "if this machine's address is in `access.api`, etcd has lost its quorum; "
+                f"if its data is gone from most nodes, only `gen destroy {plan.name}` and a new launch help"
+            )
+            return Problem(message, hint=hint)
+        hint = "is this machine's address in `access.api`? launch again to go on waiting"
+        return Problem("time is up, and no API server answers yet", hint=hint)
+
+    def _served(self, observed: Observed) -> Served:
+        here = placed(self._launchable.plan, observed)
+        public = tuple(one.public for one in here.values() if one.public is not None)
+        if self._lookout.address is None:
+            raise ValueError("a cluster that is up has an API server that answers")
+        return Served(self._lookout.address, public)
+
+
+def _silent(node: Node, droplet: Droplet, observed: Observed) -> bool:
+    """Tell whether a node that Kubernetes calls ready has said nothing for long: its address for reports expired."""
+    report = observed.reports.get(node.name)
+    heard = max(droplet.created, report.at) if report else droplet.created
+    return ready(node, droplet, observed) and observed.time - heard > SILENCE

@@ -1,0 +1,139 @@
+"""Shows how far the nodes are: a live table on a terminal, one line for each change elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from generator.observe import Observed
+from generator.placement import placed
+from generator.plan import Plan
+from generator.progress import PHASES, Progress, clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+MARKS = {"waiting": "·", "running": "▸", "done": "✓", "failed": "✗"}
+COLOURS = {"waiting": "dim", "running": "yellow", "done": "green", "failed": "bold red"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One node as it is shown; `states` has the state of each phase that the node has."""
+
+    node: str
+    states: tuple[tuple[str, str], ...]
+    now: str
+    since: datetime | None
+
+
+def rows(plan: Plan, observed: Observed) -> tuple[Row, ...]:
+    """Tell of each node what it is at, by its own report or, before there is one, by its droplet."""
+    here = placed(plan, observed)
+    shown = []
+    for node in plan.nodes:
+        droplet = here.get(node.name)
+        report = observed.reports.get(node.name)
+        if droplet is None:
+            shown.append(Row(node.name, (), "no droplet", None))
+        elif report is None or report.at < droplet.created:
+            shown.append(Row(node.name, (), f"droplet is {droplet.status}", droplet.created))
+        else:
+            told = report.progress
+            current = told.current
+            words = "done" if current is None else f"{current.name} {current.state}"
+            since = report.at if current is None else current.since
+            shown.append(Row(node.name, tuple((one.name, one.state) for one in told.phases), words, since))
+    return tuple(shown)
+
+
+def last_words(node: str, told: Progress) -> tuple[str, ...]:
+    """Tell what a node says of its failure: the unit and the end of its log."""
+    current = told.current
+    unit = (told.failure.unit if told.failure else "") or (current.unit if current else "")
+    head = f"{node}: {current.name} {current.state}" if current else f"{node}: done"
+    lines = told.failure.lines if told.failure else ()
+    return (f"{head}, unit {unit}" if unit else head, *(f"  {node} | {line}" for line in lines))
+
+
+def age(since: datetime | None, now: datetime) -> str:
+    """Show how long something lasts.
+
+    >>> age(datetime(2026, 1, 1, 0, 0), datetime(2026, 1, 1, 0, 1, 5))
+    '1m05s'
+    """
+    if since is None:
+        return ""
+    seconds = max(0, int((now - since).total_seconds()))
+    if seconds >= 3600:
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
+    return f"{seconds // 60}m{seconds % 60:02}s" if seconds >= 60 else f"{seconds}s"
+
+
+class Watch:
+    """Shows a launch on stderr; everything that a node or the provider said passes through `clean`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._last: dict[str, Row] = {}
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        if self._console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Leave the last state on the screen."""
+        if self._live is not None:
+            self._live.stop()
+            if self._last:
+                self._console.print(_table(tuple(self._last.values()), None))
+
+    def say(self, text: str) -> None:
+        """Show one line that stays."""
+        self._console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, shown: Sequence[Row], now: datetime) -> None:
+        """Show the nodes' phases."""
+        if self._live is not None:
+            self._live.update(_table(shown, now), refresh=True)
+        else:
+            for row in shown:
+                before = self._last.get(row.node)
+                if before is None or before.now != row.now:
+                    self.say(f"{row.node}: {row.now}{_after(before, row)}")
+        self._last = {row.node: row for row in shown}
+
+
+def _after(before: Row | None, row: Row) -> str:
+    """Tell how long the step before took."""
+    if before is None or before.since is None or row.since is None or row.since <= before.since:
+        return ""
+    return f" ({before.now} took {age(before.since, row.since)})"
+
+
+def _table(shown: Sequence[Row], now: datetime | None) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    named = {name for row in shown for name, _ in row.states}
+    columns = [name for name in PHASES if name in named]
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for heading in ("node", *columns, "now"):
+        table.add_column(heading, header_style="dim", no_wrap=True)
+    for row in shown:
+        states = dict(row.states)
+        marks = [Text(MARKS[states[name]], COLOURS[states[name]]) if name in states else Text("") for name in columns]
+        since = f", {age(row.since, now)}" if now and row.since else ""
+        table.add_row(row.node, *marks, Text(f"{row.now}{since}"))
+    return table
