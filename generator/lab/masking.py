@@ -29,7 +29,10 @@ def record(
         "time": time,
         "method": method,
         "path": _TOKEN.sub(MASK, path),
-        "headers": {name: MASK if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()},
+        "headers": {
+            name: MASK if name.lower() in _SECRET_HEADERS else _TOKEN.sub(MASK, value)
+            for name, value in headers.items()
+        },
         "body": masked(body),
         "status": status,
         "answer": masked(answer),

@@ -1,0 +1,111 @@
+"""Says how each foreign program of the lab is run: nginx, dnsmasq, versitygw and a registry for each registry host."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from generator.errors import Problem
+from generator.files import make_private_directory, write_atomic
+from generator.lab.children import Program
+from generator.lab.hosts import Hosts, spaces_host
+from generator.lab.state import DNS_ADDRESS, SERVICES_ADDRESS
+
+
+def front(configuration: str, directory: Path) -> Program:
+    """Run nginx, as root and in one process, with a configuration and nothing of the host's own."""
+    make_private_directory(directory)
+    path = directory / "nginx.conf"
+    write_atomic(path, configuration.encode(), mode=0o600)
+    return Program("nginx", ["nginx", "-p", str(directory), "-e", "stderr", "-c", str(path)])
+
+
+def names(hosts: Hosts, directory: Path) -> Program:
+    """Run dnsmasq for the lab's names; everything else does not exist."""
+    make_private_directory(directory)
+    path = directory / "dnsmasq.conf"
+    write_atomic(path, dns_configuration(hosts).encode())
+    return Program("dnsmasq", ["dnsmasq", "--keep-in-foreground", f"--conf-file={path}"])
+
+
+def dns_configuration(hosts: Hosts) -> str:
+    """Write the table of names.
+
+    Source: dnsmasq(8): `local=/#/` answers for all names from own knowledge alone, so unknown ones are NXDOMAIN.
+    """
+    exact = [name for name in hosts.exact if name not in hosts.parents]
+    lines = [
+        "user=root",
+        "group=root",
+        "pid-file=",
+        "bind-interfaces",
+        f"listen-address={DNS_ADDRESS}",
+        "no-hosts",
+        "no-resolv",
+        "no-poll",
+        "log-facility=-",
+        "local=/#/",
+        *(f"host-record={name},{SERVICES_ADDRESS}" for name in exact),
+        *(f"address=/{parent}/{SERVICES_ADDRESS}" for parent in hosts.parents),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def spaces(program: Path, region: str, keys: tuple[str, str], directory: Path, sockets: Path) -> Program:
+    """Run versitygw as the Spaces of a region.
+
+    Its key comes by environment, as it reads no file; it logs nothing, for its lines hold presigned signatures.
+
+    Raises:
+        Problem: the file system can't hold an object's attributes.
+    """
+    objects, versions = directory / "objects", directory / "versions"
+    for path in (objects, versions):
+        make_private_directory(path)
+    try:
+        os.setxattr(objects, "user.hardway", b"1")
+    except OSError as error:
+        hint = "choose a directory on ext4, xfs or btrfs by `HARDWAY_LAB`"
+        raise Problem(f"the file system of {objects} keeps no user attributes: {error.strerror}", hint=hint) from error
+    socket = sockets / f"spaces-{region}.sock"
+    # the program itself limits the path of the socket as the kernel does
+    argv = [
+        *(str(program), "--port", str(socket), "--socket-perm", "0600", "--region", region, "--quiet"),
+        *("--virtual-domain", spaces_host(region)),
+        *("posix", "--versioning-dir", str(versions), str(objects)),
+    ]
+    environment = {"ROOT_ACCESS_KEY_ID": keys[0], "ROOT_SECRET_ACCESS_KEY": keys[1]}
+    return Program(f"spaces-{region}", argv, environment, socket)
+
+
+def registry(program: Path, name: str, storage: Path, directory: Path, sockets: Path) -> Program:
+    """Run a read-only registry on one storage directory.
+
+    Source: https://distribution.github.io/distribution/about/configuration/
+    """
+    make_private_directory(directory)
+    socket = sockets / f"registry-{name}.sock"
+    lines = [
+        "version: 0.1",
+        "log: {level: warn, accesslog: {disabled: true}}",
+        "storage:",
+        f"  filesystem: {{rootdirectory: '{storage}'}}",
+        "  maintenance: {readonly: {enabled: true}}",
+        "  redirect: {disable: true}",
+        "http:",
+        "  net: unix",
+        f"  addr: '{socket}'",
+        f"  secret: {secrets.token_hex(16)}",
+        "  relativeurls: true",
+    ]
+    path = directory / "registry.yaml"
+    write_atomic(path, "\n".join([*lines, ""]).encode(), mode=0o600)
+    return Program(f"registry-{name}", [str(program), "serve", str(path)], {"OTEL_TRACES_EXPORTER": "none"}, socket)
+
+
+def missing_commands(commands: Iterable[str]) -> list[str]:
+    """List those commands that the host hasn't got."""
+    places = [Path(place) for place in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")]
+    return [command for command in commands if not any(os.access(place / command, os.X_OK) for place in places)]
