@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
+from generator import templates
 from generator.files import resource
 from generator.plan import Plan
 
@@ -68,14 +68,13 @@ def manifests(plan: Plan) -> dict[str, bytes]:
     for name in names:
         rendered = _addon(name, plan)
         files |= {path: text.encode() for path, (text, _) in rendered.items()}
+        objects = [item for _, items in rendered.values() for item in items]
         index.append(
             {
                 "name": name,
                 "manifests": list(rendered),
                 "secrets": list(SECRETS.get(name, ())),
-                "wait": [
-                    _wait(item) for _, objects in rendered.values() for item in objects if item["kind"] in AWAITED
-                ],
+                "wait": [_wait(item) for item in objects if item["kind"] in AWAITED],
             }
         )
     text = json.dumps({"version": 1, "addons": index}, indent=2)
@@ -104,29 +103,25 @@ def _addon(name: str, plan: Plan) -> dict[str, tuple[str, tuple[dict[str, Any], 
     """Render one addon's files, in the order of application, each with the objects it holds."""
     if name in IN_THE_DOCUMENT:
         return {}
-    directory = resource("addons") / name
-    sources = sorted(file for file in directory.iterdir() if file.name.endswith((".yaml", ".yaml.j2")))
     rendered = {}
-    for source in sources:
-        text = _render(directory, source.name, plan)
-        rendered[f"{name}/{source.name.removesuffix('.j2')}"] = (text, tuple(yaml.safe_load_all(text)))
+    for source in (resource("addons") / name).iterdir():
+        if not source.name.endswith((".yaml", ".yaml.j2")):
+            continue
+        text = _text(source, plan)
+        rendered[f"{name}/{source.name.removesuffix(templates.SUFFIX)}"] = (text, tuple(yaml.safe_load_all(text)))
     return dict(sorted(rendered.items(), key=lambda file: (_rank(file[1][1]), file[0])))
 
 
-def _render(directory: Path, name: str, plan: Plan) -> str:
-    """Give a file's text; only one whose name ends in `.j2` is a template."""
-    text = (directory / name).read_text()
-    if not name.endswith(".j2"):
-        return text
-    environment = jinja2.Environment(  # noqa: S701 - YAML, not HTML
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
+def _text(source: Path, plan: Plan) -> str:
+    """Give a file as it is applied; only one whose name ends in `.j2` is a template."""
+    if source.suffix != templates.SUFFIX:
+        return source.read_text(encoding="utf-8")
 
-    def config_digest(other: str) -> str:
-        # In a pod template this makes a new configuration a new rollout.
-        return hashlib.sha256(_render(directory, other, plan).encode()).hexdigest()[:16]
+    def config_digest(name: str) -> str:
+        # In a pod's annotations, so that pods are replaced when the configuration they read at their start changes.
+        return hashlib.sha256(_text(source.with_name(name), plan).encode()).hexdigest()[:16]
 
-    return environment.from_string(text).render(plan=plan, digest=config_digest)
+    return templates.render(source, plan=plan, digest=config_digest)
 
 
 def _rank(objects: Iterable[Mapping[str, Any]]) -> int:
