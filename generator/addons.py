@@ -125,7 +125,7 @@ def _text(source: Path, plan: Plan) -> str:
 
 
 def _rank(objects: Iterable[Mapping[str, Any]]) -> int:
-    return max(RANK[item["kind"]] for item in objects)
+    return max((RANK[item["kind"]] for item in objects), default=0)
 
 
 def _wait(item: Mapping[str, Any]) -> list[str]:
