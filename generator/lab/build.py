@@ -39,7 +39,7 @@ def build(release: Release, progress: Progress, *, cache: Cache | None = None) -
     cache = cache or Cache.default()
     _require_tools()
     builder = _Builder(cache, Go.find(), progress)
-    with cache.locked():
+    with cache.locked(progress):
         return replace(
             release,
             name=made_name(release),

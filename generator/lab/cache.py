@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from generator.files import make_private_directory, write_atomic
+from generator.lab.progress import Progress
 from generator.lab.state import State
 
 CHUNK_BYTES = 1 << 20
@@ -92,11 +93,15 @@ class Cache:
             shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, progress: Progress) -> Iterator[None]:
         """Be the only process that fills the cache; others wait. The lock ends with the process, however it ends."""
         self._inside("work")
-        with (self.directory / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with (self.directory / "lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                progress.step("cache", f"wait for another process that fills {self.directory}")
+                fcntl.flock(file, fcntl.LOCK_EX)
             # nobody else works now, so what lies here was left by a process that was killed
             for left in (self.directory / "work").iterdir():
                 shutil.rmtree(left, ignore_errors=True)
@@ -109,6 +114,15 @@ class Cache:
         path = self.directory / name
         make_private_directory(path)
         return path
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file systems differ."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        target.chmod(0o555)
 
 
 def recipe_key(inputs: Mapping[str, object]) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from generator.errors import Problem
 from generator.lab import build, images, registry
-from generator.lab.cache import Cache
+from generator.lab.cache import Cache, link_or_copy
 from generator.lab.fetch import Fetcher
 from generator.lab.progress import Progress
 from generator.release import Artifact, Image, Package, Release
@@ -39,7 +38,7 @@ def ensure(release: Release, *, progress: Progress, cache: Cache | None = None) 
         Problem: something is neither here nor to be had.
     """
     cache = cache or Cache.default()
-    with cache.locked():
+    with cache.locked(progress):
         fetcher = Fetcher(cache, progress)
         files: tuple[Artifact | Package, ...] = (*release.artifacts, *release.packages)
         missing = [file.name for file in files if not fetcher.file(file.name, file.urls, file.sha256)]
@@ -98,8 +97,5 @@ def _program(cache: Cache, name: str, digest: str) -> Path:
     place = cache.directory / "tools" / digest[:16] / name
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        with cache.workspace("tools") as work:
-            shutil.copyfile(cache.blob(digest), work / name)
-            (work / name).chmod(0o755)
-            (work / name).rename(place)
+        link_or_copy(cache.blob(digest), place)
     return place

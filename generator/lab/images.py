@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from generator.errors import Problem
 from generator.lab import archive
 from generator.lab.archive import Member
-from generator.lab.cache import Cache
+from generator.lab.cache import Cache, link_or_copy
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -106,7 +105,7 @@ def lay_out(cache: Cache, root: Path, repository: str, tag: str, digest: str) ->
         blob = storage / "blobs/sha256" / _hex(part)[:2] / _hex(part) / "data"
         if not blob.exists():
             blob.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(cache.blob(_hex(part)), blob)
+            link_or_copy(cache.blob(_hex(part)), blob)
     for part in found.manifests:
         _point(place / "_manifests/revisions/sha256" / _hex(part), part)
     for part in found.blobs:
@@ -129,13 +128,6 @@ def split(reference: str) -> tuple[str, str, str]:
 def _point(directory: Path, digest: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "link").write_text(digest)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        target.write_bytes(source.read_bytes())
 
 
 def _hex(digest: str) -> str:

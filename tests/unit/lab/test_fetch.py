@@ -1,0 +1,90 @@
+"""Downloads are taken from any address that has the right content, and go on where they were cut off."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from generator.lab.cache import Cache
+from generator.lab.fetch import Fetcher
+from generator.lab.progress import Silent
+
+CONTENT = bytes(range(256)) * 1000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves CONTENT at /file, other bytes at /other; remembers which ranges were asked for."""
+
+    ranges: list[str]
+
+    def do_GET(self) -> None:
+        if self.path not in ("/file", "/other"):
+            self.send_error(404)
+            return
+        content = CONTENT if self.path == "/file" else CONTENT[::-1]
+        wanted = self.headers.get("Range", "")
+        type(self).ranges.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-") or 0)
+        if start >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start:])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Handler.ranges = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def fetcher(tmp_path: Path) -> Fetcher:
+    return Fetcher(Cache(tmp_path / "cache"), Silent())
+
+
+def test_the_first_good_address_counts(fetcher: Fetcher, server: str) -> None:
+    urls = [f"{server}/absent", f"{server}/other", f"{server}/file"]
+    assert fetcher.file("file", urls, DIGEST)
+    assert fetcher.cache.blob(DIGEST).read_bytes() == CONTENT
+    assert fetcher.file("file", [], DIGEST)
+
+
+def test_wrong_content_is_never_kept(fetcher: Fetcher, server: str) -> None:
+    assert not fetcher.file("file", [f"{server}/other"], DIGEST)
+    assert not fetcher.cache.has(DIGEST)
+    assert not fetcher.cache.partial(DIGEST).exists()
+
+
+@pytest.mark.parametrize("have", [1, 100_000, len(CONTENT)])
+def test_a_download_goes_on_where_it_was_cut(fetcher: Fetcher, server: str, have: int) -> None:
+    fetcher.cache.partial(DIGEST).write_bytes(CONTENT[:have])
+    assert fetcher.file("file", [f"{server}/file"], DIGEST)
+    assert Handler.ranges == [f"bytes={have}-"]
+    assert fetcher.cache.blob(DIGEST).read_bytes() == CONTENT
+
+
+def test_a_beginning_that_is_wrong_is_fetched_anew(fetcher: Fetcher, server: str) -> None:
+    fetcher.cache.partial(DIGEST).write_bytes(b"nonsense")
+    assert fetcher.file("file", [f"{server}/file", f"{server}/file"], DIGEST)
+
+
+def test_a_host_that_is_away_is_asked_once(fetcher: Fetcher) -> None:
+    assert not fetcher.file("file", ["http://127.0.0.1:9/file", "http://127.0.0.1:9/file"], DIGEST)
+    assert fetcher.unreachable == {"127.0.0.1:9"}

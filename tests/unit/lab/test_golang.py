@@ -1,0 +1,98 @@
+"""Recipes say all that decides a binary, and every file of the lock has one."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generator import release
+from generator.errors import Problem
+from generator.lab import recipes
+from generator.lab.cache import Cache, recipe_key
+from generator.lab.golang import Go, GoRecipe
+from generator.lab.progress import Silent
+
+
+def all_recipes() -> list[GoRecipe]:
+    lock = release.load("k8s-1.36", Path("/nonexistent"))
+    made = {recipe.name: recipe for recipe in recipes.artifacts(lock).values()}
+    others = [recipes.coredns("v1.14.7"), recipes.traefik("v3.7.13"), recipes.order_book(), *recipes.tools()]
+    return [*made.values(), *others]
+
+
+def test_every_artifact_has_a_recipe_that_gives_its_binaries() -> None:
+    lock = release.load("k8s-1.36", Path("/nonexistent"))
+    found = recipes.artifacts(lock)
+    for artifact in lock.artifacts:
+        wanted = {member.rpartition("/")[2] or artifact.name for member in artifact.install}
+        assert wanted <= set(found[artifact.name].packages)
+
+
+@pytest.mark.parametrize("recipe", all_recipes(), ids=lambda recipe: recipe.name)
+def test_the_pinned_sources_are_of_the_version_that_the_lock_names(recipe: GoRecipe) -> None:
+    if recipe.own is None:
+        return
+    text = (recipe.own / "go.mod").read_text()
+    assert not recipe.version or f"{recipe.module} {recipe.version}\n" in text
+    assert (recipe.own / "go.sum").stat().st_size > 0
+    for copy in recipe.copies:
+        assert f"=> ./{copy.directory}\n" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "v9.9.9"},
+        {"tags": "other"},
+        {"stamps": {"main.Version": "other"}},
+        {"packages": {"x": "./other"}},
+        {"cgo": True},
+        {"module": "example.com/other"},
+    ],
+    ids=str,
+)
+def test_whatever_changes_a_binary_changes_its_key(change: dict[str, object]) -> None:
+    recipe = GoRecipe("x", "example.com/x", "v1.0.0", {"x": "./x"})
+    changed: GoRecipe = replace(recipe, **change)  # type: ignore[arg-type]
+    assert recipe_key(recipe.inputs("go1.26.8")) != recipe_key(changed.inputs("go1.26.8"))
+    assert recipe_key(recipe.inputs("go1.26.8")) != recipe_key(recipe.inputs("go1.26.9"))
+
+
+def fake_go(directory: Path, version: str) -> None:
+    program = directory / "go"
+    program.write_text(f"#!/bin/sh\necho {version}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.mark.parametrize("version", ["go1.25.9", "go1.9", "devel", ""])
+def test_an_old_go_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    fake_go(tmp_path, version)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="too old"):
+        Go.find()
+
+
+@pytest.mark.parametrize("version", ["go1.26", "go1.26.8", "go1.30rc1", "go2.0"])
+def test_a_new_go_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    fake_go(tmp_path, version)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Go.find().version == version
+
+
+def test_without_go_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="not on PATH") as caught:
+        Go.find()
+    assert "1.26" in str(caught.value.hint)
+
+
+def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    recipe = GoRecipe("x", "example.com/x", "v1.0.0", {"x": "./x"})
+    go = Go("/nonexistent/go", "go1.26.8")
+    outputs = {"x": cache.add(b"binary")}
+    cache.remember(recipe_key(recipe.inputs(go.version)), "x", outputs)
+    assert go.build(recipe, cache, Silent()) == outputs
