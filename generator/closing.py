@@ -1,0 +1,47 @@
+"""Writes what a launch leaves its operator with: a kubeconfig, and lines to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from generator import kubeconfig
+from generator.access import Access
+from generator.files import write_atomic
+from generator.plan import Plan
+from generator.preflight import Launchable
+
+KUBECONFIG = "admin.conf"
+
+
+def write_kubeconfig(launchable: Launchable, directory: Path, access: Access, address: str) -> Path:
+    """Write the administrator's kubeconfig into the private store, for the API server at a public address."""
+    server = f"https://{address}:{launchable.plan.api_port}"
+    path = directory / KUBECONFIG
+    write_atomic(path, kubeconfig.admin(launchable.plan, launchable.store, server, access.proxy).encode(), 0o600)
+    return path
+
+
+def facts(plan: Plan, access: Access, *, address: str, public: tuple[str, ...], path: Path) -> dict[str, Any]:
+    """Put together how the cluster is reached; the order book's lines only where it is an addon."""
+    found: dict[str, Any] = {"cluster": plan.name, "kubeconfig": str(path), "api": address, "public": public}
+    if "order-book" not in plan.addons:
+        return found
+    host, first = plan.order_book_host, public[0]
+    way = f"--resolve {host}:80:{first}"
+    if access.proxy:
+        way = f"--proxytunnel --proxy {access.proxy} --connect-to {host}:80:{first}:80"
+    url = f"http://{host}/ob"
+    return found | {"url": url, "curl": f"curl {way} {url}", "hosts": f"{first} {host}"}
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Show the facts to a person."""
+    lines = [
+        f"{found['cluster']} serves, after {found['seconds']} s and {found['api_requests']} API requests",
+        f"  kubectl --kubeconfig {found['kubeconfig']} get nodes",
+    ]
+    if "url" in found:
+        lines += [f"  {found['curl']}", f"  {found['url']}   with `{found['hosts']}` in /etc/hosts"]
+    return "\n".join(lines)

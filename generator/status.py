@@ -1,0 +1,119 @@
+"""Tells how a cluster is, by the provider, the nodes' own reports and Kubernetes; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from generator.actions import Action
+from generator.inventory import Inventory
+from generator.observe import Observed
+from generator.placement import placed
+from generator.plan import Plan
+from generator.watch import rows
+
+PARTIAL = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node: its droplet, what Kubernetes says of it, and what it says itself."""
+
+    node: str
+    role: str
+    droplet: int | None
+    public: str | None
+    private: str | None
+    kubernetes: str
+    phase: str
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do."""
+
+    name: str
+    nodes: tuple[NodeStatus, ...]
+    api: str | None
+    book_generation: int | None
+    etcd: str | None
+    expiry: tuple[str, str] | None
+    pending: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether every node is ready and nothing is to be done."""
+        return not self.pending and all(node.kubernetes == "ready" for node in self.nodes)
+
+
+def assess(
+    plan: Plan, inventory: Inventory | None, observed: Observed, actions: Sequence[Action], api: str | None
+) -> ClusterStatus:
+    """Put together what was seen."""
+    here = placed(plan, observed)
+    words = {row.node: row.now for row in rows(plan, observed)}
+    nodes = []
+    for node in plan.nodes:
+        droplet = here.get(node.name)
+        nodes.append(
+            NodeStatus(
+                node=node.name,
+                role=node.role,
+                droplet=droplet.id if droplet else None,
+                public=droplet.public if droplet else None,
+                private=droplet.private if droplet else None,
+                kubernetes=_kubernetes(node.name, observed.ready),
+                phase=words[node.name],
+            )
+        )
+    return ClusterStatus(
+        name=plan.name,
+        nodes=tuple(nodes),
+        api=f"https://{api}:{plan.api_port}" if api else None,
+        book_generation=observed.book.generation if observed.book else None,
+        etcd=observed.book.etcd.state if observed.book else None,
+        expiry=_first_expiry(inventory),
+        pending=tuple(str(action) for action in actions if action.verb != "wait"),
+    )
+
+
+def text(told: ClusterStatus) -> str:
+    """Show it to a person."""
+    head = ("NODE", "DROPLET", "PUBLIC", "VPC", "KUBERNETES", "PHASE")
+    table = [head] + [
+        (one.node, str(one.droplet or "-"), one.public or "-", one.private or "-", one.kubernetes, one.phase)
+        for one in told.nodes
+    ]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    lines.append(
+        f"API {told.api or 'does not answer'}; book {told.book_generation or 'none'}, etcd {told.etcd or 'none'}"
+    )
+    if told.expiry:
+        lines.append(f"next expiry {told.expiry[0]}, {told.expiry[1]}")
+    return "\n".join([*lines, *(f"launch would {line}" for line in told.pending)])
+
+
+def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str, ...]:
+    """Say what costs money without being of use."""
+    if status.whole or not observed.droplets:
+        return ()
+    oldest = min(droplet.created for droplet in observed.droplets)
+    if observed.time - oldest < PARTIAL:
+        return ()
+    count = len(observed.droplets)
+    return (
+        f"{count} droplets of an unfinished launch run since {oldest:%Y-%m-%d}: launch again or destroy {plan.name}",
+    )
+
+
+def _kubernetes(node: str, ready: Mapping[str, bool] | None) -> str:
+    if ready is None:
+        return "no answer"
+    return {None: "unknown", True: "ready", False: "not ready"}[ready.get(node)]
+
+
+def _first_expiry(inventory: Inventory | None) -> tuple[str, str] | None:
+    rows_ = [(fact.expires, fact.path) for fact in inventory.keys if fact.expires] if inventory else []
+    return min(rows_, default=None)
