@@ -146,4 +146,4 @@ def backup_hint(store_path: Path) -> str:
 def _reason(error: ValueError) -> str:
     # A parser's own sentence may run over lines and speak of its internals; ours are one short line.
     first = str(error).splitlines()[0] if str(error) else ""
-    return first if first.startswith(("is ", "holds ")) else "it can't be read"
+    return first if first.startswith("it ") else "it can't be read"

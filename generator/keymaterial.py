@@ -64,9 +64,9 @@ def read_operator(content: bytes) -> Ed25519PrivateKey:
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except (TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError("is encrypted or of an unknown kind") from error
+        raise ValueError("it is encrypted or of an unknown kind") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError("is not an ed25519 key")
+        raise ValueError("it is not an ed25519 key")
     return key
 
 
@@ -119,7 +119,7 @@ def _make_password() -> bytes:
 
 def _password_public(content: bytes) -> bytes:
     if not re.fullmatch(rb"[A-Za-z0-9_-]{32,128}", content):
-        raise ValueError("is not 32 to 128 characters of a-z, A-Z, 0-9, `-` and `_`, without a line's end")
+        raise ValueError("it is not 32 to 128 characters of a-z, A-Z, 0-9, `-` and `_`, without a line's end")
     return _one_way(content)
 
 
@@ -132,9 +132,9 @@ def _base64_of_32(content: bytes) -> bytes:
     try:
         raw = base64.b64decode(content.strip(), validate=True)
     except binascii.Error as error:
-        raise ValueError("is not base64") from error
+        raise ValueError("it is not base64") from error
     if len(raw) != 32:
-        raise ValueError(f"holds {len(raw)} bytes, not 32")
+        raise ValueError(f"it holds {len(raw)} bytes, not 32")
     return raw
 
 

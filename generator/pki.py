@@ -132,9 +132,9 @@ def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError("is encrypted or of an unknown kind") from error
+        raise ValueError("it is encrypted or of an unknown kind") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError("is not a key on the curve P-256")
+        raise ValueError("it is not a key on the curve P-256")
     return key
 
 

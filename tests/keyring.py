@@ -1,0 +1,66 @@
+"""Plans small clusters and makes their keys, for tests that need some."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from generator import keys
+from generator.inventory import Inventory
+from generator.keys import KeyStore
+from generator.plan import Plan, plan
+from generator.release import Release
+from generator.schema import ClusterSpec
+
+NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+CLUSTER_ID = "3d6f0a4e-8f5b-4c7e-9a53-0d6a3c1b2e4f"
+
+
+def planned(
+    inventory: Inventory | None = None,
+    *,
+    name: str = "orderbook",
+    pool: str = "node",
+    control_planes: int = 3,
+    workers: int = 1,
+    services: str = "10.43.0.0/16",
+) -> Plan:
+    """Plan a cluster; without an inventory its id is `CLUSTER_ID` and it has no keys yet."""
+    spec = ClusterSpec.model_validate(
+        {
+            "name": name,
+            "region": "fra1",
+            "release": "k8s-1.36",
+            "image": "debian-13-x64",
+            "network": {
+                "vpc": "10.110.0.0/20",
+                "nodes": "10.44.0.0/24",
+                "pods": "10.42.0.0/16",
+                "services": services,
+            },
+            "pools": [
+                {"name": pool, "role": "control-plane", "count": control_planes, "size": "s-2vcpu-4gb"},
+                {"name": "worker", "role": "worker", "count": workers, "size": "s-2vcpu-4gb"},
+            ],
+            "access": {"api": ["198.51.100.7/32"]},
+            "spaces": {"bucket": "orderbook-hardway", "region": "fra1"},
+            "addons": ["bridge", "coredns"],
+        }
+    )
+    release = Release("k8s-1.36", "v1.36.4", (), (), ())
+    return plan(spec, release, inventory or Inventory(CLUSTER_ID, name, {}))
+
+
+def inventory_of(planned: Plan, store: KeyStore) -> Inventory:
+    """Write down what is known of a store, as `gen render` commits it."""
+    numbers = {node.name: node.number for node in planned.nodes}
+    return Inventory(store.cluster_id, planned.name, numbers, keys.facts(store, planned))
+
+
+def made(path: Path, *, now: datetime = NOW, **shape: int) -> tuple[Plan, KeyStore, Inventory]:
+    """Make a whole store, and plan again with what is then known."""
+    identity = Inventory(keys.cluster_id(path), "orderbook", {})
+    first = planned(identity, **shape)
+    store = keys.ensure(path, first, None, now=now)
+    inventory = inventory_of(first, store)
+    return planned(inventory, **shape), store, inventory
