@@ -105,10 +105,8 @@ class Go:
         hint = "install Go {}.{} or newer from https://go.dev/dl/ and put it on PATH".format(*MINIMUM)
         if command is None:
             raise Problem("`go` is not on PATH, and building from source needs it", hint=hint)
-        environment = os.environ | {"GOTOOLCHAIN": "local"}
-        answer = subprocess.run(
-            [command, "env", "GOVERSION"], env=environment, capture_output=True, text=True, check=True
-        )
+        asked = [command, "env", "GOVERSION"]
+        answer = subprocess.run(asked, env=environment(), capture_output=True, text=True, check=True)
         version = answer.stdout.strip()
         numbers = re.match(r"go(\d+)\.(\d+)", version)
         if numbers is None or (int(numbers[1]), int(numbers[2])) < MINIMUM:
@@ -158,9 +156,7 @@ class Go:
 
     def _download(self, module: str, version: str, name: str) -> Path:
         command = [self.command, "mod", "download", "-json", f"{module}@{version}"]
-        answer = subprocess.run(
-            command, env=self._environment(cgo=False), cwd="/", capture_output=True, text=True, check=False
-        )
+        answer = subprocess.run(command, env=environment(), cwd="/", capture_output=True, text=True, check=False)
         try:
             facts = json.loads(answer.stdout)
         except ValueError:
@@ -177,7 +173,7 @@ class Go:
         process = subprocess.Popen(
             command,
             cwd=place,
-            env=self._environment(recipe.cgo),
+            env=environment(cgo=recipe.cgo),
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -205,9 +201,10 @@ class Go:
                 "`go build` failed:\n  " + "\n  ".join(_last(said, 15)), where=f"{recipe.name} {recipe.version}"
             )
 
-    @staticmethod
-    def _environment(cgo: bool) -> dict[str, str]:
-        return os.environ | SETTINGS | ({"CGO_ENABLED": "1"} if cgo else {})
+
+def environment(*, cgo: bool = False) -> dict[str, str]:
+    """Give the environment that Go is run in."""
+    return os.environ | SETTINGS | ({"CGO_ENABLED": "1"} if cgo else {})
 
 
 def _default_name(recipe: GoRecipe, package: str) -> str:

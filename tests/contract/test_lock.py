@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from generator import release
-from generator.lab import archive, build, content, images
-from generator.lab.cache import Cache, file_sha256
+from generator.lab import archive, build, content, images, recipes
+from generator.lab.cache import Cache, file_sha256, recipe_key
 from generator.lab.golang import Go
 from generator.lab.progress import Silent
 from generator.release import Artifact, Release
@@ -25,15 +25,11 @@ def upstream() -> Release:
 
 @pytest.fixture(scope="module")
 def made(upstream: Release) -> Release:
-    """The lock built from source; an hour's work once, then seconds from the cache."""
+    """The lock built from source; minutes of work once, then seconds from the cache."""
     cache = Cache.default()
-    if cache.result(build.recipe_key(build.recipes.kubernetes(upstream.kubernetes).inputs(Go.find().version))) is None:
+    if cache.result(recipe_key(recipes.kubernetes(upstream.kubernetes).inputs(Go.find().version))) is None:
         pytest.skip("not built yet: `gen lab build`")
     return build.build(upstream, Silent())
-
-
-def locks(upstream: Release, made: Release) -> tuple[Release, Release]:
-    return upstream, made
 
 
 def test_it_reads_back_as_it_was_written(made: Release) -> None:

@@ -7,15 +7,13 @@ import subprocess
 
 import pytest
 
-from generator.lab.golang import Go
+from generator.lab.golang import environment
 from generator.lab.recipes import ORDER_BOOK
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="needs Go")
 def test_its_own_tests_pass() -> None:
-    environment = Go._environment(cgo=False)
-    answer = subprocess.run(
-        ["go", "test", "./..."], cwd=ORDER_BOOK, env=environment, capture_output=True, text=True, check=False
-    )
+    command = ["go", "test", "./..."]
+    answer = subprocess.run(command, cwd=ORDER_BOOK, env=environment(), capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "no test files" not in answer.stdout

@@ -38,10 +38,17 @@ def test_an_adopted_file_moves_and_can_be_run(cache: Cache) -> None:
 
 
 def test_a_workspace_is_gone_afterwards_also_after_an_error(cache: Cache) -> None:
-    with pytest.raises(KeyboardInterrupt), cache.workspace("test") as work:
-        (work / "half").write_text("half")
-        raise KeyboardInterrupt
-    assert not work.exists()
+    used: list[Path] = []
+
+    def interrupted() -> None:
+        with cache.workspace("test") as work:
+            used.append(work)
+            (work / "half").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not used[0].exists()
 
 
 def test_a_result_counts_only_while_all_it_names_is_there(cache: Cache) -> None:
