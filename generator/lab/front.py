@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from generator.lab.hosts import (
     DOWNLOAD_REDIRECTS,
@@ -59,10 +60,11 @@ def link_downloads(directory: Path, files: Mapping[str, Path]) -> None:
 
     Args:
         directory: an empty or missing directory.
-        files: path on the host's side by URL.
+        files: where the content of each address lies.
     """
     for url, file in files.items():
-        link = directory / url.removeprefix("https://")
+        # nginx looks for files by the decoded path
+        link = directory / unquote(url.removeprefix("https://"))
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(file)
