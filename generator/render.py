@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from generator import addons, book, bundle, inventory, keys, plan, summary, userdata
+from generator import addons, agent, book, bundle, inventory, keys, plan, summary, userdata
 from generator.errors import Problem, raise_all
 from generator.files import write_atomic
 from generator.inventory import Inventory
@@ -81,8 +81,10 @@ def documents(project: Project) -> dict[str, bytes]:
         "book.json": book.reviewed(planned, digest),
         **{f"nodes/{name}/user-data": text for name, text in texts.items()},
     }
-    return {path: text.encode() for path, text in files.items()} | {
-        f"addons/{path}": content for path, content in manifests.items()
+    return {
+        **{path: text.encode() for path, text in files.items()},
+        **{f"addons/{path}": content for path, content in manifests.items()},
+        **{f"agent/{path}": content for path, content in agent.files().items()},
     }
 
 

@@ -23,18 +23,21 @@ def render(path: Path, **values: object) -> str:
     Raises:
         Problem: the template is wrong, or asks for what it was not given.
     """
-    source = path.read_text(encoding="utf-8")
     try:
-        # Compiled under the file's own name, so that a traceback has its line.
-        code = _environment().compile(source, filename=str(path))
-        template = jinja2.Template.from_code(_environment(), code, _environment().globals)
-        return template.render(**values)
+        return _template(path, path.read_text(encoding="utf-8")).render(**values)
     except jinja2.TemplateSyntaxError as error:
         raise Problem(error.message or "not a template", where=f"{_short(path)}:{error.lineno}") from error
     except (jinja2.TemplateError, AttributeError, LookupError, TypeError, ValueError) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f":{lines[-1]}" if lines else ""
         raise Problem(str(error), where=f"{_short(path)}{place}") from error
+
+
+@cache
+def _template(path: Path, source: str) -> jinja2.Template:
+    # Compiled under the file's own name, so that a traceback has its line.
+    code = _environment().compile(source, filename=str(path))
+    return jinja2.Template.from_code(_environment(), code, _environment().globals)
 
 
 @cache

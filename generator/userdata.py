@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from generator import templates
+from generator import agent, templates
 from generator.errors import Problem, raise_all
 from generator.files import resource
 from generator.plan import Node, Plan
@@ -70,6 +70,8 @@ def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile
                 problems.append(Problem(f"`{file.path}` is made by two files", where=str(source)))
             found[file.path] = file
     raise_all(problems)
+    # What the node runs later comes as an archive; it is pinned like a binary.
+    found[agent.PIN] = NodeFile(agent.PIN, f"{agent.digest(agent.files())}\n", mode_of(agent.PIN, executable=False))
     return tuple(found[path] for path in sorted(found))
 
 
@@ -138,10 +140,7 @@ def _cloud_config(node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any
         "allow_public_ssh_keys": False,
         "users": [],
         "bootcmd": [["systemctl", "--no-block", "mask", "--now", *MASKED]],
-        "write_files": [
-            {"path": str(file.path), "permissions": f"{file.mode:04o}", "content": _Block(file.content)}
-            for file in node_files
-        ],
+        "write_files": [_entry(file) for file in node_files],
         "runcmd": [
             ["systemctl", "daemon-reload"],
             ["systemctl", "start", "--no-block", "hardway.target"],
@@ -149,10 +148,20 @@ def _cloud_config(node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any
     }
 
 
+def _entry(file: NodeFile) -> dict[str, str]:
+    """Describe a file; its mode only where it is not 0644, which is cloud-init's own choice (the bytes are counted)."""
+    mode = {} if file.mode == READABLE else {"permissions": f"{file.mode:04o}"}
+    return {"path": str(file.path), **mode, "content": _Block(file.content)}
+
+
 class _Block(str):
     """Text to be written as a `|` block."""
 
     __slots__ = ()
+
+
+# libyaml where it is there: quicker, and not the code that wrote the text.
+_READER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -174,6 +183,6 @@ _Dumper.add_representer(list, _represent_list)
 
 def _dump(config: dict[str, Any]) -> str:
     text = str(yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=2**31))
-    if yaml.safe_load(text) != config:
+    if yaml.load(text, Loader=_READER) != config:  # noqa: S506 - both are safe loaders
         raise AssertionError("the document does not read back as it was meant")
     return text

@@ -1,0 +1,39 @@
+"""What is rendered from two descriptions, as a reviewer sees it; `pytest --update` writes it, git shows the change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generator import init, render
+
+from . import facts
+from .conftest import TESTS, Golden
+
+CLUSTERS = {
+    "tutorial": ("nodes/node01/user-data", "nodes/node03/user-data"),
+    "one-control-plane-two-workers": ("nodes/cp01/user-data", "nodes/worker02/user-data"),
+}
+WHOLE = ("summary.md", "book.json", "inventory.yaml")
+
+
+@pytest.fixture(params=CLUSTERS)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, bytes]]:
+    name: str = request.param
+    file = TESTS / "clusters" / f"{name}.yaml"
+    if name == "tutorial":
+        file = tmp_path / "cluster.yaml"
+        file.write_text(init.description("orderbook", "k8s-1.36"))
+    return name, render.documents(facts.load(file))
+
+
+def test_documents(cluster: tuple[str, dict[str, bytes]], golden: Golden) -> None:
+    name, files = cluster
+    for path in (*CLUSTERS[name], *WHOLE):
+        golden.check(TESTS / "golden" / name / path, files[path].decode())
+
+
+def test_list_of_files(cluster: tuple[str, dict[str, bytes]], golden: Golden) -> None:
+    name, files = cluster
+    golden.check(TESTS / "golden" / name / "files.txt", "".join(f"{path}\n" for path in sorted(files)))

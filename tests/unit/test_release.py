@@ -1,0 +1,77 @@
+"""Locks: what is read is what was written, and a wrong one is refused with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generator import release
+from generator.errors import Problem, Problems
+
+TEXT = (release.BUILT_IN / "k8s-1.36.yaml").read_text()
+
+
+def test_dump_and_parse_are_inverse() -> None:
+    lock = release.parse(TEXT, "lock")
+    assert release.parse(release.dump(lock), "lock") == lock
+    assert release.dump(release.parse(release.dump(lock), "lock")) == release.dump(lock)
+
+
+def test_upstream_lock_pins_every_file_and_names_upstream_alone() -> None:
+    lock = release.load("k8s-1.36", Path("nowhere"))
+    assert {artifact.name for artifact in lock.artifacts} == set(release.ARTIFACTS)
+    assert all(len(file.sha256) == 64 for file in (*lock.artifacts, *lock.packages))
+    assert len({file.sha256 for file in (*lock.artifacts, *lock.packages)}) == len(lock.artifacts) + len(lock.packages)
+    assert set(lock.hosts) <= {
+        *("dl.k8s.io", "github.com", "deb.debian.org", "security.debian.org", "snapshot.debian.org"),
+        *("registry.k8s.io", "docker.io"),
+    }
+    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"):
+        assert lock.artifact(name).version == lock.kubernetes
+        assert f"/{lock.kubernetes}/" in lock.artifact(name).urls[0]
+
+
+def test_a_lock_beside_the_description_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "releases").mkdir()
+    (tmp_path / "releases" / "k8s-1.36.yaml").write_text(TEXT.replace("kubernetes: v1.36.4", "kubernetes: v1.36.99"))
+    assert release.load("k8s-1.36", tmp_path).kubernetes == "v1.36.99"
+    assert release.load("k8s-1.36", tmp_path / "other").kubernetes == "v1.36.4"
+
+
+def test_an_unknown_lock_lists_the_known() -> None:
+    with pytest.raises(Problem) as caught:
+        release.load("k8s-9.9", Path("nowhere"))
+    assert "k8s-1.36" in str(caught.value)
+
+
+def test_pinned_is_reference_and_digest() -> None:
+    image = release.Image("pause", "registry.k8s.io/pause:3.10.2", "sha256:" + "a" * 64)
+    assert image.pinned == f"registry.k8s.io/pause:3.10.2@sha256:{'a' * 64}"
+    assert release.Image("pause", "registry.k8s.io/pause:3.10.2", "unpinned").pinned == "registry.k8s.io/pause:3.10.2"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("https://dl.k8s.io/release/v1.36.4/bin/linux/amd64/kubelet", "http://dl.k8s.io/x", "not an https:// address"),
+        ("https://dl.k8s.io/release/v1.36.4/bin/linux/amd64/kubelet", "https://u:p@dl.k8s.io/x", "no user"),
+        ("https://dl.k8s.io/release/v1.36.4/bin/linux/amd64/kubelet", "https://dl.k8s.io/x?y=z", "no user, query"),
+        ("cf2562db46c48ab8", "CF2562DB46C48AB8", "not a SHA-256"),
+        ("/usr/local/bin/kubelet", "/usr/local/bin/../../../etc/passwd", "not a file in"),
+        ("/opt/cni/bin/bridge", "/etc/bridge", "not a file in"),
+        ("registry.k8s.io/pause:3.10.2", "pause:3.10.2", "registry's name"),
+        ("registry.k8s.io/pause:3.10.2", "registry.k8s.io/pause", "<tag>"),
+        ("- name: kubelet", "- name: kubelets", "`kubelet` is missing in `artifacts`"),
+        ("- name: kube-proxy", "- name: kubelet", "`kubelet` is listed twice"),
+        ("roles: [control-plane]", "roles: [master]", "not one of `control-plane`, `worker`"),
+        ("version: 1\n", "version: 2\n", "`version` is 2"),
+        ("kubernetes: v1.36.4", "kubernetes: 1.36.4", "`kubernetes` is '1.36.4'"),
+    ],
+)
+def test_a_wrong_lock_is_refused_with_its_line(old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    with pytest.raises(Problems) as caught:
+        release.parse(TEXT.replace(old, new, 1), "lock.yaml")
+    assert message in str(caught.value)
+    assert "lock.yaml:" in str(caught.value)
