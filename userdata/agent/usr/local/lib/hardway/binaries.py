@@ -1,0 +1,107 @@
+"""Brings the binaries and packages that the document pins; needs no network when all is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+from hardway import fetch, here
+from hardway.here import Failure, Terminal
+
+PREFIX = "/opt/hardway"
+TOOLS = ("usr/sbin/haproxy", "usr/sbin/nft", "usr/bin/wg")
+AT_ONCE = 4
+
+Item = dict[str, Any]
+
+
+def step() -> None:
+    """Fetch side by side what is missing, install it, and only then remember that it is there."""
+    pinned = here.read("/etc/hardway/artifacts.json")
+    missing = [item for item in pinned["artifacts"] + pinned["packages"] if not is_installed(item)]
+    here.at(f"{PREFIX}/installed").mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        failures = list(pool.map(bring, missing))
+    brought = [item for item, failure in zip(missing, failures, strict=True) if failure is None]
+    for item in brought:
+        install(item)
+    if brought:
+        link()
+    os.sync()
+    for item in brought:
+        mark(item).touch()
+        part(item).unlink(missing_ok=True)
+    found = [failure for failure in failures if failure]
+    for failure in sorted(found, key=lambda failure: not isinstance(failure, Terminal)):
+        raise failure
+
+
+def mark(item: Item) -> Path:
+    """Name the file that says: this very content is installed."""
+    return here.at(f"{PREFIX}/installed/{item['name']}-{item['sha256']}")
+
+
+def part(item: Item) -> Path:
+    """Name the file that an item is fetched into."""
+    return mark(item).with_name(f"{mark(item).name}.part")
+
+
+def is_installed(item: Item) -> bool:
+    """Tell whether an item is in its places."""
+    return mark(item).exists() and all(here.at(path).exists() for path in item.get("install", {}).values())
+
+
+def bring(item: Item) -> Failure | None:
+    """Try an item's addresses in order; return why none has served."""
+    reasons: list[Failure] = []
+    for url in item["urls"]:
+        try:
+            if fetch.download(url, part(item), item["sha256"]):
+                print(f"{item['name']}: fetched and checked", flush=True)
+                return None
+            reasons.append(Terminal(f"{url} has not the pinned digest"))
+        except Failure as error:
+            reasons.append(error)
+    kind = Terminal if all(isinstance(reason, Terminal) for reason in reasons) else Failure
+    return kind(f"{item['name']}: {'; '.join(map(str, reasons))}")
+
+
+def install(item: Item) -> None:
+    """Put what was fetched and checked into its places; a package goes below a prefix of ours."""
+    places, source = item.get("install"), part(item)
+    if places is None:
+        here.run("dpkg-deb", "-x", str(source), str(here.at(PREFIX)))
+    elif "" in places:
+        with source.open("rb") as file:
+            place(file, places[""])
+    else:
+        with tarfile.open(source) as archive:
+            for name, path in places.items():
+                member = archive.extractfile(name) if name in archive.getnames() else None
+                if member is None:
+                    raise Terminal(f"{item['name']}: its archive holds no file `{name}`")
+                place(member, path)
+
+
+def place(source: IO[bytes], path: str) -> None:
+    """Put an executable into its place, also while the old one runs."""
+    target = here.at(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}")
+    with fresh.open("wb") as file:
+        shutil.copyfileobj(source, file, fetch.PIECE_BYTES)
+    fresh.chmod(0o755)
+    fresh.replace(target)
+
+
+def link() -> None:
+    """Let the packages' tools and libraries be found."""
+    for tool in TOOLS:
+        source, target = here.at(f"{PREFIX}/{tool}"), here.at(f"/usr/local/sbin/{Path(tool).name}")
+        if source.exists() and not target.is_symlink():
+            target.symlink_to(source)
+    here.run("ldconfig")

@@ -1,0 +1,154 @@
+"""Decides how etcd starts: on its data, in a new cluster, or as a learner of the cluster there is."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from hardway import book as books
+from hardway import fetch, here
+from hardway.here import Failure
+
+DATA = "/var/lib/etcd/member"
+ENVIRONMENT = "/run/hardway/etcd.env"
+PATIENCE = 120.0
+
+T = TypeVar("T")
+Member = dict[str, Any]
+
+
+def step() -> None:
+    """Write etcd's initial flags; where it has to join a cluster, announce it there first."""
+    facts = here.facts()
+    urls = {node["name"]: f"https://{node['address']}:2380" for node in facts["control_planes"]}
+    name, state, token = facts["node"], "existing", ""
+    if not here.at(DATA).exists():
+        book, fresh = books.refresh()
+        token = book["etcd"]["token"]
+        views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
+        way = decide(name, urls[name], book["etcd"], fresh, datetime.now(UTC), list(views.values()))
+        print(f"etcd: {way}; members answer on {', '.join(views) or 'no other node'}", flush=True)
+        if way == "join":
+            endpoints = [client_url(urls[peer]) for peer in views]
+            urls = patiently(lambda: join(name, urls, endpoints))
+        elif way == "new":
+            state = "new"
+        else:
+            raise Failure(way)
+    cluster = ",".join(f"{member}={url}" for member, url in urls.items())
+    settings = {"ETCD_INITIAL_CLUSTER": cluster, "ETCD_INITIAL_CLUSTER_STATE": state}
+    if token:
+        settings["ETCD_INITIAL_CLUSTER_TOKEN"] = token
+    here.write(ENVIRONMENT, "".join(f"{key}={value}\n" for key, value in settings.items()))
+
+
+def decide(
+    name: str, url: str, said: dict[str, str], fresh: bool, now: datetime, views: Sequence[Sequence[Member]]
+) -> str:
+    """Return `new`, `join`, or the sentence that says why neither may be.
+
+    Args:
+        name: this node, and `url` its peer URL.
+        said: what the book says of etcd; `fresh` tells whether the store has just confirmed it.
+        views: the members that each peer which answers knows. A member with client URLs has served in a cluster
+            with quorum; by the same sign etcd itself refuses to start a member a second time.
+    """
+    members = [member for view in views for member in view]
+    own = [member for member in members if is_ours(member, name, url)]
+    may_form = fresh and said["state"] == "new" and now < datetime.fromisoformat(said["new_until"])
+    if any(member.get("clientURLs") for member in members):
+        never_started = own and not any(member.get("clientURLs") or member.get("isLearner") for member in own)
+        return "new" if may_form and never_started else "join"
+    if may_form:
+        return "new"
+    if said["state"] != "new":
+        why = "the book says that the cluster exists, but no member of it answers"
+    elif not fresh:
+        why = "the store can't confirm the book"
+    else:
+        why = f"the time for that ended at {said['new_until']}"
+    return f"no data, and no new cluster may form: {why}; bring back a member with its data, or restore a snapshot"
+
+
+def is_ours(member: Member, name: str, url: str) -> bool:
+    """Tell whether a member is this node or its dead predecessor."""
+    return bool(name == member.get("name") or url in member["peerURLs"])
+
+
+def client_url(peer_url: str) -> str:
+    """Give the URL at which a member serves clients."""
+    return peer_url.removesuffix(":2380") + ":2379"
+
+
+def members_seen(url: str) -> list[Member] | None:
+    """Ask a peer for the members it knows, on the port that answers without quorum too."""
+    pki = here.at("/etc/etcd/pki")
+    context = ssl.create_default_context(cafile=str(pki / "peer-ca.crt"))
+    context.load_cert_chain(pki / "peer.crt", pki / "peer.key")
+    try:
+        status, text, _ = fetch.ask(f"{url}/members", context=context)
+        return list(json.loads(text)) if status == 200 else None
+    except (Failure, ValueError):
+        return None
+
+
+def join(name: str, urls: dict[str, str], endpoints: Sequence[str]) -> dict[str, str]:
+    """Remove the dead predecessor, add a learner in its place, and return the cluster's peer URLs by name.
+
+    etcd itself refuses what would cost quorum, and a second learner.
+    """
+    for member in members(endpoints):
+        if is_ours(member, name, urls[name]):
+            print(f"etcd: removing the dead predecessor {member['ID']:x}", flush=True)
+            control(endpoints, "member", "remove", f"{member['ID']:x}")
+    control(endpoints, "member", "add", name, "--learner", f"--peer-urls={urls[name]}")
+    planned = {url: node for node, url in urls.items()}
+    return {planned.get(url) or member["name"]: url for member in members(endpoints) for url in member["peerURLs"]}
+
+
+def promote() -> None:
+    """Make this node's learner a voter once it is in sync; a voter stays what it is."""
+    facts = here.facts()
+    status = json.loads(control(["https://127.0.0.1:2379"], "endpoint", "status"))[0]["Status"]
+    if not status.get("isLearner"):
+        return
+    others = [node["address"] for node in facts["control_planes"] if node["name"] != facts["node"]]
+    endpoints = [f"https://{address}:2379" for address in others]
+    patiently(lambda: control(endpoints, "member", "promote", f"{status['header']['member_id']:x}"))
+    print("etcd: the learner is a voter now", flush=True)
+
+
+def patiently(action: Callable[[], T]) -> T:
+    """Try again for a while: another learner may come first, and ours may not be in sync yet."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return action()
+        except Failure as error:
+            if time.monotonic() > end:
+                raise
+            print(f"etcd: {error}", flush=True)
+            time.sleep(2)
+
+
+def members(endpoints: Sequence[str]) -> list[Member]:
+    """List the members that a quorum agrees on."""
+    return list(json.loads(control(endpoints, "member", "list"))["members"])
+
+
+def control(endpoints: Sequence[str], *words: str) -> str:
+    """Run etcdctl with the API server's client certificate."""
+    pki = here.at("/etc/kubernetes/pki")
+    return here.run(
+        "etcdctl",
+        *words,
+        "--write-out=json",
+        f"--cacert={pki}/etcd-ca.crt",
+        f"--cert={pki}/apiserver-etcd-client.crt",
+        f"--key={pki}/apiserver-etcd-client.key",
+        f"--endpoints={','.join(endpoints)}",
+    )

@@ -1,0 +1,98 @@
+"""Makes this node's own Node object before the kubelet starts, and awaits its readiness afterwards."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hardway import fetch, here, mesh
+from hardway.here import Failure, Terminal
+
+RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
+DROP_IN = "/etc/kubernetes/kubelet.conf.d/10-resolv.conf"
+
+
+def prepare() -> None:
+    """Choose the resolver for pods, await the API, and make the Node as it is planned."""
+    kind = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+    here.write(DROP_IN, f"{kind}resolvConf: {resolver()}\n")
+    patiently("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200, 120)
+    make(here.facts())
+
+
+def make(facts: dict[str, Any]) -> None:
+    """Make the Node with the kubelet's own credential; one that is there keeps its pod CIDR."""
+    wanted = planned(facts)
+    path = f"/api/v1/nodes/{facts['node']}"
+    status, node = api("GET", path)
+    if status == 404:
+        status, node = api("POST", "/api/v1/nodes", wanted)
+    elif status == 200 and not node["spec"].get("podCIDR"):
+        spec = {key: wanted["spec"][key] for key in ("podCIDR", "podCIDRs")}
+        status, node = api("PATCH", path, {"spec": spec}, "application/merge-patch+json")
+    if status not in (200, 201):
+        message = node.get("message") if isinstance(node, dict) else node
+        raise Failure(f"the Node can't be made: answer {status}: {message}")
+    if node["spec"]["podCIDR"] != facts["pod_cidr"]:
+        raise Terminal(f"the Node has pod CIDR {node['spec']['podCIDR']}, {facts['pod_cidr']} is planned: delete it")
+
+
+def planned(facts: dict[str, Any]) -> dict[str, Any]:
+    """Give the Node as the plan wants it; labels that say a role are not the kubelet's to set."""
+    spec: dict[str, Any] = {"podCIDR": facts["pod_cidr"], "podCIDRs": [facts["pod_cidr"]]}
+    if not facts["schedulable"]:
+        spec["taints"] = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+    metadata = {"name": facts["node"], "labels": {"kubernetes.io/hostname": facts["node"]}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
+
+
+def resolver() -> str:
+    """Find the file that names servers which pods can reach too, so never the stub on loopback."""
+    for path in RESOLVERS:
+        lines = here.at(path).read_text().splitlines() if here.at(path).exists() else []
+        servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
+        if servers and not any(server.startswith("127.") or server == "::1" for server in servers):
+            return path
+    raise Failure(f"none of {', '.join(RESOLVERS)} names a server beyond loopback")
+
+
+def ready() -> None:
+    """Await this node's readiness, then say how each peer is reached."""
+    path = f"/api/v1/nodes/{here.facts()['node']}"
+    patiently("the node is not ready", lambda: is_ready(*api("GET", path)), 300)
+    mesh.probe()
+
+
+def is_ready(status: int, node: Any) -> bool:
+    """Tell whether an answer is a Node that is ready."""
+    conditions = node["status"].get("conditions", []) if status == 200 else []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def patiently(complaint: str, test: Callable[[], bool], seconds: float) -> None:
+    """Await what a test tells, and say at the end why it has not come."""
+    end = time.monotonic() + seconds
+    while True:
+        reason = ""
+        try:
+            if test():
+                return
+        except Failure as error:
+            reason = f": {error}"
+        if time.monotonic() > end:
+            raise Failure(f"{complaint}{reason}")
+        time.sleep(1)
+
+
+def api(method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:
+    """Ask the API through this node's balancer with the kubelet's own credential; return status and object."""
+    pki = here.at("/etc/kubernetes/pki")
+    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    context.load_cert_chain(pki / "kubelet-client.crt", pki / "kubelet-client.key")
+    data = json.dumps(body).encode() if body is not None else None
+    url = f"https://127.0.0.1:{here.facts()['balancer_port']}{path}"
+    status, text, _ = fetch.ask(url, data, method, {"Content-Type": kind}, context)
+    return status, json.loads(text) if text.startswith(b"{") else text.decode(errors="replace")

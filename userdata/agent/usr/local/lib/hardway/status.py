@@ -1,0 +1,142 @@
+"""Reports this node's phases to its status object and the console, and what holds it up; never a secret."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hardway import fetch, here
+from hardway.here import Failure
+
+# In order; what is no unit of this node's role is left out.
+PHASES = {
+    "prepare": "hardway-prepare.service",
+    "secrets": "hardway-secrets.service",
+    "binaries": "hardway-binaries.service",
+    "book": "hardway-book.service",
+    "mesh": "hardway-mesh.service",
+    "etcd": "etcd.service",
+    "api": "kube-apiserver.service",
+    "runtime": "containerd.service",
+    "kubelet": "kubelet.service",
+    "node": "hardway-node.service",
+    "addons": "hardway-bootstrap.service",
+}
+ALL_DONE = "ready"
+BEGAN, UP, DOWN = "InactiveExitTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp"
+SHOWN = f"ActiveState,LoadState,NRestarts,Result,{BEGAN},{UP},{DOWN}"
+LIMIT_BYTES = 4096
+PAUSE_SECONDS = 2
+SIGNED = re.compile(r"\S*X-Amz-\S*")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Where one phase is; `since` is in seconds, None while it waits; `retried` that it has failed before."""
+
+    name: str
+    unit: str
+    state: str
+    since: int | None
+    retried: bool
+
+
+def step() -> None:
+    """Report each change, until all is done and nobody listens any more."""
+    launch = here.launch()
+    until = datetime.fromisoformat(launch["expires"])
+    sent: dict[str, Any] | None = None
+    told: dict[str, str] = {}
+    while True:
+        phases = observe()
+        for phase in phases:
+            if told.get(phase.name, "waiting") != phase.state:
+                told[phase.name] = phase.state
+                console(f"hardway {launch['node']}: {phase.name} {phase.state}")
+        is_late = datetime.now(UTC) > until
+        found = report(phases)
+        if is_late and found["phase"] == ALL_DONE:
+            return
+        if found != sent and not is_late and put(launch, found):
+            sent = found
+        time.sleep(PAUSE_SECONDS)
+
+
+def observe() -> list[Phase]:
+    """Ask systemd where each phase is."""
+    text = here.run("systemctl", "show", "--timestamp=unix", f"--property={SHOWN}", *PHASES.values())
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in text.strip().split("\n\n")]
+    found = zip(PHASES.items(), blocks, strict=True)
+    return [phase_of(name, unit, said) for (name, unit), said in found if said["LoadState"] == "loaded"]
+
+
+def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
+    """Turn what systemd says of a unit into a phase."""
+    began, up, down = (int(said[key].lstrip("@") or 0) for key in (BEGAN, UP, DOWN))
+    retried = said["NRestarts"] != "0"
+    if said["ActiveState"] == "failed":
+        return Phase(name, unit, "failed", down, retried)
+    if said["ActiveState"] == "active":
+        return Phase(name, unit, "done", up, retried)
+    if down and said["Result"] == "success":
+        # A step that is run again and again, or was run and left nothing behind.
+        return Phase(name, unit, "done", down, retried)
+    if said["ActiveState"] == "activating":
+        return Phase(name, unit, "running", began, retried)
+    return Phase(name, unit, "waiting", None, retried)
+
+
+def report(phases: list[Phase]) -> dict[str, Any]:
+    """Make the status object, but for what changes with every look."""
+    boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
+    stuck = [phase for phase in phases if phase.state == "failed" or (phase.state == "running" and phase.retried)]
+    return {
+        "version": 1,
+        "node": here.facts()["node"],
+        "boot_id": boot_id,
+        "generation": (here.read(here.BOOK) or {"generation": 0})["generation"],
+        "phase": next((phase.name for phase in phases if phase.state != "done"), ALL_DONE),
+        "phases": [
+            {"name": phase.name, "state": phase.state, "since": stamp(phase.since), "unit": phase.unit}
+            for phase in phases
+        ],
+        "failure": {"unit": stuck[0].unit, "lines": last_lines(stuck[0].unit)} if stuck else None,
+    }
+
+
+def put(launch: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Put the status object; tell whether it is there."""
+    body = json.dumps(found | {"time": stamp(time.time())}).encode()
+    try:
+        status, _, _ = fetch.ask(launch["status_url"], body, "PUT")
+    except Failure as error:
+        print(f"the status can't be put: {error}", flush=True)
+        return False
+    return status == 200
+
+
+def last_lines(unit: str) -> list[str]:
+    """Give a unit's last words, as many as there is room for."""
+    text = here.run("journalctl", f"--unit={unit}", "--boot", "--lines=30", "--output=cat", "--no-pager")
+    lines = [SIGNED.sub("...", line)[:400] for line in text.splitlines()]
+    while len(json.dumps(lines)) > LIMIT_BYTES:
+        lines.pop(0)
+    return lines
+
+
+def stamp(seconds: float | None) -> str | None:
+    """Write a time as the status object has it."""
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def console(line: str) -> None:
+    """Print to the serial console, or where there is none to the journal."""
+    try:
+        with here.at("/dev/console").open("w") as file:
+            file.write(f"{line}\n")
+    except OSError:
+        print(line, flush=True)
