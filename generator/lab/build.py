@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 
-from generator.errors import Problem, Problems
+from generator.errors import Problem
 from generator.lab import archive, debian, images, postgres, recipes
 from generator.lab.archive import Member
 from generator.lab.cache import Cache, recipe_key, tree_sha256
@@ -119,6 +119,8 @@ class _Builder:
             "order-book": self._order_book,
             "postgres": self._postgres,
         }
+        if image.name not in makers:
+            raise Problem(f"no recipe makes the image `{image.name}`", where=image.reference)
         return replace(image, digest=makers[image.name](tag))
 
     def _pause(self, _tag: str) -> str:
@@ -155,8 +157,9 @@ class _Builder:
 
     def _postgres(self, tag: str) -> str:
         # The packages' versions are no input: an image that was made once stays, so that the lock does.
-        inputs = {"kind": "postgres", "major": tag, "source": tree_sha256(SOURCE / "postgres"), "recipe": 2}
-        return self._once("postgres", inputs, lambda: postgres.make(self.cache, self.fetcher, tag))
+        major = tag.partition(".")[0]
+        inputs = {"kind": "postgres", "major": major, "source": tree_sha256(SOURCE / "postgres"), "recipe": 2}
+        return self._once("postgres", inputs, lambda: postgres.make(self.cache, self.fetcher, major))
 
     def _once(self, name: str, inputs: Mapping[str, object], make: Callable[[], str]) -> str:
         key = recipe_key(inputs)
@@ -180,4 +183,4 @@ def _require_tools() -> None:
     probe = subprocess.run(["pkg-config", "--exists", "libseccomp"], check=False)
     if probe.returncode != 0:
         hint = "apt-get install --no-install-recommends libseccomp-dev"
-        raise Problems([Problem("building runc needs libseccomp's headers", hint=hint)])
+        raise Problem("building runc needs the headers and the archive of libseccomp", hint=hint)

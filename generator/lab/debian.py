@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from generator.errors import Problem
 from generator.lab.fetch import Fetcher
-from generator.release import Package, Role
+from generator.release import Package, Release, Role
 
 MIRROR = "https://deb.debian.org"
 SNAPSHOT = "https://snapshot.debian.org/archive"
@@ -165,6 +165,15 @@ def base() -> frozenset[str]:
     """Name the packages that every Debian 13 cloud image has; the file says why."""
     lines = (line.partition("#")[0].strip() for line in BASE.read_text().splitlines())
     return frozenset(filter(None, lines))
+
+
+def refresh(release: Release, fetcher: Fetcher) -> Release:
+    """Give a lock with the packages that Debian has now in place of its own.
+
+    Raises:
+        Problem: the index cannot be read or verified.
+    """
+    return replace(release, packages=packages(load(fetcher)))
 
 
 def packages(index: Index) -> tuple[Package, ...]:

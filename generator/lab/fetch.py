@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 import urllib3
 
 from generator.errors import Problem
-from generator.lab.cache import CHUNK_BYTES, Cache, file_sha256
+from generator.lab.cache import Cache, file_sha256
 from generator.lab.progress import Progress
 
+ATTEMPTS = 3
+MEBIBYTE = 1 << 20
+# small, because what has not filled a chunk when the connection breaks is lost
+CHUNK_BYTES = 1 << 16
 NONE: Mapping[str, str] = {}
 
 
@@ -49,26 +53,27 @@ class Fetcher:
 
     def _from(self, name: str, url: str, sha256: str, headers: Mapping[str, str]) -> bool:
         host = urlsplit(url).netloc
-        if host in self.unreachable:
-            return False
-        try:
-            complete = self._receive(name, url, sha256, headers)
-        except (urllib3.exceptions.MaxRetryError, urllib3.exceptions.ConnectTimeoutError):
-            self.unreachable.add(host)
-            self.progress.step(name, f"{host} cannot be reached")
-            return False
-        except urllib3.exceptions.HTTPError as error:
-            self.progress.step(name, f"{host}: {_reason(error)}")
-            return False
         part = self.cache.partial(sha256)
-        if not complete:
-            return False
-        if file_sha256(part) != sha256:
+        for _ in range(ATTEMPTS):
+            if host in self.unreachable:
+                return False
+            try:
+                if not self._receive(name, url, sha256, headers):
+                    return False
+            except urllib3.exceptions.MaxRetryError:
+                self.unreachable.add(host)
+                self.progress.step(name, f"{host} cannot be reached")
+                continue
+            except urllib3.exceptions.HTTPError as error:
+                # cut off in the middle: the next attempt goes on from there
+                self.progress.step(name, f"{host}: {_reason(error)}")
+                continue
+            if file_sha256(part) == sha256:
+                self.cache.adopt(part)
+                return True
             part.unlink()
             self.progress.step(name, f"{url} has other content than the lock says")
-            return False
-        self.cache.adopt(part)
-        return True
+        return False
 
     def _receive(self, name: str, url: str, sha256: str, headers: Mapping[str, str]) -> bool:
         part = self.cache.partial(sha256)
@@ -88,7 +93,8 @@ class Fetcher:
                 for chunk in answer.stream(CHUNK_BYTES):
                     file.write(chunk)
                     resumed += len(chunk)
-                    self.progress.step(name, f"fetch {resumed >> 20} of {total >> 20} MiB")
+                    if resumed == total or resumed % MEBIBYTE < len(chunk):
+                        self.progress.step(name, f"fetch {resumed // MEBIBYTE} of {total // MEBIBYTE} MiB")
                 os.fsync(file.fileno())
             return True
         finally:

@@ -22,6 +22,7 @@ class Handler(BaseHTTPRequestHandler):
     """Serves CONTENT at /file, other bytes at /other; remembers which ranges were asked for."""
 
     ranges: list[str]
+    breaks: int
 
     def do_GET(self) -> None:
         if self.path not in ("/file", "/other"):
@@ -37,7 +38,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
-        self.wfile.write(content[start:])
+        rest = content[start:]
+        if type(self).breaks:
+            type(self).breaks -= 1
+            rest = rest[: len(rest) // 2]
+        self.wfile.write(rest)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -46,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[str]:
     Handler.ranges = []
+    Handler.breaks = 0
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
@@ -82,7 +88,16 @@ def test_a_download_goes_on_where_it_was_cut(fetcher: Fetcher, server: str, have
 
 def test_a_beginning_that_is_wrong_is_fetched_anew(fetcher: Fetcher, server: str) -> None:
     fetcher.cache.partial(DIGEST).write_bytes(b"nonsense")
-    assert fetcher.file("file", [f"{server}/file", f"{server}/file"], DIGEST)
+    assert fetcher.file("file", [f"{server}/file"], DIGEST)
+    assert fetcher.cache.blob(DIGEST).read_bytes() == CONTENT
+
+
+def test_a_connection_that_breaks_is_made_again(fetcher: Fetcher, server: str) -> None:
+    Handler.breaks = 2
+    assert fetcher.file("file", [f"{server}/file"], DIGEST)
+    assert Handler.ranges[0] == ""
+    assert all(wanted.startswith("bytes=") for wanted in Handler.ranges[1:])
+    assert len(Handler.ranges) == 3
 
 
 def test_a_host_that_is_away_is_asked_once(fetcher: Fetcher) -> None:
