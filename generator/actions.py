@@ -22,10 +22,11 @@ ANYWHERE = ("0.0.0.0/0", "::/0")
 
 @dataclass(frozen=True)
 class Documents:
-    """What was reviewed: the SHA-256 of each node's document, and of the addons archive."""
+    """What was reviewed: the SHA-256 of each node's document, and of the archives of addons and agent."""
 
     nodes: Mapping[str, str]
     addons: str
+    agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ def _bucket(plan: Plan, documents: Documents, observed: Observed) -> Iterator[Ac
         yield Action("update", "policy", plan.spaces_bucket, f"anyone may read {plan.public_prefix}/*")
     if documents.addons not in observed.archives:
         yield Action("upload", "addons", f"{documents.addons}.tar")
+    if documents.agent and documents.agent not in observed.archives:
+        yield Action("upload", "agent", f"{documents.agent}.tar")
     why = changes(plan, documents.addons, observed)
     if why:
         yield Action("publish", "book", plan.name, ", ".join(why))

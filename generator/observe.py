@@ -43,7 +43,7 @@ class Observed:
     """The state of one cluster; there is no other record of it.
 
     `time` is the observer's. `ready` has the nodes that Kubernetes knows and whether they are ready, None when
-    no API server answered. `archives` are the digests of the addons archives in the bucket.
+    no API server answered. `archives` are the digests of the archives (addons, agent) in the bucket.
     """
 
     time: datetime

@@ -143,7 +143,7 @@ def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_js
 
     Exits 1 when a node is not ready or something is to be done.
     """
-    from generator import render
+    from generator import agent, render
     from generator.actions import Documents, diff
     from generator.addons import digest, manifests
     from generator.clock import Clock
@@ -157,7 +157,9 @@ def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_js
     plan, clock = project.plan, Clock()
     files = render.documents(project)
     documents = Documents(
-        {node.name: render.document_sha256(files, node.name) for node in plan.nodes}, digest(manifests(plan))
+        {node.name: render.document_sha256(files, node.name) for node in plan.nodes},
+        digest(manifests(plan)),
+        agent.digest(agent.files()),
     )
     spaces = Spaces(access, bucket=plan.spaces_bucket, region=plan.spaces_region)
     lookout = Lookout(plan, Cloud(access, clock), spaces, clock, _credentials(project), access.proxy)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from generator import addons, bundle, render
+from generator import addons, agent, bundle, render
 from generator.actions import Action, Documents
 from generator.cloud import Cloud
 from generator.errors import Problem, Problems, raise_all
@@ -21,18 +21,19 @@ SKEW = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Launchable:
-    """Everything a launch sends: reviewed documents, the addons, and the keys."""
+    """Everything a launch sends: reviewed documents, the archives of addons and agent, and the keys."""
 
     plan: Plan
     texts: Mapping[str, str]
     archive: bytes
     store: KeyStore
+    agent: bytes = b""
 
     @property
     def documents(self) -> Documents:
         """Give the digests of what was reviewed."""
         nodes = {name: sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
-        return Documents(nodes, sha256(self.archive).hexdigest())
+        return Documents(nodes, sha256(self.archive).hexdigest(), sha256(self.agent).hexdigest() if self.agent else "")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def prepare(project: Project, *, now: datetime) -> Launchable:
             )
     raise_all(problems)
     texts = {node.name: files[f"nodes/{node.name}/user-data"].decode() for node in plan.nodes}
-    return Launchable(plan, texts, addons.archive(addons.manifests(plan)), store)
+    return Launchable(plan, texts, addons.archive(addons.manifests(plan)), store, agent.archive(agent.files()))
 
 
 def look(cloud: Cloud, plan: Plan) -> tuple[Market, datetime]:
