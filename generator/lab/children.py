@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from generator.errors import Problem
@@ -25,6 +27,7 @@ class Program:
         argv: the command; it must stay in the foreground.
         environment: what it needs to know besides `PATH`; the only way in for secrets of a program that reads no file.
         socket: the socket file that it makes; it is ready when that is there.
+        listens: the address and port that it listens on instead; it is ready when it does.
         namespace: the network namespace it lives in.
     """
 
@@ -32,6 +35,7 @@ class Program:
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     socket: Path | None = None
+    listens: tuple[IPv4Address, int] | None = None
     namespace: str | None = NET_NAMESPACE
 
 
@@ -86,10 +90,18 @@ class Child:
                     f"`{self.program.name}` ended at once: {words[-1] if words else 'it said nothing'}",
                     where=str(self._log),
                 )
-            if self.program.socket is None or self.program.socket.is_socket():
+            if self._is_ready():
                 return
             time.sleep(_POLL_SECONDS)
         raise Problem(f"`{self.program.name}` did not come up in {seconds:.0f} s", where=str(self._log))
+
+    def _is_ready(self) -> bool:
+        if self.program.socket is not None:
+            return self.program.socket.is_socket()
+        if self.program.listens is not None:
+            assert self._process is not None
+            return _listens(self._process.pid, *self.program.listens)
+        return True
 
     def stop(self) -> None:
         """End the program, kindly first."""
@@ -103,3 +115,16 @@ class Child:
             self._process.wait()
         if self.program.socket is not None:
             self.program.socket.unlink(missing_ok=True)
+
+
+def _listens(pid: int, address: IPv4Address, port: int) -> bool:
+    """Look into the table of the network namespace that a process is in.
+
+    Source: proc_pid_net(5); addresses are in the host's byte order, state 0A is LISTEN.
+    """
+    wanted = f"{int.from_bytes(address.packed, sys.byteorder):08X}:{port:04X}"
+    try:
+        lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    except OSError:
+        return False
+    return any(fields[1] == wanted and fields[3] == "0A" for fields in map(str.split, lines))

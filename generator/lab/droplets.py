@@ -94,12 +94,22 @@ def destroy(account: Account, identifier: str, now: float) -> Droplet:
         raise not_found()
     if not droplet.failed and now < droplet.active:
         raise unprocessable("Droplet already has a pending event.")
-    return _end(account, droplet, now)
+    return end(account, droplet, now)
 
 
 def destroy_tagged(account: Account, tag: str, now: float) -> list[Droplet]:
     """Destroy all droplets that carry a tag."""
-    return [_end(account, droplet, now) for droplet in account.tagged(tags.find(account, tag))]
+    return [end(account, droplet, now) for droplet in account.tagged(tags.find(account, tag))]
+
+
+def end(account: Account, droplet: Droplet, now: float) -> Droplet:
+    """Take a droplet away, whatever it is doing, as the provider itself may do."""
+    unkind = account.unkind
+    droplet.destroyed = now
+    droplet.unread = now + account.lag(unkind.read_lag)
+    droplet.unlisted = now + account.lag(unkind.list_lag)
+    droplet.left_vpc = now + account.lag(unkind.member_lag)
+    return droplet
 
 
 def act(account: Account, identifier: str, body: Mapping[str, Any], now: float) -> Action:
@@ -225,15 +235,6 @@ def _add_action(account: Account, kind: str, droplet: int, region: str, now: flo
     action = Action(account.next_number(), kind, droplet, region, started=now, completed=completed)
     account.actions[action.id] = action
     return action
-
-
-def _end(account: Account, droplet: Droplet, now: float) -> Droplet:
-    unkind = account.unkind
-    droplet.destroyed = now
-    droplet.unread = now + account.lag(unkind.read_lag)
-    droplet.unlisted = now + account.lag(unkind.list_lag)
-    droplet.left_vpc = now + account.lag(unkind.member_lag)
-    return droplet
 
 
 def _public_address(account: Account) -> IPv4Address:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
@@ -49,6 +50,14 @@ def apply_firewall(state: State, policy: Mapping[int, DropletPolicy]) -> None:
         _nft(firewall(policy))
 
 
+def spoofed_frames() -> int:
+    """Count the packets with a foreign source address that were dropped since a port was last plugged in or out."""
+    inside = ["nsenter", f"--net={namespace_path(NET_NAMESPACE)}"]
+    argv = [*inside, "nft", "-j", "list", "table", *_ANTISPOOF_TABLE.split()]
+    rules = [entry["rule"]["expr"] for entry in json.loads(run(argv))["nftables"] if "rule" in entry]
+    return sum(part["counter"]["packets"] for rule in rules for part in rule if "counter" in part)
+
+
 def antispoof(ports: Sequence[Port], vpc_enabled: bool) -> str:
     """Render the stateless rules on what enters a bridge."""
     chains: list[str] = []
@@ -66,7 +75,7 @@ def antispoof(ports: Sequence[Port], vpc_enabled: bool) -> str:
                 f"    ether type arp arp saddr ether != {mac} drop",
                 # 0.0.0.0 asks whether an address is taken; it claims none
                 f"    ether type arp arp saddr ip != {{ {address}, 0.0.0.0 }} drop",
-                f"    ether type ip ip saddr != {address} drop",
+                f"    ether type ip ip saddr != {address} counter drop",
                 "  }",
             ]
     body = [

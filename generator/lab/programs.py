@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 
 from generator.errors import Problem
@@ -19,7 +18,8 @@ def front(configuration: str, directory: Path) -> Program:
     make_private_directory(directory)
     path = directory / "nginx.conf"
     write_atomic(path, configuration.encode(), mode=0o600)
-    return Program("nginx", ["nginx", "-p", str(directory), "-e", "stderr", "-c", str(path)])
+    argv = ["nginx", "-p", str(directory), "-e", "stderr", "-c", str(path)]
+    return Program("nginx", argv, listens=(SERVICES_ADDRESS, 443))
 
 
 def names(hosts: Hosts, directory: Path) -> Program:
@@ -27,7 +27,8 @@ def names(hosts: Hosts, directory: Path) -> Program:
     make_private_directory(directory)
     path = directory / "dnsmasq.conf"
     write_atomic(path, dns_configuration(hosts).encode())
-    return Program("dnsmasq", ["dnsmasq", "--keep-in-foreground", f"--conf-file={path}"])
+    argv = ["dnsmasq", "--keep-in-foreground", f"--conf-file={path}"]
+    return Program("dnsmasq", argv, listens=(DNS_ADDRESS, 53))
 
 
 def dns_configuration(hosts: Hosts) -> str:
@@ -70,7 +71,6 @@ def spaces(program: Path, region: str, keys: tuple[str, str], directory: Path, s
         hint = "choose a directory on ext4, xfs or btrfs by `HARDWAY_LAB`"
         raise Problem(f"the file system of {objects} keeps no user attributes: {error.strerror}", hint=hint) from error
     socket = sockets / f"spaces-{region}.sock"
-    # the program itself limits the path of the socket as the kernel does
     argv = [
         *(str(program), "--port", str(socket), "--socket-perm", "0600", "--region", region, "--quiet"),
         *("--virtual-domain", spaces_host(region)),
@@ -86,6 +86,8 @@ def registry(program: Path, name: str, storage: Path, directory: Path, sockets: 
     Source: https://distribution.github.io/distribution/about/configuration/
     """
     make_private_directory(directory)
+    if not storage.is_dir():
+        raise Problem(f"the images of {name} are not at hand", where=str(storage), hint="gen lab build")
     socket = sockets / f"registry-{name}.sock"
     lines = [
         "version: 0.1",
@@ -100,12 +102,6 @@ def registry(program: Path, name: str, storage: Path, directory: Path, sockets: 
         f"  secret: {secrets.token_hex(16)}",
         "  relativeurls: true",
     ]
-    path = directory / "registry.yaml"
+    path = directory / f"{name}.yaml"
     write_atomic(path, "\n".join([*lines, ""]).encode(), mode=0o600)
     return Program(f"registry-{name}", [str(program), "serve", str(path)], {"OTEL_TRACES_EXPORTER": "none"}, socket)
-
-
-def missing_commands(commands: Iterable[str]) -> list[str]:
-    """List those commands that the host hasn't got."""
-    places = [Path(place) for place in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")]
-    return [command for command in commands if not any(os.access(place / command, os.X_OK) for place in places)]

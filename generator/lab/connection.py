@@ -1,0 +1,29 @@
+"""Tells the verbs how to reach the lab instead of the provider: proxy, authority and credentials, nothing else."""
+
+from __future__ import annotations
+
+from generator.access import Access
+from generator.errors import Problem
+from generator.lab import control
+from generator.lab.settings import credentials
+from generator.lab.state import State
+
+
+def access(state: State | None = None) -> Access:
+    """Give the access that `--lab` stands for; all host names stay the real ones.
+
+    Raises:
+        Problem: no lab is up.
+    """
+    state = state or State.default()
+    if not state.is_claimed:
+        raise Problem("no lab is up", hint="gen lab up")
+    answer = control.call(state, "status")
+    keys = credentials(state)
+    return Access(
+        token=keys.token,
+        spaces_key_id=keys.spaces_key_id,
+        spaces_secret=keys.spaces_secret,
+        proxy=str(answer["proxy"]),
+        ca_file=state.directory / "authority" / "ca.crt",
+    )

@@ -1,0 +1,194 @@
+"""The lab's one process: owns services, account, metadata and proxy, and keeps the machines as the account says.
+
+Whatever it knows lies in the state directory, and machines outlive it: a daemon that was killed is followed by another
+that goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from generator.errors import Problem, Problems
+from generator.files import make_private_directory, write_atomic
+from generator.lab import account as accounts
+from generator.lab import cgroups, control, netns, network, operations, root, vpcs
+from generator.lab.account import Account
+from generator.lab.api import Api
+from generator.lab.authority import Authority
+from generator.lab.configdrive import vendor_data
+from generator.lab.fleet import Fleet
+from generator.lab.hosts import Hosts
+from generator.lab.metadata import Facts, Metadata
+from generator.lab.process import Process
+from generator.lab.proxy import Address, Relay, proxy
+from generator.lab.services import Services
+from generator.lab.settings import FIRST_PROXY_PORT, Settings, credentials
+from generator.lab.state import (
+    METADATA_ADDRESS,
+    NET_NAMESPACE,
+    OPERATOR_NAMESPACE,
+    SERVICES_ADDRESS,
+    State,
+    read_record,
+    write_record,
+)
+from generator.lab.webserver import Server, tcp_listener
+
+_TICK_SECONDS = 0.25
+_CONNECT_SECONDS = 10.0
+_log = logging.getLogger("generator.lab.daemon")
+
+
+class Daemon:
+    """Holds the lab together; `run` returns when it is told to stop."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.settings = Settings.read(state)
+        self.keys = credentials(state)
+        self.account = self._load_account()
+        self.hosts = Hosts.of(self.settings.hosts)
+        self.authority = Authority(state.directory / "authority")
+        self.api = Api(self.account, self.keys.token, state.directory / "logs" / "api.jsonl", self._changed)
+        self.services = Services(state, self.settings, self.keys, self.api.respond)
+        self.stage = "starting"
+        self.proxy_port = 0
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._tasks: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Bring the lab up and keep it up until a signal or an operation ends it."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        with contextlib.ExitStack() as stack:
+            controls = control.serve(self.state, operations.table(self))
+            stack.callback(controls.close)
+            self.stage = "making the network"
+            network.create(self.state)
+            self.stage = "making the droplets' layer"
+            layer = root.layer(self.state, self.settings.root, self.authority.certificate_file.read_bytes())
+            self.fleet = Fleet(self.state, self.account, self.api.lock, self.settings.root, layer)
+            stack.callback(self.fleet.close)
+            self.stage = "starting services"
+            stack.callback(self.services.close)
+            self.services.start(self.hosts, self.authority)
+            metadata = netns.make(NET_NAMESPACE, lambda: tcp_listener(str(METADATA_ADDRESS), 80))
+            stack.callback(Server(metadata, Metadata(self._facts).respond).close)
+            relay = Relay(self._proxy_listener(), proxy(self._resolve, connect))
+            stack.callback(relay.close)
+            self.proxy_port = relay.port
+            self.stage = "up"
+            _log.info("up: proxy on 127.0.0.1:%s, release %s", relay.port, self.settings.release)
+            self._loop()
+
+    def stop(self) -> None:
+        """End the daemon; machines go on, `host.cleanup` ends those."""
+        self._stop.set()
+        self._wake.set()
+
+    def in_main_thread(self, work: Callable[[], Any]) -> Any:
+        """Have something done by the main thread, which children belong to, and give its result."""
+        future: Future[Any] = Future()
+        self._tasks.put((work, future))
+        self._wake.set()
+        return future.result()
+
+    def touch(self) -> None:
+        """Write the account and look at the machines soon; whoever changed the account holds its lock."""
+        self._changed(self.account)
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(_TICK_SECONDS)
+            self._wake.clear()
+            while not self._tasks.empty():
+                work, future = self._tasks.get()
+                try:
+                    future.set_result(work())
+                except Problem as problem:
+                    future.set_exception(problem)
+            try:
+                self.services.watch()
+                self.fleet.step()
+            except (Problem, OSError) as error:
+                _log.error("%s", error)
+
+    def _load_account(self) -> Account:
+        path = self.state.directory / "account.json"
+        if path.exists():
+            account = accounts.load(path.read_text())
+            account.unkind = self.settings.unkind
+            return account
+        account = Account(self.settings.unkind)
+        vpcs.add_defaults(account, time.time())
+        return account
+
+    def _changed(self, account: Account) -> None:
+        write_atomic(self.state.directory / "account.json", account.dump().encode(), mode=0o600)
+        self._wake.set()
+
+    def _facts(self, address: str) -> Facts | None:
+        with self.api.lock:
+            for droplet in self.account.living():
+                if droplet.public_address == address:
+                    keys = tuple(self.account.keys[key].public_key for key in droplet.keys if key in self.account.keys)
+                    vendor = vendor_data(self.account.unkind.held_dpkg_lock)
+                    return Facts(droplet, self.fleet.port(droplet), keys, vendor)
+        return None
+
+    def _resolve(self, host: str) -> str | None:
+        if self.hosts.is_known(host) or host == str(SERVICES_ADDRESS):
+            return str(SERVICES_ADDRESS)
+        with self.api.lock:
+            return host if any(droplet.public_address == host for droplet in self.account.living()) else None
+
+    def _proxy_listener(self) -> socket.socket:
+        record: Mapping[str, Any] = read_record(self.state.directory / "proxy.json") or {}
+        first = int(record.get("port", FIRST_PROXY_PORT))
+        for port in (first, *range(FIRST_PROXY_PORT, FIRST_PROXY_PORT + 100)):
+            with contextlib.suppress(OSError):
+                listener = tcp_listener("127.0.0.1", port)
+                write_record(self.state.directory / "proxy.json", {"port": port})
+                return listener
+        raise Problem(f"no port from {FIRST_PROXY_PORT} on is free on 127.0.0.1")
+
+
+def connect(address: Address) -> socket.socket:
+    """Connect from where the operator sits; the calling thread stays there for good."""
+    netns.enter(OPERATOR_NAMESPACE)
+    return socket.create_connection(address, _CONNECT_SECONDS)
+
+
+def main() -> int:
+    """Run the daemon of the lab that the environment names."""
+    state = State.default()
+    make_private_directory(state.directory / "logs")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    # what the daemon starts is in its group as well, so that nothing of a crash can hide
+    cgroups.enter(cgroups.make(state, "services"), os.getpid())
+    process = Process.find(os.getpid())
+    assert process is not None
+    write_record(state.directory / "daemon.json", process.to_record())
+    try:
+        Daemon(state).run()
+    except (Problem, Problems) as error:
+        _log.error("%s", error)
+        return 1
+    _log.info("down")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

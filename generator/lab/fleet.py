@@ -1,0 +1,147 @@
+"""Keeps machines, bridges and firewalls in step with what the account says, whoever or whatever changed either."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+
+from generator.errors import Problem
+from generator.lab import catalogue, droplets, firewalls, network, packetfilter
+from generator.lab.account import Account, Droplet
+from generator.lab.configdrive import config_drive
+from generator.lab.machine import Machine
+from generator.lab.packetfilter import DropletPolicy
+from generator.lab.port import Port
+from generator.lab.state import State, read_record, write_record
+
+_AT_ONCE = 4
+_log = logging.getLogger(__name__)
+
+
+class Fleet:
+    """Compares and corrects; each droplet is worked on by one thread at a time.
+
+    Args:
+        state: the lab.
+        account: what shall be.
+        lock: held while the account is read or changed.
+        root: the droplets' base root.
+        layer: the lab's layer over it.
+    """
+
+    def __init__(self, state: State, account: Account, lock: threading.RLock, root: Path, layer: Path) -> None:
+        self._state = state
+        self._account = account
+        self._lock = lock
+        self._root = root
+        self._layer = layer
+        self._busy: set[int] = set()
+        self._started: set[int] = set()
+        self._bridges: set[IPv4Network] = set()
+        self._policy: Mapping[int, DropletPolicy] | None = None
+        self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="droplet")
+
+    def step(self) -> None:
+        """Correct what differs; machines are started and stopped in the background."""
+        with self._lock:
+            self._account.forget(time.time())
+            wanted = {droplet.id: droplet for droplet in self._account.living()}
+            networks = {IPv4Network(vpc.ip_range) for vpc in self._account.vpcs.values()}
+            policy = {
+                droplet.id: rules
+                for droplet in wanted.values()
+                if (rules := firewalls.policy(self._account, droplet)) is not None
+            }
+        for missing in networks - self._bridges:
+            network.add_vpc(self._state, missing)
+        # before any machine that it covers starts
+        if policy != self._policy:
+            packetfilter.apply_firewall(self._state, policy)
+            self._policy = policy
+        machines = {machine.number: machine for machine in Machine.all(self._state)}
+        for number in {*machines, *wanted} - self._busy:
+            self._consider(machines.get(number), wanted.get(number))
+        for gone in self._bridges - networks:
+            network.remove_vpc(self._state, gone)
+        self._bridges = networks
+
+    def close(self) -> None:
+        """Let what is under way end, and begin nothing more."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def port(self, droplet: Droplet) -> Port:
+        """Plan how a droplet is plugged in."""
+        vpc = IPv4Network(self._account.vpcs[droplet.vpc].ip_range)
+        address = IPv4Interface(f"{droplet.vpc_address}/{vpc.prefixlen}")
+        return Port.planned(droplet.id, IPv4Address(droplet.public_address), address)
+
+    def _consider(self, machine: Machine | None, droplet: Droplet | None) -> None:
+        if droplet is None:
+            if machine is not None:
+                self._begin(machine.number, machine, None)
+            return
+        if droplet.failed:
+            return
+        applied = self._applied(droplet.id)
+        changed = machine is None or applied != (droplet.boots, droplet.disks)
+        running = machine is not None and machine.is_running
+        if changed or running != droplet.power:
+            if not changed and droplet.power and droplet.id in self._started:
+                # it was on, and nobody asked for it to be off but itself
+                with self._lock:
+                    droplet.power = False
+                return
+            self._begin(droplet.id, machine, droplet)
+
+    def _begin(self, number: int, machine: Machine | None, droplet: Droplet | None) -> None:
+        self._busy.add(number)
+        self._workers.submit(self._work, number, machine, droplet)
+
+    def _work(self, number: int, machine: Machine | None, droplet: Droplet | None) -> None:
+        try:
+            if droplet is None:
+                assert machine is not None
+                machine.destroy()
+                self._started.discard(number)
+                _log.info("droplet %s is destroyed", number)
+            else:
+                self._correct(machine, droplet)
+        except (Problem, OSError) as error:
+            _log.error("droplet %s: %s", number, error)
+            if droplet is not None:
+                with self._lock:
+                    droplets.fail(self._account, number, time.time())
+        finally:
+            self._busy.discard(number)
+
+    def _correct(self, machine: Machine | None, droplet: Droplet) -> None:
+        boots, disks, power = droplet.boots, droplet.disks, droplet.power
+        applied = self._applied(droplet.id)
+        if machine is None or applied is None or applied[1] != disks:
+            if machine is not None:
+                machine.kill()
+            machine = self._create(droplet)
+        if machine.is_running and (not power or applied != (boots, disks)):
+            machine.kill()
+        if power and not machine.is_running:
+            machine.boot()
+            self._started.add(droplet.id)
+        write_record(machine.directory / "applied.json", {"boots": boots, "disks": disks})
+        _log.info("droplet %s (%s) is %s", droplet.id, droplet.name, "on" if power else "off")
+
+    def _create(self, droplet: Droplet) -> Machine:
+        with self._lock:
+            keys = [self._account.keys[number].public_key for number in droplet.keys if number in self._account.keys]
+            drive = config_drive(droplet, keys, self._account.unkind.held_dpkg_lock)
+            port = self.port(droplet)
+        memory = catalogue.SIZES[droplet.size].memory_mib
+        return Machine.create(self._state, port, memory, self._root, self._layer, drive)
+
+    def _applied(self, number: int) -> tuple[int, int] | None:
+        record = read_record(self._state.droplet(number) / "applied.json")
+        return None if record is None else (int(record["boots"]), int(record["disks"]))
