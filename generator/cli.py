@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import click
 
 from generator import __version__
+from generator.access import Access
 from generator.errors import Problem, Problems
 
 DONE, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -81,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code; a bug raises."""
     try:
-        code = gen.main(args=None if arguments is None else list(arguments), prog_name="gen", standalone_mode=False)
-        sys.stdout.flush()
+        given = None if arguments is None else list(arguments)
+        code = gen.main(args=given, prog_name="gen", standalone_mode=False, obj=_lab_access)
     except (Problem, Problems) as error:
         click.echo(_coloured(str(error)), err=True)
         return PROBLEMS
@@ -92,11 +93,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever reads our output has seen enough; the interpreter must not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     return code if isinstance(code, int) else DONE
+
+
+def _lab_access() -> Access:
+    """Find the lab's credentials, endpoints and proxy for a verb's `--lab`."""
+    from generator.lab.connection import access
+
+    return access()
 
 
 def _coloured(text: str) -> str:

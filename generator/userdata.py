@@ -114,7 +114,7 @@ def _file(source: Path, base: Path, plan: Plan, node: Node) -> NodeFile:
         name = name.removesuffix(templates.SUFFIX)
         content = templates.render(source, plan=plan, node=node)
     else:
-        content = source.read_text(encoding="utf-8")
+        content = source.read_bytes().decode(errors="surrogateescape")
     path = PurePosixPath("/", name)
     return NodeFile(path, content, mode_of(path, executable=os.access(source, os.X_OK)))
 

@@ -1,0 +1,76 @@
+"""The summary: what a reviewer has to be told is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from generator import cost, init, render, summary
+from generator.plan import Plan
+from generator.project import Project
+from generator.release import Image
+
+from .. import facts
+from ..conftest import TESTS
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(init.description("orderbook", "k8s-1.36"))
+    return facts.load(file)
+
+
+def test_every_node_with_the_bytes_and_digest_of_its_document(project: Project) -> None:
+    files = render.documents(project)
+    text = files["summary.md"].decode()
+    for node in project.plan.nodes:
+        document = files[f"nodes/{node.name}/user-data"]
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {node.name} |")]
+        digest = sha256(document).hexdigest()
+        for said in (str(node.address), str(node.pod_cidr), f"{len(document):,} bytes", digest[:16]):
+            assert said in line
+
+
+def test_every_certificate_is_counted_once_for_each_node(project: Project) -> None:
+    text = render.documents(project)["summary.md"].decode()
+    section = text.partition("## Certificates")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert sum(len(row[3].split(", ")) for row in rows) == len(project.plan.certificates)
+    assert all("2027-11-22T08:30:00Z" in row[4] for row in rows)
+
+
+def test_what_is_not_protected(project: Project) -> None:
+    text = " ".join(summary.caveats(project.plan))
+    assert "NetworkPolicy is not enforced" in text
+    assert "the database dies with its node" in text
+    assert "no digest" in text
+    assert "losing it loses the cluster" not in text
+    small = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
+    text = " ".join(summary.caveats(small))
+    assert "losing it loses the cluster" in text
+    assert "the bucket is in fra1, the nodes are in ams3" in text
+    assert "database" not in text
+
+
+def test_pinned_images_need_no_caveat(project: Project) -> None:
+    images = tuple(Image(image.name, image.reference, f"sha256:{'a' * 64}") for image in project.release.images)
+    pinned = replace(project.plan, release=replace(project.release, images=images))
+    assert "digest" not in " ".join(summary.caveats(pinned))
+
+
+def test_cost(project: Project) -> None:
+    assert cost.monthly(project.plan) == (3 * 24 + 5, True)
+    nodes = tuple(replace(node, size="s-99vcpu-1gb") for node in project.plan.nodes)
+    assert cost.monthly(replace(project.plan, nodes=nodes)) == (5, False)
+
+
+def test_the_picture_has_every_node_and_door(project: Project) -> None:
+    plan: Plan = project.plan
+    picture = render.documents(project)["summary.md"].decode().partition("```mermaid")[2].partition("```")[0]
+    for node in plan.nodes:
+        assert f'{node.name}["' in picture
+        assert f"people -->|6443| {node.name}" in picture
