@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,5 +146,6 @@ def _undelegate(state: State) -> None:
     delegated = read_record(record)
     if delegated is not None:
         control = CGROUPS_DIRECTORY / "cgroup.subtree_control"
-        control.write_text(" ".join(f"-{name}" for name in delegated["controllers"]))
+        with suppress(OSError):  # somebody else has come to need it since
+            control.write_text(" ".join(f"-{name}" for name in delegated["controllers"]))
         record.unlink()

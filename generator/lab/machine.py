@@ -25,6 +25,7 @@ OWN_DIRECTORIES = ("var/lib/containerd", "var/lib/kubelet")
 # where cloud-init looks for a config drive that is a directory
 # Source: https://cloudinit.readthedocs.io/en/latest/reference/datasources/configdrive.html
 _CONFIG_DRIVE = "var/lib/cloud/seed/config_drive"
+_LAUNCHERS = "launchers"
 _PROPAGATE_DIRECTORY = Path("/run/systemd/nspawn/propagate")
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
@@ -146,6 +147,7 @@ class Machine:
         if self.is_running:
             raise Problem(f"droplet {self.number} is on already")
         network.attach(self.state, self.port)
+        launchers = cgroups.make(self.state, _LAUNCHERS)
         groups = cgroups.make(self.state, self.name, self.memory_mib << 20)
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -157,7 +159,7 @@ class Machine:
         try:
             # a session of its own: it outlives who starts it
             launcher = subprocess.Popen(
-                self._launch_command(groups),
+                self._launch_command(launchers, groups),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -176,20 +178,20 @@ class Machine:
 
     def kill(self) -> None:
         """Cut the power: the first process and with it all others end at once, the disk stays; safe to repeat."""
+        launcher = self._launcher()
         first = self._first_process()
         if first is not None:
-            # the container's own first process: killing systemd-nspawn would leave the machine running
+            # the machine's own first process takes all others with it, and systemd-nspawn ends by itself then; killed
+            # alone, systemd-nspawn would leave the machine running
             first.kill()
-            wait_until_gone([first], _STOP_SECONDS)
-        launcher = self._launcher()
-        for _ in range(3):
-            rest = {*cgroups.processes(self.name), *([launcher] if launcher is not None and launcher.is_alive else [])}
-            if first is None:
-                for process in rest:
-                    process.kill()
-            if not wait_until_gone(rest, _STOP_SECONDS / 10):
-                break
-            first = None
+            wait_until_gone([first, *([launcher] if launcher is not None else [])], _STOP_SECONDS)
+        # a machine that was not that far, or not that healthy
+        if launcher is not None:
+            launcher.kill()
+        while rest := cgroups.processes(self.name):
+            for process in rest:
+                process.kill()
+            wait_until_gone(rest, _STOP_SECONDS)
         network.detach(self.state, self.number)
         cgroups.remove(self.state, self.name)
         (self.directory / "launcher.json").unlink(missing_ok=True)
@@ -253,10 +255,11 @@ class Machine:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             write_atomic(path, content, mode=0o600)
 
-    def _launch_command(self, groups: tuple[Path, ...]) -> list[str]:
+    def _launch_command(self, launchers: tuple[Path, ...], groups: tuple[Path, ...]) -> list[str]:
         upper, work, merged = (self.directory / name for name in ("upper", "work", "merged"))
         return [
             str(Path(__file__).parent / "launcher"),
+            ":".join(map(str, launchers)),
             ":".join(map(str, groups)),
             f"lowerdir={self.layer}:{self.root},upperdir={upper},workdir={work}",
             str(merged),

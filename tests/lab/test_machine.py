@@ -60,6 +60,8 @@ def said(machine: Machine, *argv: str) -> str:
 
 
 def is_up(machine: Machine) -> bool:
+    if machine.pid1 is None:
+        return False
     return machine.exec(["systemctl", "is-system-running"]).stdout.strip() in ("running", "degraded")
 
 
@@ -182,6 +184,17 @@ def test_power_cycle_keeps_disk_and_identity(machine: Machine) -> None:
     assert said(machine, "cat", "/var/lib/kubelet/kept", "/root/kept").split() == ["kept", "kept"]
     assert said(machine, "cat", "/root/runs") == "ran"
     assert "192.0.2.1" not in said(machine, "ip", "-o", "address")
+    assert said(machine, "systemctl", "--failed", "--no-legend", "--plain") == ""
+
+
+def test_reboot_from_within_starts_anew(machine: Machine) -> None:
+    first = machine.pid1
+    said(machine, "ip", "link", "add", "wg0", "type", "bridge")
+    machine.exec(["systemctl", "reboot"])
+    until(lambda: machine.pid1 not in (None, first) and is_up(machine))
+    links = said(machine, "ip", "-o", "link")
+    assert "wg0" not in links
+    assert "203.0.113.107" in said(machine, "ip", "-o", "address")
     assert said(machine, "systemctl", "--failed", "--no-legend", "--plain") == ""
 
 
