@@ -258,7 +258,7 @@ class Machine:
     def _launch_command(self, launchers: tuple[Path, ...], groups: tuple[Path, ...]) -> list[str]:
         upper, work, merged = (self.directory / name for name in ("upper", "work", "merged"))
         return [
-            str(Path(__file__).parent / "launcher"),
+            *("sh", str(Path(__file__).parent / "launcher")),
             ":".join(map(str, launchers)),
             ":".join(map(str, groups)),
             f"lowerdir={self.layer}:{self.root},upperdir={upper},workdir={work}",

@@ -88,8 +88,11 @@ class State:
         """Make the directory, for root alone, unless it is there; whoever writes into it calls this first.
 
         Raises:
-            Problem: it holds other things, which a lab would remove when it goes.
+            Problem: it holds other things, which a lab would remove when it goes, or its path cannot be used.
         """
+        for path in (self.directory, self.cache):
+            if set(str(path)) & set(",:\\"):  # they part the options of an overlay mount
+                raise Problem(f"`{path}` has a comma, colon or backslash in it", hint="choose a plainer path")
         make_private_directory(self.directory)
         if self.is_claimed:
             return

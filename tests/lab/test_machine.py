@@ -105,6 +105,7 @@ def test_interfaces_are_as_planned(machine: Machine) -> None:
     assert "10.110.0.12/20" in addresses
     assert "default via 203.0.113.1 dev eth0" in said(machine, "ip", "route")
     assert "203.0.113.53" in said(machine, "resolvectl", "dns", "eth0")
+    assert "yes" in said(machine, "resolvectl", "default-route", "eth0")
 
 
 def test_base_root_brings_nothing_that_documents_ought_to(machine: Machine) -> None:

@@ -115,6 +115,8 @@ def test_directory_of_others_is_not_claimed(tmp_path: Path) -> None:
     assert state.directory.stat().st_mode & 0o777 == 0o700
     with pytest.raises(Problem, match="is not empty and no lab's"):
         State(directory=tmp_path, cache=tmp_path).claim()
+    with pytest.raises(Problem, match="colon"):
+        State(directory=tmp_path / "a:b", cache=tmp_path).claim()
 
 
 def test_records(tmp_path: Path) -> None:
