@@ -6,7 +6,7 @@ Source: https://docs.digitalocean.com/reference/api/
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Any
@@ -169,8 +169,12 @@ def firewall_body(name: str, tag: str, inbound: Iterable[Rule], outbound: Iterab
 
 
 def rules(found: Iterable[Rule]) -> tuple[Rule, ...]:
-    """Put rules into the order in which they are compared."""
-    return tuple(sorted(found))
+    """Put rules into the form in which they are compared: sorted, single addresses without a prefix length."""
+    return tuple(sorted(replace(rule, addresses=tuple(sorted(map(_address, rule.addresses)))) for rule in found))
+
+
+def _address(text: str) -> str:
+    return text.removesuffix("/32" if "." in text else "/128")
 
 
 def _rule(data: Json, peers: str) -> Rule:

@@ -1,0 +1,90 @@
+"""Runs `gen` in a process of its own that can be killed, against a world on loopback; its clock waits less."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3  # noqa: F401 - loaded once, before processes are forked
+import pydo  # noqa: F401
+import pytest
+import rich.live  # noqa: F401
+import urllib3  # noqa: F401
+
+from generator import cli, clock, launch, lock, operate, render  # noqa: F401
+from generator import init as tutorial
+from generator.access import Access
+from generator.lab.cache import Cache
+from generator.project import Project
+from tests.contract.world import World
+
+HASTE = 20
+LOCK = Path(render.__file__).parent / "releases" / "k8s-1.36.yaml"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended and what it said; the code is negative when it was killed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def versitygw() -> Path:
+    """Find the object store: in the lab's cache, where builds leave it, or on PATH."""
+    cached = sorted((Cache.default().directory / "tools").glob("*/versitygw"), key=lambda path: path.stat().st_mtime)
+    found = str(cached[-1]) if cached else shutil.which("versitygw")
+    if found is None:
+        message = "versitygw is missing: `gen lab build` makes it"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return Path(found)
+
+
+def render_tutorial(directory: Path) -> Project:
+    """Render the tutorial's cluster with a lock in which every image has a digest."""
+    tutorial.init(directory, "orderbook", "k8s-1.36")
+    (directory / "releases").mkdir()
+    pinned = LOCK.read_text().replace("digest: unpinned", f"digest: sha256:{'a' * 64}")
+    (directory / "releases" / LOCK.name).write_text(pinned)
+    project = render.refresh(Project.load(directory / "cluster.yaml"), now=datetime.now(UTC))
+    render.write(project.rendered_path, render.documents(project))
+    return Project.load(directory / "cluster.yaml")
+
+
+def gen(world: World, project: Project, *arguments: str, die_at: int | None = None) -> Outcome:
+    """Run one command against the lab's world, and kill it once its n-th change has taken effect."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    out, err = world.directory / "out", world.directory / "err"
+    with world.fate.lock:
+        world.fate.count, world.fate.at = 0, die_at
+    words = [*arguments, "--lab", "-f", str(project.file)]
+    process = context.Process(target=_run, args=(words, world.access, out, err))
+    process.start()
+    world.fate.process = process.pid
+    process.join(90)
+    assert process.exitcode is not None, "the run does not end"
+    with world.fate.lock:
+        world.fate.process = world.fate.at = None
+    return Outcome(process.exitcode, out.read_text(), err.read_text())
+
+
+def _run(words: list[str], access: Access, out: Path, err: Path) -> None:
+    real = clock.Clock
+    clock.Clock = lambda: real(sleep=lambda seconds: time.sleep(seconds / HASTE))  # type: ignore[misc,assignment]
+    launch.SECOND_LOOK = timedelta(seconds=0.5)
+    launch.PATIENCE = timedelta(seconds=1)
+    cli._lab_access = lambda: access
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(out.open("w", buffering=1))))
+        stack.enter_context(contextlib.redirect_stderr(stack.enter_context(err.open("w", buffering=1))))
+        code = cli.run(words)
+    sys.exit(code)

@@ -1,0 +1,243 @@
+"""A launch against the lab's account and a real object store, killed at every point and run again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+import yaml
+
+from generator.clock import Clock
+from generator.keys import KeyStore
+from generator.lab.unkindness import KIND
+from generator.lock import Lock
+from generator.observe import book_key
+from generator.project import Project
+from generator.spaces import Spaces
+from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
+from tests.contract.world import World, launch_part, running
+
+UNKIND = replace(
+    KIND,
+    read_lag=0.3,
+    list_lag=0.6,
+    boot_lag=0.2,
+    network_lag=0.4,
+    member_lag=1.0,
+    key_lag=0.2,
+    firewall_lag=0.3,
+    failing_creates=1,
+    shuffled_addresses=True,
+)
+CHANGES = 34
+"""A first launch changes no more than this many things at the provider and in the bucket."""
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("project")
+    render_tutorial(directory)
+    return directory
+
+
+@pytest.fixture
+def project(rendered: Path, tmp_path: Path) -> Project:
+    shutil.copytree(rendered, tmp_path / "project")
+    return Project.load(tmp_path / "project" / "cluster.yaml")
+
+
+@pytest.fixture
+def world(project: Project, tmp_path: Path) -> Iterator[World]:
+    with running(tmp_path, versitygw()) as made:
+        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
+        yield made
+
+
+@pytest.fixture
+def unkind(project: Project, tmp_path: Path) -> Iterator[World]:
+    with running(tmp_path, versitygw(), UNKIND) as made:
+        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
+        yield made
+
+
+def spaces(world: World, project: Project) -> Spaces:
+    return Spaces(world.access, bucket=project.plan.spaces_bucket, region=project.plan.spaces_region)
+
+
+def objects(world: World, project: Project) -> list[str]:
+    return sorted(one.key for one in spaces(world, project).objects(""))
+
+
+def is_one_cluster(world: World, project: Project) -> None:
+    """Assert that there is one of everything, and that all of it is up."""
+    account, plan = world.account, project.plan
+    assert sorted(droplet.name for droplet in account.living()) == [node.name for node in plan.nodes]
+    assert len([vpc for vpc in account.vpcs.values() if vpc.name == "hardway-orderbook"]) == 1
+    assert len(account.firewalls) == len(account.keys) == 1
+    assert len(world.up()) == world.members() == 3
+    body = spaces(world, project).get(book_key(plan))
+    assert body is not None
+    book = json.loads(json.loads(body)["payload"])
+    assert book["etcd"]["state"] == "existing"
+    endpoints = {entry["name"]: entry["endpoint"] for entry in book["nodes"]}
+    assert endpoints == {droplet.name: droplet.vpc_address for droplet in account.living()}
+    kept = [key for key in objects(world, project) if "/status/" not in key and "/public/" not in key]
+    assert kept == []
+
+
+def nothing_is_left(world: World, project: Project) -> None:
+    account = world.account
+    assert (account.living(), account.firewalls, account.keys, account.tags) == ([], {}, {}, {})
+    assert [vpc.name for vpc in account.vpcs.values() if not vpc.default] == []
+    assert objects(world, project) == []
+    assert spaces(world, project).public_prefixes() == ()
+
+
+def ok(outcome: Outcome) -> Outcome:
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def test_a_first_launch_in_an_unkind_world(unkind: World, project: Project) -> None:
+    told = json.loads(ok(gen(unkind, project, "launch", "--json")).out)
+    is_one_cluster(unkind, project)
+    assert unkind.account.failed_creates == 1
+    assert told["api_requests"] < 60
+    assert told["url"] == "http://limit-order-book.local/ob"
+    path = Path(told["kubeconfig"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    cluster = yaml.safe_load(path.read_text())["clusters"][0]["cluster"]
+    assert cluster["tls-server-name"] == "api.orderbook.internal"
+    assert cluster["proxy-url"] == unkind.access.proxy
+    assert cluster["server"] == f"https://{told['api']}:6443"
+    ok(gen(unkind, project, "destroy", "--yes", "orderbook"))
+    nothing_is_left(unkind, project)
+
+
+def test_a_droplet_is_ordered_as_reviewed(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch"))
+    for droplet in world.account.living():
+        document = (project.rendered_path / "nodes" / droplet.name / "user-data").read_text()
+        first = message_from_string(droplet.user_data).get_payload()[0]
+        assert first.get_payload() == document  # type: ignore[union-attr]
+        assert droplet.keys == list(world.account.keys)
+        assert len(droplet.tags) == 3
+        assert droplet.features == ["private_networking"]
+        launch = launch_part(droplet.user_data)
+        assert launch["bundle_url"].startswith(
+            "https://fra1.digitaloceanspaces.com/orderbook-hardway/orderbook/bundles/"
+        )
+        assert "X-Amz-Expires=7200" in launch["bundle_url"]
+        assert "?" not in launch["book_url"] + launch["addons_url"]
+
+
+def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch"))
+    before = objects(world, project)
+    ok(gen(world, project, "launch"))
+    assert world.fate.count == 2, "the lock is taken and given back"
+    assert objects(world, project) == before
+    assert "node01" in ok(gen(world, project, "status")).out
+
+
+@pytest.mark.parametrize("change", range(1, CHANGES))
+def test_a_killed_launch_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
+    killed = gen(world, project, "launch", die_at=change)
+    assert killed.code in (-9, 0), killed.err
+    said = ok(gen(world, project, "launch")).err
+    if "lock" in [key.rpartition("/")[2] for key in objects(world, project)]:
+        pytest.fail(said)
+    is_one_cluster(world, project)
+    assert world.fate.count < CHANGES
+
+
+@pytest.mark.parametrize("change", [1, 2, 4, 7, 10, 14, 17, 20])
+def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
+    ok(gen(world, project, "launch"))
+    assert gen(world, project, "destroy", "--yes", "orderbook", die_at=change).code == -9
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    nothing_is_left(world, project)
+    assert "nothing of orderbook is there" in ok(gen(world, project, "destroy", "--yes", "orderbook")).err
+
+
+@pytest.mark.parametrize("node", ["node01", "node02", "node03"])
+def test_a_droplet_that_is_gone_is_made_again_and_no_other(world: World, project: Project, node: str) -> None:
+    ok(gen(world, project, "launch"))
+    before = {droplet.name: droplet.id for droplet in world.account.living()}
+    world.destroy(node)
+    ok(gen(world, project, "launch"))
+    is_one_cluster(world, project)
+    after = {droplet.name: droplet.id for droplet in world.account.living()}
+    assert {name for name in before if before[name] != after[name]} == {node}
+
+
+def test_without_quorum_nothing_is_made(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch"))
+    world.destroy("node01")
+    world.destroy("node03")
+    outcome = gen(world, project, "launch")
+    assert outcome.code == 1
+    assert "droplet node01, node03: missing, so etcd has no quorum" in outcome.err
+    assert world.fate.count == 0
+    assert len(world.account.living()) == 1
+
+
+def test_a_failed_phase_is_shown_and_ends_the_launch(world: World, project: Project) -> None:
+    world.failing["node02"] = "runtime"
+    outcome = gen(world, project, "launch")
+    assert outcome.code == 1
+    assert "node02: runtime failed, unit hardway-runtime.service" in outcome.err
+    assert "node02 | [31mruntime gave up" in outcome.err
+    assert "\x1b" not in outcome.err
+    world.failing.clear()
+    ok(gen(world, project, "launch"))
+
+
+def test_a_lost_etcd_is_never_formed_anew(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch"))
+    for machine in world.machines.values():
+        machine.member = machine.api = machine.ready = False
+    outcome = gen(world, project, "launch", "--timeout", "10s")
+    assert outcome.code == 1
+    assert "the book says that etcd exists, so none is formed anew" in outcome.err
+    assert world.fate.count == 2
+
+
+def test_a_second_launch_waits_for_the_first(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch"))
+    with Lock(spaces(world, project), "orderbook", Clock(), print):
+        outcome = gen(world, project, "launch")
+        assert outcome.code == 1
+        assert "works on this cluster since" in outcome.err
+    ok(gen(world, project, "launch"))
+
+
+def test_destroy_finds_a_cluster_by_its_name_alone(world: World, project: Project, tmp_path: Path) -> None:
+    ok(gen(world, project, "launch"))
+    before = world.fate.count
+    outcome = gen(world, project, "destroy", "--yes", "other")
+    assert (outcome.code, world.fate.count) == (1, 0)
+    assert before
+    shutil.rmtree(project.file.parent / "rendered")
+    shutil.rmtree(project.keys_path)
+    from generator.destroy import Destroyer
+
+    fast = Clock(sleep=lambda seconds: time.sleep(seconds / 20))
+    destroyer = Destroyer("orderbook", world.access, fast, print, bucket=None)
+    destroyer.destroy(destroyer.find())
+    nothing_is_left(world, project)
+
+
+def test_a_dry_run_shows_what_would_be_done(world: World, project: Project) -> None:
+    lines = ok(gen(world, project, "launch", "--dry-run")).out.splitlines()
+    assert [line.split()[:3] for line in lines if line.startswith("create  droplet")] == [
+        ["create", "droplet", name] for name in ("node01", "node02", "node03")
+    ]
+    assert world.fate.count == 0

@@ -1,0 +1,368 @@
+"""A provider, an object store, machines and an API server on loopback, for launches that are killed at will.
+
+The account is the lab's, the store is a real S3 server. A machine does over the wire what a node does: it fetches and
+unseals its bundle, reads the book, and reports; Kubernetes is the two answers that a launch asks for.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from email import message_from_string
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from generator import book as books
+from generator import bundle
+from generator.access import Access
+from generator.keys import KeyStore
+from generator.lab import vpcs
+from generator.lab.account import Account, Droplet
+from generator.lab.api import Api
+from generator.lab.authority import Authority
+from generator.lab.proxy import Relay, proxy
+from generator.lab.unkindness import KIND, Unkindness
+from generator.lab.webserver import Call, Reply, Server, tcp_listener
+from generator.plan import Plan
+from generator.progress import phases_of
+
+TOKEN = "dop_v1_" + "a" * 64
+KEY_ID, SECRET = "DO00TESTTESTTESTTEST", "s" * 43
+REGION = "fra1"
+API, SPACES = "api.digitalocean.com", "fra1.digitaloceanspaces.com"
+
+
+class Doom(Exception):  # noqa: N818 - no fault
+    """The client is dead; nobody waits for this answer."""
+
+
+@dataclass
+class Fate:
+    """Counts requests that change something, and ends a process once the given one has taken effect."""
+
+    count: int = 0
+    at: int | None = None
+    process: int | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def strike(self) -> None:
+        """Count one; raises when nobody is left to be answered."""
+        with self.lock:
+            self.count += 1
+            if self.count == self.at and self.process is not None:
+                os.kill(self.process, 9)
+                self.process = None
+                raise Doom
+
+
+class World:
+    """Everything outside of the operator's machine."""
+
+    def __init__(self, directory: Path, versitygw: Path, stack: ExitStack, unkind: Unkindness) -> None:
+        self.directory = directory
+        self.fate = Fate()
+        self.account = Account(unkind)
+        vpcs.add_defaults(self.account, time.time())
+        self.machines: dict[int, Machine] = {}
+        self.plan: Plan | None = None
+        self.failing: dict[str, str] = {}
+        authority = Authority(directory / "authority")
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*authority.issue([API, SPACES]))
+        self.api = Api(self.account, TOKEN, directory / "api.jsonl", self._changed)
+        api = Server(tcp_listener("127.0.0.1", 0), self._respond, tls)
+        stack.callback(api.close)
+        store = stack.enter_context(_versitygw(versitygw, directory))
+        front = stack.enter_context(_front(store, tls, self.fate))
+        self._ports = {API: api.port, SPACES: front}
+        self._kube: int | None = None
+        self._stack = stack
+        relay = Relay(tcp_listener("127.0.0.1", 0), proxy(lambda host: host, self._connect))
+        stack.callback(relay.close)
+        stack.callback(self._halt)
+        self.access = Access(
+            TOKEN, KEY_ID, SECRET, proxy=f"http://127.0.0.1:{relay.port}", ca_file=authority.certificate_file
+        )
+        self.http = urllib3.ProxyManager(self.access.proxy or "", ca_certs=str(authority.certificate_file), maxsize=8)
+
+    def inhabit(self, plan: Plan, store: KeyStore) -> None:
+        """Let machines of this cluster come up, and its API server answer."""
+        self.plan = plan
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        first = plan.control_planes[0].name
+        files = {name: self.directory / name for name in ("apiserver.crt", "apiserver.key", "clients.crt")}
+        files["apiserver.crt"].write_bytes(store.certificate(f"nodes/{first}/apiserver"))
+        files["apiserver.key"].write_bytes(store.key(f"nodes/{first}/apiserver"))
+        files["clients.crt"].write_bytes(store.certificate("kubernetes-ca"))
+        tls.load_cert_chain(files["apiserver.crt"], files["apiserver.key"])
+        tls.load_verify_locations(files["clients.crt"])
+        tls.verify_mode = ssl.CERT_REQUIRED
+        server = Server(tcp_listener("127.0.0.1", 0), self._kubernetes, tls)
+        self._stack.callback(server.close)
+        self._kube = server.port
+
+    def destroy(self, name: str) -> None:
+        """Destroy a node's droplet from outside."""
+        with self.api.lock:
+            for droplet in self.account.living():
+                if droplet.name == name:
+                    droplet.destroyed = droplet.unread = droplet.unlisted = droplet.left_vpc = time.time()
+            self._changed(self.account)
+
+    def up(self) -> list[Machine]:
+        """List the machines whose node has come up."""
+        return [machine for machine in self.machines.values() if machine.alive and machine.done == "addons"]
+
+    def members(self) -> int:
+        """Count the living machines whose etcd member is up."""
+        return sum(machine.alive and machine.member for machine in self.machines.values())
+
+    def _respond(self, call: Call) -> Reply:
+        reply = self.api.respond(call)
+        if call.method != "GET":
+            self.fate.strike()
+        return reply
+
+    def _changed(self, account: Account) -> None:
+        living = {droplet.id: droplet for droplet in account.living()}
+        for number, droplet in living.items():
+            if number not in self.machines and self.plan is not None:
+                self.machines[number] = Machine(self, droplet, self.plan)
+        for number, machine in self.machines.items():
+            if number not in living:
+                machine.alive = False
+
+    def _halt(self) -> None:
+        for machine in self.machines.values():
+            machine.alive = False
+        for machine in self.machines.values():
+            machine.thread.join()
+        self.http.clear()
+
+    def _connect(self, address: tuple[str, int]) -> socket.socket:
+        host, port = address
+        if port == 443 and host in self._ports:
+            return socket.create_connection(("127.0.0.1", self._ports[host]), timeout=10)
+        serving = {
+            machine.droplet.public_address for machine in self.machines.values() if machine.alive and machine.api
+        }
+        if port == 6443 and host in serving and self._kube is not None and self.members() >= 2:
+            return socket.create_connection(("127.0.0.1", self._kube), timeout=10)
+        raise ConnectionRefusedError(111, "refused")
+
+    def _kubernetes(self, call: Call) -> Reply:
+        if call.path == "/readyz":
+            return Reply(200, b"ok")
+        ready = {machine.droplet.name for machine in self.machines.values() if machine.alive and machine.ready}
+        items = [
+            {
+                "metadata": {"name": name},
+                "status": {"conditions": [{"type": "Ready", "status": "True" if name in ready else "Unknown"}]},
+            }
+            for name in sorted({machine.droplet.name for machine in self.machines.values() if machine.joined})
+        ]
+        return Reply(200, json.dumps({"items": items}).encode())
+
+
+class Machine:
+    """One droplet that does what a node does, in a second or so."""
+
+    def __init__(self, world: World, droplet: Droplet, plan: Plan) -> None:
+        self.world = world
+        self.droplet = droplet
+        self.node = plan.node(droplet.name)
+        self.plan = plan
+        self.alive = True
+        self.member = self.api = self.ready = self.joined = False
+        self.done = ""
+        self.thread = threading.Thread(target=self._live, daemon=True)
+        self.thread.start()
+
+    def _live(self) -> None:
+        launch = launch_part(self.droplet.user_data)
+        phases = phases_of(control_plane=self.node.is_control_plane)
+        for phase in phases:
+            if phase in ("secrets", "etcd", "addons"):
+                self._report(launch["status_url"], phase, "running")
+            while self.alive and not self._pass(phase, launch):
+                time.sleep(0.05)
+            if not self.alive:
+                return
+            self.done = phase
+        self._report(launch["status_url"], phases[-1], "done")
+
+    def _pass(self, phase: str, launch: Mapping[str, Any]) -> bool:
+        """Try to get a phase over."""
+        if self.world.failing.get(self.node.name) == phase:
+            self._report(launch["status_url"], phase, "failed")
+            return False
+        if phase == "secrets":
+            return self._unseal(launch)
+        if phase == "book":
+            return self._book(launch) is not None
+        if phase == "mesh":
+            book = self._book(launch)
+            return book is not None and all(entry.endpoint for entry in book.nodes)
+        if phase == "etcd":
+            book = self._book(launch)
+            return book is not None and self._join(book)
+        if phase == "api":
+            self.api = self.world.members() >= 2
+            return self.api
+        if phase == "node":
+            self.joined = self.ready = self.world.members() >= 2
+            return self.ready
+        return True
+
+    def _join(self, book: books.Book) -> bool:
+        """Form etcd while the book says so, else join only where there is a quorum."""
+        if book.etcd.state == "new":
+            self.member = True
+            return self.world.members() >= 2
+        others = self.world.members() - self.member
+        self.member = self.member or others >= 2
+        return self.member
+
+    def _unseal(self, launch: Mapping[str, Any]) -> bool:
+        import base64
+
+        answer = self.world.http.request("GET", launch["bundle_url"])
+        assert answer.status == 200, answer.data
+        tar = bundle.unseal(answer.data, base64.b64decode(launch["bundle_key"]), self.plan.cluster_id, self.node.name)
+        assert sha256(tar).hexdigest() == self.node.bundle_sha256
+        return True
+
+    def _book(self, launch: Mapping[str, Any]) -> books.Book | None:
+        answer = self.world.http.request("GET", launch["book_url"])
+        assert answer.status == 200, answer.data
+        book = books.verify(answer.data, self.plan.operator_public_key, cluster_id=self.plan.cluster_id)
+        return book if book.generation >= launch["generation"] else None
+
+    def _report(self, url: str, at: str, state: str) -> None:
+        names = phases_of(control_plane=self.node.is_control_plane)
+        before = names.index(at)
+        phases = [
+            {
+                "name": name,
+                "state": "done" if place < before else state if place == before else "waiting",
+                "since": None,
+            }
+            for place, name in enumerate(names)
+        ]
+        failure = {"unit": f"hardway-{at}.service", "lines": [f"\x1b[31m{at} gave up"]} if state == "failed" else None
+        body = {
+            "version": 1,
+            "node": self.node.name,
+            "boot_id": str(self.droplet.id),
+            "time": "2026-11-22T08:30:00Z",
+            "generation": 0,
+            "phase": at,
+            "phases": phases,
+            "failure": failure,
+        }
+        self.world.http.request("PUT", url, body=json.dumps(body).encode())
+
+
+def launch_part(user_data: str) -> Mapping[str, Any]:
+    """Read what the second part of a droplet's user data would leave on the node."""
+    hook = message_from_string(user_data).get_payload()[1].get_payload()  # type: ignore[union-attr]
+    found: Mapping[str, Any] = json.loads(hook[hook.index("{") : hook.rindex("}") + 1])  # type: ignore[union-attr,arg-type,index]
+    return found
+
+
+@contextmanager
+def running(directory: Path, versitygw: Path, unkind: Unkindness = KIND) -> Iterator[World]:
+    """Make a world and end it."""
+    with ExitStack() as stack:
+        yield World(directory, versitygw, stack, unkind)
+
+
+@contextmanager
+def _versitygw(binary: Path, directory: Path) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    (directory / "buckets").mkdir()
+    (directory / "iam").mkdir()
+    environment = {"ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
+    command = [str(binary), "--quiet", "--port", f"127.0.0.1:{port}", "--region", REGION]
+    command += ["--iam-dir", str(directory / "iam"), "posix", str(directory / "buckets")]
+    log = (directory / "versitygw.log").open("wb")
+    with log, subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process:
+        try:
+            for _ in range(100):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _front(store: int, tls: ssl.SSLContext, fate: Fate) -> Iterator[int]:
+    """Pass everything on to the store, and let fate strike after what changes something."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+        def _pass(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            connection = http.client.HTTPConnection("127.0.0.1", store, timeout=30)
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("expect", "connection"):
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            data = answer.read()
+            connection.close()
+            if self.command not in ("GET", "HEAD") and "X-Amz-Signature" not in self.path:
+                try:
+                    fate.strike()
+                except Doom:
+                    self.close_connection = True
+                    return
+            self.send_response_only(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(data))
+            self.send_header("Content-Length", length or "0")
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 - the base class looks them up
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            pass
+
+    server = Quiet(("127.0.0.1", 0), Handler)
+    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
