@@ -142,6 +142,8 @@ def attach(state: State, port: Port) -> None:
             f"link set {port.vpc_name} master {bridge(port.vpc.network)}",
             f"link set {port.public_name} up",
             f"link set {port.vpc_name} up",
+            # an address that a destroyed droplet had comes back with other hardware
+            f"neigh flush dev {PUBLIC_BRIDGE}",
         )
 
 

@@ -335,6 +335,18 @@ def test_dropping_can_be_switched_off_in_the_vpc(open_wires: State) -> None:
     assert arriving() == {"own", "own ARP"}
 
 
+def test_a_public_address_comes_back_with_other_hardware(open_wires: State) -> None:
+    old = PORTS[FOREIGNER]
+    new = Port.planned(5, old.public, old.vpc)
+    assert pings(OPERATOR_NAMESPACE, old.public)
+    network.detach(open_wires, old.number)
+    network.attach(open_wires, new)
+    commands = f"address add {new.public}/24 dev eth0\nlink set eth0 up\nroute add default via {PUBLIC_GATEWAY.ip}\n"
+    subprocess.run(["ip", "-n", droplet_namespace(5), "-batch", "-"], input=commands, text=True, check=True)
+    assert pings(OPERATOR_NAMESPACE, new.public)
+    network.detach(open_wires, new.number)
+
+
 def test_attach_again_gives_a_fresh_namespace(open_wires: State) -> None:
     name = droplet_namespace(FOREIGNER)
     network.attach(open_wires, PORTS[FOREIGNER])
