@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 
@@ -52,7 +53,9 @@ def test_lines_are_those_of_keys_and_items() -> None:
 
 def test_a_bomb_costs_nothing() -> None:
     names = "abcdefghijklmnopqrstuvwxyz"
-    lines = [f"{name}: &{name} [{', '.join('*' + below for _ in range(9))}]" for below, name in zip(names, names[1:])]
+    lines = [
+        f"{name}: &{name} [{', '.join('*' + below for _ in range(9))}]" for below, name in itertools.pairwise(names)
+    ]
     started = time.monotonic()
     document = read("a: &a [x]\n" + "\n".join(lines) + "\n")
     assert time.monotonic() - started < 1
