@@ -1,0 +1,46 @@
+"""What the README shows is what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from generator import cli, spec
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "keys" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_readmes_description_is_one(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "cluster.yaml"
+    file.write_text(block)
+    assert spec.load(file).name == "orderbook"
+
+
+def test_the_readmes_description_is_what_init_writes(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    short = tmp_path / "short.yaml"
+    short.write_text(block)
+    assert cli.run(["init", "--directory", str(tmp_path / "new")]) == 0
+    assert spec.load(short) == spec.load(tmp_path / "new" / "cluster.yaml")
+
+
+def test_every_verb_is_in_the_readme() -> None:
+    table = re.findall(r"^\| `gen ([a-z]+)` \|", README, re.MULTILINE)
+    assert table == list(cli.VERBS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("script", ["demo", "test"])
+def test_the_two_commands_are_there(script: str) -> None:
+    assert f"    scripts/{script} " in README
+    assert (ROOT / "scripts" / script).stat().st_mode & 0o111
