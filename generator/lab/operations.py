@@ -23,7 +23,9 @@ _STRANGER = {"region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
 def table(daemon: Daemon) -> Mapping[str, Operation]:
     """Give all operations by name."""
     return {
+        "stage": lambda _: {"stage": daemon.stage},
         "status": lambda _: status(daemon),
+        "list": lambda _: {"droplets": droplets_of(daemon)},
         "switch": lambda asked: switch(daemon, str(asked["service"]), on=bool(asked["on"])),
         "power-cycle": lambda asked: power_cycle(daemon, list(asked["numbers"])),
         "antispoof": lambda asked: antispoof(daemon, on=bool(asked["on"])),
@@ -38,9 +40,7 @@ def status(daemon: Daemon) -> Mapping[str, Any]:
     """Describe the lab as it is now."""
     record = read_record(daemon.state.directory / "daemon.json")
     assert record is not None
-    now = time.time()
     with daemon.api.lock:
-        found = [_droplet(daemon, droplet, now) for droplet in daemon.account.living()]
         vpcs = [{"name": vpc.name, "ip_range": vpc.ip_range} for vpc in daemon.account.vpcs.values() if not vpc.default]
         walls = [firewall.name for firewall in daemon.account.firewalls.values()]
     return {
@@ -48,15 +48,23 @@ def status(daemon: Daemon) -> Mapping[str, Any]:
         "stage": daemon.stage,
         "daemon": {"pid": Process.from_record(record).pid},
         "release": daemon.settings.release,
+        "seed": daemon.settings.unkind.seed,
         "proxy": f"http://127.0.0.1:{daemon.proxy_port}",
         "services": dict(daemon.services.status()),
-        "droplets": found,
+        "droplets": [{**facts, "running": _is_running(daemon, facts["id"])} for facts in droplets_of(daemon)],
         "vpcs": vpcs,
         "firewalls": walls,
         "tags": sorted(daemon.account.tags),
         "antispoof": network.antispoof_is_on(daemon.state),
         "spoofed_frames": packetfilter.spoofed_frames() if daemon.stage == "up" else 0,
     }
+
+
+def droplets_of(daemon: Daemon) -> list[dict[str, Any]]:
+    """Describe the droplets as the account knows them, the oldest first."""
+    now = time.time()
+    with daemon.api.lock:
+        return [_facts(daemon, droplet, now) for droplet in daemon.account.living()]
 
 
 def switch(daemon: Daemon, service: str, *, on: bool) -> Mapping[str, Any]:
@@ -135,14 +143,12 @@ def _order(account: Account, order: Mapping[str, Any]) -> Droplet:
         return account.living()[-1]
 
 
-def _droplet(daemon: Daemon, droplet: Droplet, now: float) -> dict[str, Any]:
-    machine = Machine.load(daemon.state, droplet.id)
+def _facts(daemon: Daemon, droplet: Droplet, now: float) -> dict[str, Any]:
     return {
         "id": droplet.id,
         "name": droplet.name,
         "status": droplets.status(droplet, now),
         "failed": droplet.failed,
-        "running": machine is not None and machine.is_running,
         "public": droplet.public_address,
         "private": droplet.vpc_address,
         "namespace": droplet_namespace(droplet.id),
@@ -152,3 +158,8 @@ def _droplet(daemon: Daemon, droplet: Droplet, now: float) -> dict[str, Any]:
         "boots": droplet.boots + 1,
         "directory": str(daemon.state.droplet(droplet.id)),
     }
+
+
+def _is_running(daemon: Daemon, number: int) -> bool:
+    machine = Machine.load(daemon.state, number)
+    return machine is not None and machine.is_running

@@ -36,7 +36,6 @@ def dns_configuration(hosts: Hosts) -> str:
 
     Source: dnsmasq(8): `local=/#/` answers for all names from own knowledge alone, so unknown ones are NXDOMAIN.
     """
-    exact = [name for name in hosts.exact if name not in hosts.parents]
     lines = [
         "user=root",
         "group=root",
@@ -48,7 +47,8 @@ def dns_configuration(hosts: Hosts) -> str:
         "no-poll",
         "log-facility=-",
         "local=/#/",
-        *(f"host-record={name},{SERVICES_ADDRESS}" for name in exact),
+        *(f"host-record={name},{SERVICES_ADDRESS}" for name in hosts.exact),
+        # for buckets' own names; alone it would deny the name's existence to who asks for IPv6, and resolvers believe it
         *(f"address=/{parent}/{SERVICES_ADDRESS}" for parent in hosts.parents),
     ]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,168 @@
+"""Brings a lab up, takes it down, and has its content made: what the commands do besides reading and printing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from generator import release as releases
+from generator import spec as specs
+from generator import strict_yaml
+from generator.errors import Problem, raise_all
+from generator.files import make_private_directory, write_atomic
+from generator.lab import build, content, control, host, root
+from generator.lab.cache import Cache
+from generator.lab.display import Display
+from generator.lab.process import Process, wait_until_gone
+from generator.lab.settings import Settings
+from generator.lab.state import State, read_record
+from generator.lab.unkindness import Unkindness
+from generator.release import Release
+
+COMMANDS = {"nginx": "nginx-light", "dnsmasq": "dnsmasq-base"}
+RELEASE = "k8s-1.36"
+_START_SECONDS = 180.0
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+
+
+def daemon(state: State) -> Process | None:
+    """Find the lab's daemon, if it runs."""
+    record = read_record(state.directory / "daemon.json")
+    process = None if record is None else Process.from_record(record)
+    return process if process is not None and process.is_alive else None
+
+
+def up(state: State, file: Path, unkind: Unkindness, display: Display) -> None:
+    """Bring a lab up, or back after its daemon was killed.
+
+    Raises:
+        Problem: the lab serves another release, content is missing, or the daemon does not come up.
+        Problems: the host lacks something, or the description has mistakes.
+    """
+    raise_all(host.requirements(COMMANDS))
+    spec = specs.load(file)
+    release = releases.load(spec.release, file.parent)
+    if daemon(state) is not None:
+        serves = Settings.read(state).release
+        if serves != release.name:
+            raise Problem(f"the lab that is up serves `{serves}`, not `{release.name}`", hint="gen lab down")
+        display.step("lab", "is up already")
+        _await(state, display)
+        return
+    settings = prepare(state, release, (spec.spaces.region,), unkind, display)
+    state.claim()
+    old = read_record(state.directory / "settings.json")
+    if old is not None and old["release"] != settings.release:
+        raise Problem(f"what is left of a lab served `{old['release']}`", hint="gen lab down")
+    settings.write(state)
+    _start(state)
+    _await(state, display)
+
+
+def prepare(state: State, release: Release, regions: tuple[str, ...], unkind: Unkindness, display: Display) -> Settings:
+    """Have everything at hand that a lab of a release needs."""
+    found = content.ensure(release, progress=display, cache=Cache(state.cache))
+    base = root.build(state.cache, display)
+    return Settings(
+        release=release.name,
+        hosts=tuple(sorted(release.hosts)),
+        files=found.files,
+        registries=found.registries,
+        tools={name: found.tools[name] for name in ("versitygw", "registry")},
+        root=base,
+        regions=regions,
+        unkind=unkind,
+    )
+
+
+def down(state: State, display: Display) -> None:
+    """Take the lab down and leave nothing of it on the host but the cache, whatever state it is in.
+
+    Raises:
+        Problem: something would not go.
+    """
+    if os.geteuid() != 0:
+        raise Problem("a lab belongs to root", hint="use `sudo`")
+    process = daemon(state)
+    if process is not None:
+        display.step("services", "stop")
+        process.kill(signal.SIGTERM)
+        wait_until_gone([process], _STOP_SECONDS)
+    display.step("droplets", "switch off and remove")
+    host.cleanup(state)
+
+
+def make(state: State, name: str, beside: Path | None, display: Display) -> None:
+    """Have all content of a release: a lock made from source is built and written, another one's files are fetched.
+
+    Args:
+        state: names the cache.
+        name: the release; `…-source` means what is built from the release without that ending.
+        beside: the directory of the description, where a made lock belongs; without it none is written.
+    """
+    raise_all(host.requirements(COMMANDS))
+    here = beside or Path()
+    if name.endswith(build.SUFFIX):
+        upstream = releases.load(name.removesuffix(build.SUFFIX), here)
+        release = build.build(upstream, display, cache=Cache(state.cache))
+        if beside is not None:
+            path = beside / "releases" / f"{release.name}.yaml"
+            path.parent.mkdir(exist_ok=True)
+            text = releases.dump(release).encode()
+            if not path.exists() or path.read_bytes() != text:
+                write_atomic(path, text)
+                display.say(f"wrote {path}")
+    else:
+        release = releases.load(name, here)
+    prepare(state, release, (), replace(Unkindness(), seed=0), display)
+
+
+def release_of(file: Path) -> str | None:
+    """Read the name of a description's release, which may be one that is still to be made; nothing without the file."""
+    if not file.exists():
+        return None
+    value = strict_yaml.load(file).value
+    name = value.get("release") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _start(state: State) -> None:
+    make_private_directory(state.directory / "logs")
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
+    environment |= {"HARDWAY_LAB": str(state.directory), "HARDWAY_CACHE": str(state.cache)}
+    with (state.directory / "logs" / "daemon.log").open("ab") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "generator.lab.daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    # it is nobody's child to wait for; `_await` sees whether it lives
+    started.returncode = 0
+
+
+def _await(state: State, display: Display) -> None:
+    begun = time.monotonic()
+    stage = ""
+    while time.monotonic() < begun + _START_SECONDS:
+        with contextlib.suppress(Problem):
+            stage = str(control.call(state, "stage")["stage"])
+            if stage == "up":
+                return
+            display.step("lab", stage)
+        if time.monotonic() > begun + 5 and daemon(state) is None:
+            break
+        time.sleep(_POLL_SECONDS)
+    log = state.directory / "logs" / "daemon.log"
+    words = log.read_text(errors="replace").strip().splitlines()
+    raise Problem(f"the lab did not come up: {words[-1] if words else 'it said nothing'}", where=str(log))
