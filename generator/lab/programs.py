@@ -48,7 +48,7 @@ def dns_configuration(hosts: Hosts) -> str:
         "log-facility=-",
         "local=/#/",
         *(f"host-record={name},{SERVICES_ADDRESS}" for name in hosts.exact),
-        # for buckets' own names; alone it would deny the name's existence to who asks for IPv6, and resolvers believe it
+        # for buckets; alone it would deny to who asks for IPv6 that the name exists, and resolvers believe that
         *(f"address=/{parent}/{SERVICES_ADDRESS}" for parent in hosts.parents),
     ]
     return "\n".join(lines) + "\n"
