@@ -142,7 +142,7 @@ def _nearest(path: Path) -> Path:
 def _git(directory: Path, arguments: list[str], text: str, *, accepted: tuple[int, ...]) -> str:
     # A hook runs with variables that point git at another repository than the one around the directory.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    unknown = f"it lies in a git work tree, and git can't say whether `{arguments[0]}` holds"
+    unknown = "it lies in a git work tree, and git can't say whether it ignores it"
     try:
         done = subprocess.run(
             ["git", "-C", str(directory), *arguments],
@@ -155,5 +155,5 @@ def _git(directory: Path, arguments: list[str], text: str, *, accepted: tuple[in
     except FileNotFoundError as error:
         raise Problem("it lies in a git work tree, and there is no `git` to ask", where=str(directory)) from error
     if done.returncode not in accepted:
-        raise Problem(unknown, where=str(directory), hint=done.stderr.strip().splitlines()[0] if done.stderr else None)
+        raise Problem(unknown, where=str(directory), hint=" ".join(done.stderr.split()) or None)
     return done.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
 import re
 import stat
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from generator import keycheck, keys, pki
+from generator import keycheck, keys, pki, private
 from generator.errors import Problem, Problems
 from generator.files import write_atomic
 from generator.inventory import Inventory
@@ -202,13 +201,9 @@ def test_what_a_killed_write_leaves_is_swept_up(cluster: tuple[Path, Plan, Inven
 
 def test_two_runs_at_once_do_not_write_over_each_other(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, inventory = cluster
-    other = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with private.held(root):
         act = lambda: keys.ensure(root, plan, inventory, now=NOW)  # noqa: E731
         assert sentences(act) == ["orderbook: another run of `gen` is making keys here"]
-    finally:
-        os.close(other)
     keys.ensure(root, plan, inventory, now=NOW)
 
 
@@ -521,3 +516,18 @@ def test_a_work_tree_that_git_cannot_read_is_refused(worktree: Path) -> None:
     (worktree / ".git/HEAD").unlink()
     problems = refused(lambda: keys.cluster_id(worktree / "keys" / "orderbook"))
     assert "git can't say" in problems[0].message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_work_tree_of_somebody_else_is_refused_with_what_git_says(
+    worktree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    monkeypatch.setenv("HOME", str(worktree / "home"))
+    (worktree / "keys").mkdir()
+    (worktree / "keys/.gitignore").write_text("*\n")
+    for path in (worktree, worktree / ".git"):
+        os.chown(path, 4711, 4711)
+    problems = refused(lambda: keys.cluster_id(worktree / "keys" / "orderbook"))
+    assert "git can't say" in problems[0].message
+    assert "safe.directory" in (problems[0].hint or "")
