@@ -286,8 +286,14 @@ def resolve(port: int, name: str) -> str:
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     question = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
-        client.sendto(question, ("127.0.0.1", port))
-        answer = client.recv(1500)
+        client.settimeout(3)
+        for attempt in reversed(range(10)):
+            client.sendto(question, ("127.0.0.1", port))
+            try:
+                answer = client.recv(1500)
+                break
+            except TimeoutError:
+                if not attempt:
+                    raise
     count = struct.unpack(">H", answer[6:8])[0]
     return socket.inet_ntoa(answer[-4:]) if count else ""
