@@ -18,6 +18,8 @@ from generator.plan import Plan
 from generator.project import DESCRIPTION, Project
 
 RELEASE = "k8s-1.36"
+# More files than this are counted, not listed.
+LISTED = 12
 
 file_option = click.option(
     "-f",
@@ -108,12 +110,16 @@ def render(file: Path, *, only_check: bool) -> int:
     is_first = not project.keys_path.exists()
     project = rendering.refresh(project, now=datetime.now(UTC))
     changes = rendering.write(project.rendered_path, rendering.documents(project))
-    for path in changes.written:
-        _say(f"wrote {project.rendered_path / path}")
-    for path in changes.removed:
-        _say(f"removed {project.rendered_path / path}")
+    for done, paths in (("wrote", changes.written), ("removed", changes.removed)):
+        if len(paths) > LISTED:
+            _say(f"{done} {len(paths)} files below {project.rendered_path}")
+        else:
+            for path in paths:
+                _say(f"{done} {project.rendered_path / path}")
     if not changes.written and not changes.removed:
         _say(f"{project.rendered_path}: nothing changed")
+    else:
+        _say(f"next: read {project.rendered_path / 'summary.md'}, commit, then `gen launch`")
     if is_first:
         _say(f"warning: {project.keys_path} was made; who loses it loses the cluster")
         _say(f"  hint: back it up now, how is in {project.keys_path.parent / 'README.md'}")

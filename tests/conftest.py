@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,39 @@ TESTS = Path(__file__).parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write golden files and messages as they are now")
+
+
+class NetworkUsed(BaseException):
+    """A test reached for another machine; no `except` of the program may hide that."""
+
+
+@pytest.fixture(autouse=True)
+def closed_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tests reach this machine alone; those that boot machines reach them in namespaces of their own."""
+    if request.node.get_closest_marker("e2e"):
+        return
+    connect = socket.socket.connect
+
+    def closed(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and not _is_here(str(address[0])):
+            raise NetworkUsed(f"{address[0]} is not this machine")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", closed)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        if not ip_address(host).is_global:
+            return True
+    except ValueError:
+        return host == "localhost"
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as own:
+        try:
+            own.bind((host, 0))
+        except OSError:
+            return False
+        return True
 
 
 class Golden:
