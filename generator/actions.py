@@ -54,9 +54,11 @@ class Action:
 
 
 def diff(plan: Plan, documents: Documents, observed: Observed) -> tuple[Action, ...]:
-    """Say what to do, in the order in which it is done; nothing to do gives no action that changes anything."""
+    """Say what to do, in the order in which it is done; where something is refused, nothing else is done."""
+    refusals = tuple(_refusals(plan, observed))
+    if refusals:
+        return refusals
     return (
-        *_refusals(plan, observed),
         *_surplus(plan, observed),
         *_account(plan, documents, observed),
         *_bucket(plan, documents, observed),
@@ -120,7 +122,7 @@ def _surplus(plan: Plan, observed: Observed) -> Iterator[Action]:
         if node not in planned:
             yield Action("keep", "droplet", droplet.name, "has the cluster's tag but is not planned", str(droplet.id))
         elif droplet.id not in kept:
-            why = "a second one of the node" if node in here else "it can't come up any more"
+            why = f"{droplet.id}, " + ("a second one of the node" if node in here else "can't come up any more")
             yield Action("delete", "droplet", droplet.name, why, str(droplet.id))
     for firewall in observed.firewalls[1:]:
         yield Action("delete", "firewall", firewall.name, "a second one", firewall.id)
@@ -137,7 +139,7 @@ def _account(plan: Plan, documents: Documents, observed: Observed) -> Iterator[A
     for node in plan.nodes:
         if node.name not in here:
             wanted += [plan.node_tag(node), plan.document_tag(documents.nodes[node.name])]
-    yield from (Action("create", "tag", tag) for tag in wanted if tag not in observed.tags)
+    yield from (Action("create", "tag", tag) for tag in dict.fromkeys(wanted) if tag not in observed.tags)
     vpc = next((vpc for vpc in observed.vpcs if vpc.name == name), None)
     if vpc is None:
         yield Action("create", "vpc", name, str(plan.vpc))

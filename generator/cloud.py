@@ -7,7 +7,7 @@ out some error answers as if they were results; both are switched off here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ class Cloud:
         answer = self._api.get("account", self._client.account.get)
         account = inside("account", provider.account)(answer.body)
         date = answer.headers.get("date")
-        return account, parsedate_to_datetime(date) if date else self._clock.now()
+        return account, parsedate_to_datetime(date).replace(tzinfo=UTC) if date else self._clock.now()
 
     def droplet_count(self) -> int:
         """Count all droplets of the account, also those of others."""
@@ -154,7 +154,7 @@ class Cloud:
 
     def ssh_keys(self, name: str) -> tuple[SshKey, ...]:
         """List the registered public keys of that name; the API allows this ten times a minute."""
-        listed = self._api.pages("ssh keys", provider.ssh_key, self._client.ssh_keys.list)
+        listed = self._api.pages("ssh_keys", provider.ssh_key, self._client.ssh_keys.list)
         return tuple(sorted((key for key in listed if key.name == name), key=lambda key: key.id))
 
     def create_ssh_key(self, name: str, public_key: str, fingerprint: str) -> SshKey:

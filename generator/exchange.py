@@ -76,20 +76,19 @@ class Exchange:
         """Send a DELETE; what is gone already is as good."""
         self.expect(self.repeat(where, operation, name), where, missing=True)
 
-    def pages(
-        self, where: str, read: Callable[[Json], T], operation: Callable[..., Any], **query: Any
-    ) -> tuple[T, ...]:
-        """Read all pages of a list."""
-        return tuple(self._read_pages(where, read, operation, **query))
+    def pages(self, key: str, read: Callable[[Json], T], operation: Callable[..., Any], **query: Any) -> tuple[T, ...]:
+        """Read all pages of a list, whose entries are below `key`."""
+        return tuple(self._read_pages(key, read, operation, **query))
 
     def _read_pages(
-        self, where: str, read: Callable[[Json], T], operation: Callable[..., Any], **query: Any
+        self, key: str, read: Callable[[Json], T], operation: Callable[..., Any], **query: Any
     ) -> Iterator[T]:
         page = 1
         while True:
-            body = self.get(where, operation, per_page=PAGE, page=page, **query).body
-            entries = next((value for value in body.values() if isinstance(value, list)), [])
-            yield from (read_answer(read, entry, where) for entry in entries)
+            body = self.get(key, operation, per_page=PAGE, page=page, **query).body
+            # No list is not an empty one: what isn't seen would be made again.
+            entries = read_answer(lambda data: list(data[key]), body, key)
+            yield from (read_answer(read, entry, key) for entry in entries)
             if not ((body.get("links") or {}).get("pages") or {}).get("next"):
                 return
             page += 1
@@ -181,7 +180,8 @@ class Exchange:
         try:
             answer: Answer = operation(*args, cls=_take, **options)
         except HttpResponseError as error:
-            if error.response is None or error.status_code is None:
+            # Below 400 it is the body that could not be read.
+            if error.response is None or error.status_code is None or error.status_code < 400:
                 raise Unclear(_one_line(error)) from error
             return Answer(error.status_code, _body(error.response), _headers(error.response))
         except (AzureError, ValueError) as error:

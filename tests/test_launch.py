@@ -1,0 +1,150 @@
+"""What a launch would do: each file in tests/launch/ is a cluster as it was found, and the actions that follow.
+
+A case says what differs from a cluster that has everything but droplets and a book:
+
+    cluster   control_planes and workers, 3 and 0 unless given
+    lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons
+    vpc       description (`other` or `released`), ip_range; other_vpc: the range of someone else's
+    firewall  `changed` when its rules are others
+    book      null, or state, new_until (minutes from now), endpoints, addons (`other`)
+    droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
+    reports   by node: done (the last phase that is over), age in minutes
+    ready     null when no API server answers, else by node
+    bundles   by node: expires (minutes from now)
+
+`pytest --update` writes the actions as they are now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generator import book as books
+from generator.actions import RELEASED, Documents, description, diff, inbound, outbound
+from generator.inventory import Inventory, KeyFact, wireguard_key
+from generator.observe import Bundle, Observed, Report
+from generator.plan import Plan
+from generator.progress import Phase, Progress, phases_of
+from generator.provider import Droplet, Firewall, SshKey, Vpc
+from tests.conftest import TESTS, Golden
+from tests.keyring import CLUSTER_ID, NOW, planned
+
+CASES = sorted((TESTS / "launch").glob("*.json"))
+ADDONS, OTHER = "a" * 64, "b" * 64
+CREATED = timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_the_actions_follow_from_what_is_there(path: Path, golden: Golden) -> None:
+    case = json.loads(path.read_text())
+    plan = planned_for(**case.get("cluster", {}))
+    documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS)
+    actions = [str(action) for action in diff(plan, documents, observed(plan, documents, case))]
+    golden.check(path, json.dumps(case | {"actions": actions}, indent=2) + "\n")
+
+
+def test_every_case_is_there() -> None:
+    assert len(CASES) >= 25
+
+
+@cache
+def planned_for(control_planes: int = 3, workers: int = 0) -> Plan:
+    names = [f"node{number:02}" for number in range(1, control_planes + 1)]
+    names += [f"worker{number:02}" for number in range(1, workers + 1)]
+    keys = tuple(KeyFact(wireguard_key(name), public=f"key of {name}") for name in names)
+    return planned(Inventory(CLUSTER_ID, "orderbook", {}, keys), control_planes=control_planes, workers=workers)
+
+
+def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Observed:
+    lacks = frozenset(case.get("lacks", ()))
+    droplets = tuple(_droplets(plan, documents, case.get("droplets", {})))
+    tags = {plan.cluster_tag, *(plan.node_tag(node) for node in plan.nodes)}
+    tags |= {plan.document_tag(digest) for digest in documents.nodes.values()}
+    return Observed(
+        time=NOW,
+        vpcs=() if "vpc" in lacks else tuple(_vpcs(plan, case)),
+        firewalls=() if "firewall" in lacks else tuple(_firewalls(plan, case)),
+        ssh_keys=() if "ssh key" in lacks else (SshKey(1, "hardway-orderbook", "3b:16"),),
+        tags=frozenset() if "tags" in lacks else frozenset(tags),
+        droplets=droplets,
+        bucket="bucket" not in lacks,
+        public=() if "policy" in lacks else (plan.public_prefix,),
+        book=_book(plan, case.get("book")),
+        archives=frozenset() if "addons" in lacks else frozenset({ADDONS}),
+        bundles=tuple(_bundles(case.get("bundles", {}))),
+        reports=dict(_reports(plan, case.get("reports", {}))),
+        ready=case.get("ready"),
+    )
+
+
+def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
+    told = case.get("vpc", {})
+    other = description(plan).replace(CLUSTER_ID, f"0{CLUSTER_ID[1:]}")
+    words = {"other": other, "released": RELEASED, None: description(plan)}[told.get("description")]
+    network = IPv4Network(told.get("ip_range", str(plan.vpc)))
+    yield Vpc("v1", "hardway-orderbook", words, "fra1", network)
+    if "other_vpc" in case:
+        yield Vpc("v2", "default-fra1", "", "fra1", IPv4Network(case["other_vpc"]), default=True)
+
+
+def _firewalls(plan: Plan, case: Mapping[str, Any]) -> Iterator[Firewall]:
+    rules = inbound(plan)[1:] if case.get("firewall") == "changed" else inbound(plan)
+    yield Firewall("f1", "hardway-orderbook", (plan.cluster_tag,), rules, outbound())
+
+
+def _droplets(plan: Plan, documents: Documents, told: Mapping[str, Any]) -> Iterator[Droplet]:
+    for key, facts in told.items():
+        name = facts.get("node", key)
+        digest = documents.nodes.get(name, "e" * 64) if facts.get("document") != "other" else "f" * 64
+        yield Droplet(
+            id=facts["id"],
+            name=name,
+            status=facts.get("status", "active"),
+            region="fra1",
+            size=facts.get("size", "s-2vcpu-4gb"),
+            tags=(plan.cluster_tag, f"{plan.cluster_tag}:node:{name}", plan.document_tag(digest)),
+            created=NOW - timedelta(minutes=facts.get("age", 10)),
+            vpc="v1",
+            public=facts.get("public", f"203.0.113.{facts['id']}"),
+            private=facts.get("private", f"10.110.0.{facts['id']}"),
+        )
+
+
+def _book(plan: Plan, told: Mapping[str, Any] | None) -> books.Book | None:
+    if told is None:
+        return None
+    until = NOW + timedelta(minutes=told.get("new_until", 25))
+    endpoints = {name: IPv4Address(address) for name, address in told.get("endpoints", {}).items()}
+    written = books.compose(
+        plan,
+        generation=7,
+        time=NOW - timedelta(minutes=10),
+        endpoints=endpoints,
+        etcd=books.Etcd(told["state"], "hardway-token", until),
+        addons_sha256=OTHER if told.get("addons") == "other" else ADDONS,
+    )
+    return replace(written, nodes=tuple(entry for entry in written.nodes if entry.name not in told.get("without", ())))
+
+
+def _bundles(told: Mapping[str, Any]) -> Iterator[Bundle]:
+    for node, facts in told.items():
+        key = f"orderbook/bundles/{node}-{'0' * 32}.bundle"
+        yield Bundle(key, node, NOW - timedelta(minutes=10), NOW + timedelta(minutes=facts["expires"]))
+
+
+def _reports(plan: Plan, told: Mapping[str, Any]) -> Iterator[tuple[str, Report]]:
+    for node, facts in told.items():
+        names = phases_of(control_plane=plan.node(node).is_control_plane)
+        last = names.index(facts["done"])
+        phases = tuple(Phase(name, "done" if place <= last else "waiting") for place, name in enumerate(names))
+        at = NOW - timedelta(minutes=facts.get("age", 1))
+        yield node, Report(at, Progress(node, "boot", 7, phases))
