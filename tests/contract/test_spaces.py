@@ -1,0 +1,199 @@
+"""The real boto3 against a real S3 server: bucket, policy, objects, signed addresses, and the lock."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from generator.access import Access
+from generator.clock import Clock
+from generator.errors import Problem
+from generator.lock import STALE, Lock
+from generator.observe import read_bundles
+from generator.spaces import Spaces
+from tests.contract.operating import versitygw
+from tests.contract.world import KEY_ID, REGION, SECRET, World, running
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with running(tmp_path_factory.mktemp("world"), versitygw()) as made:
+        yield made
+
+
+@pytest.fixture
+def spaces(world: World, request: pytest.FixtureRequest) -> Spaces:
+    made = Spaces(world.access, bucket=f"b-{sha256(request.node.name.encode()).hexdigest()[:16]}", region=REGION)
+    made.create_bucket()
+    return made
+
+
+def get(world: World, url: str) -> int:
+    return world.http.request("GET", url).status
+
+
+def test_a_bucket_is_made_once(world: World) -> None:
+    spaces = Spaces(world.access, bucket="made-once", region=REGION)
+    assert not spaces.bucket_exists()
+    assert spaces.objects("c/") == ()
+    spaces.create_bucket()
+    spaces.create_bucket()
+    assert spaces.bucket_exists()
+
+
+def test_a_wrong_key_is_a_problem_with_a_hint(world: World) -> None:
+    access = Access("t", "someone", SECRET, proxy=world.access.proxy, ca_file=world.access.ca_file)
+    with pytest.raises(Problem) as caught:
+        Spaces(access, bucket="made-once", region=REGION).objects("c/")
+    assert "SPACES_ACCESS_KEY_ID" in (caught.value.hint or "")
+    assert SECRET not in str(caught.value)
+
+
+def test_the_users_other_tools_are_not_asked(world: World, spaces: Spaces, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://example.invalid")
+    assert Spaces(world.access, bucket=spaces.bucket, region=REGION).bucket_exists()
+
+
+def test_a_store_that_is_away_is_a_problem(world: World, tmp_path: Path) -> None:
+    access = Access("t", KEY_ID, SECRET, spaces_endpoint="https://nowhere.invalid", proxy=world.access.proxy)
+    with pytest.raises(Problem, match="Spaces can't be reached"):
+        Spaces(access, bucket="b", region=REGION).objects("c/")
+
+
+def test_an_object_comes_back(spaces: Spaces) -> None:
+    assert spaces.get("c/a") is None
+    assert spaces.facts("c/a") is None
+    assert spaces.put("c/a", b"\x00\xff", facts={"expires": "2026-11-22T08:30:00Z"})
+    assert spaces.get("c/a") == b"\x00\xff"
+    assert spaces.facts("c/a") == {"expires": "2026-11-22T08:30:00Z"}
+    spaces.put("other/a", b"")
+    assert [(one.key, one.size) for one in spaces.objects("c/")] == [("c/a", 2)]
+    spaces.delete("c/a")
+    spaces.delete("c/a")
+    assert spaces.objects("c/") == ()
+
+
+def test_only_one_can_be_first(spaces: Spaces) -> None:
+    assert spaces.put("c/lock", b"mine", only_new=True)
+    assert not spaces.put("c/lock", b"yours", only_new=True)
+    assert spaces.put("c/lock", b"mine", only_new=True), "one's own first attempt is no one else's"
+    assert spaces.get("c/lock") == b"mine"
+
+
+def test_anyone_may_read_what_is_public_and_nothing_else(world: World, spaces: Spaces) -> None:
+    keys = ("c/id/public/book.json", "c/id/secret", "c/bundles/a", "other/id/public/book.json")
+    for key in keys:
+        spaces.put(key, b"{}")
+    assert [get(world, spaces.url(key)) for key in keys] == [403, 403, 403, 403]
+    spaces.allow_public_read("c/id/public")
+    assert [get(world, spaces.url(key)) for key in keys] == [200, 403, 403, 403]
+    assert spaces.public_prefixes() == ("c/id/public",)
+    assert world.http.request("PUT", spaces.url(keys[0]), body=b"mine").status == 403
+    spaces.withdraw_public_read("c")
+    spaces.withdraw_public_read("c")
+    assert [get(world, spaces.url(key)) for key in keys] == [403, 403, 403, 403]
+
+
+def test_foreign_statements_stay(spaces: Spaces) -> None:
+    resource = f"arn:aws:s3:::{spaces.bucket}/website/*"
+    foreign = {"Sid": "Site", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource}
+    spaces._client.put_bucket_policy(
+        Bucket=spaces.bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [foreign]})
+    )
+    spaces.allow_public_read("c/id/public")
+    spaces.allow_public_read("c/id2/public")
+    assert spaces.public_prefixes() == ("website", "c/id2/public")
+    spaces.withdraw_public_read("c")
+    assert spaces._statements() == [foreign]
+
+
+def test_a_signed_address_does_one_thing(world: World, spaces: Spaces) -> None:
+    spaces.put("c/bundles/a", b"sealed")
+    read, write = spaces.presign_get("c/bundles/a", MINUTE), spaces.presign_put("c/status/a.json", MINUTE)
+    assert read.startswith("https://fra1.digitaloceanspaces.com/")
+    assert world.http.request("GET", read).data == b"sealed"
+    assert world.http.request("PUT", write, body=b"{}").status == 200
+    assert spaces.get("c/status/a.json") == b"{}"
+    assert world.http.request("PUT", read, body=b"x").status == 403
+    assert get(world, read.replace("bundles/a", "bundles/b")) == 403
+    assert world.http.request("PUT", write.replace("status/a", "status/b"), body=b"{}").status == 403
+
+
+@pytest.mark.parametrize("lifetime", [timedelta(0), timedelta(hours=2, seconds=1)])
+def test_no_address_lives_longer_than_two_hours(spaces: Spaces, lifetime: timedelta) -> None:
+    with pytest.raises(ValueError, match="no lifetime"):
+        spaces.presign_get("c/a", lifetime)
+
+
+def test_bundles_say_until_when_they_are_of_use(spaces: Spaces) -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=30)).replace(microsecond=0)
+    facts = {"expires": soon.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    spaces.put(f"c/bundles/node01-{'0' * 32}.bundle", b"x", facts=facts)
+    spaces.put(f"c/bundles/node02-{'1' * 32}.bundle", b"x", facts={"expires": "whenever"})
+    spaces.put("c/bundles/readme", b"x")
+    first, second = read_bundles(spaces, "c", spaces.objects("c/"))
+    assert (first.node, first.expires) == ("node01", soon)
+    assert (second.node, second.expires - second.modified) == ("node02", timedelta(hours=2))
+
+
+def lock(spaces: Spaces, clock: Clock | None = None, said: list[str] | None = None) -> Lock:
+    return Lock(spaces, "c", clock or Clock(), (said if said is not None else []).append)
+
+
+def test_a_lock_is_held_by_one(spaces: Spaces) -> None:
+    with lock(spaces) as mine:
+        with pytest.raises(Problem, match=f"process {os.getpid()}.* works on this cluster since"), lock(spaces):
+            pass
+        mine.keep()
+    assert spaces.objects("c/") == ()
+    with lock(spaces):
+        pass
+
+
+def test_a_lock_is_given_back_by_whoever_is_interrupted(spaces: Spaces) -> None:
+    with pytest.raises(KeyboardInterrupt), lock(spaces):
+        raise KeyboardInterrupt
+    assert spaces.objects("c/") == ()
+
+
+def test_the_lock_of_a_dead_process_is_taken_over_with_a_word(spaces: Spaces) -> None:
+    dead = lock(spaces)
+    content = json.loads(dead._content()) | {"process": 2**22 + 1, "user": "eve\x1b[2J"}
+    spaces.put("c/lock", json.dumps(content).encode())
+    said: list[str] = []
+    with lock(spaces, said=said):
+        assert len(said) == 1
+        assert "taking over the lock of eve[2J@" in said[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"garbage", b'{"host": "elsewhere", "process": 1}'])
+def test_a_lock_goes_stale(spaces: Spaces, content: bytes) -> None:
+    spaces.put("c/lock", content)
+    with pytest.raises(Problem, match="works on this cluster"), lock(spaces):
+        pass
+    later = Clock(now=lambda: datetime.now(UTC) + STALE + MINUTE)
+    said: list[str] = []
+    with lock(spaces, later, said):
+        assert len(said) == 1
+
+
+def test_whoever_slept_through_a_take_over_stops(spaces: Spaces) -> None:
+    offset = timedelta()
+    clock = Clock(now=lambda: datetime.now(UTC) + offset)
+    with lock(spaces, clock) as mine:
+        spaces.put("c/lock", b'{"owner": "other", "user": "bob", "host": "h", "process": 7}')
+        mine.keep()
+        offset = timedelta(minutes=10)
+        with pytest.raises(Problem, match="taken over by bob@h"):
+            mine.keep()
+    assert spaces.get("c/lock") is not None, "the other's lock stays"

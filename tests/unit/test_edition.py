@@ -1,0 +1,97 @@
+"""The book's flow through the life of a cluster; single decisions are in tests/launch/."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from generator.book import Book
+from generator.edition import FORMING, changes, next_book
+from generator.observe import Observed, Report
+from generator.plan import Plan
+from generator.progress import Phase, Progress
+from generator.provider import Droplet
+from tests.keyring import NOW, planned
+
+ADDONS = "a" * 64
+PLAN = planned(workers=0)
+
+
+def droplets(plan: Plan, *numbers: int) -> tuple[Droplet, ...]:
+    nodes = [plan.nodes[number - 1] for number in numbers]
+    return tuple(
+        Droplet(node.number, node.name, "active", "fra1", node.size, (plan.cluster_tag, plan.node_tag(node)), NOW)
+        for node in nodes
+    )
+
+
+def settled(droplet: Droplet) -> Droplet:
+    return replace(droplet, public=f"203.0.113.{droplet.id}", private=f"10.110.0.{droplet.id}")
+
+
+def member(name: str, observed: Observed) -> Observed:
+    report = Report(observed.time, Progress(name, "b", 1, (Phase("secrets", "done"), Phase("etcd", "done"))))
+    return replace(observed, reports={**observed.reports, name: report})
+
+
+def publish(observed: Observed) -> tuple[Observed, Book]:
+    book = next_book(PLAN, ADDONS, observed)
+    if not book.etcd.token:
+        book = replace(book, etcd=replace(book.etcd, token=f"token {book.generation}"))
+    return replace(observed, book=book, time=observed.time + timedelta(seconds=30)), book
+
+
+def test_a_first_launch_from_end_to_end() -> None:
+    observed, first = publish(Observed(NOW))
+    assert (first.generation, first.etcd.state) == (int(NOW.timestamp()), "new")
+    assert first.etcd.new_until == NOW + FORMING
+    assert {entry.endpoint for entry in first.nodes} == {None}
+
+    observed = replace(observed, droplets=droplets(PLAN, 1, 2, 3))
+    assert changes(PLAN, ADDONS, observed) == ()
+    observed = replace(observed, droplets=tuple(map(settled, observed.droplets)))
+    observed, second = publish(observed)
+    assert second.generation == first.generation + 1
+    assert second.etcd == first.etcd
+    assert [str(entry.endpoint) for entry in second.nodes] == ["10.110.0.1", "10.110.0.2", "10.110.0.3"]
+
+    observed = member("node01", observed)
+    assert next_book(PLAN, ADDONS, observed) is observed.book
+    observed, third = publish(member("node03", observed))
+    assert (third.etcd.state, third.etcd.token) == ("existing", first.etcd.token)
+    assert third.generation == second.generation + 1
+    assert changes(PLAN, ADDONS, observed) == ()
+
+
+def test_a_state_that_exists_never_becomes_new() -> None:
+    existing, _ = publish(
+        member("node02", member("node01", publish(Observed(NOW, droplets=droplets(PLAN, 1, 2, 3)))[0]))
+    )
+    for left in ((), (1,), (1, 2, 3)):
+        for ready in (None, {}):
+            later = replace(existing, droplets=droplets(PLAN, *left), reports={}, ready=ready)
+            later = replace(later, time=later.time + timedelta(days=30))
+            assert next_book(PLAN, ADDONS, later).etcd.state == "existing"
+
+
+def test_a_lost_book_forms_nothing_while_a_control_plane_droplet_is_there() -> None:
+    later = NOW + timedelta(days=3)
+    for left in ((1,), (1, 2, 3)):
+        book = next_book(PLAN, ADDONS, Observed(later, droplets=droplets(PLAN, *left)))
+        assert book.etcd.state == "existing"
+        assert book.generation == int(later.timestamp())
+
+
+def test_the_token_changes_only_when_nobody_can_have_read_it() -> None:
+    observed, first = publish(Observed(NOW, droplets=()))
+    late = replace(observed, time=NOW + FORMING)
+    assert publish(late)[1].etcd.token not in ("", first.etcd.token)
+    late = replace(late, droplets=tuple(map(settled, droplets(PLAN, 2))))
+    renewed = next_book(PLAN, ADDONS, late)
+    assert (renewed.etcd.token, renewed.etcd.new_until) == (first.etcd.token, late.time + FORMING)
+
+
+def test_a_worker_says_nothing_of_etcd() -> None:
+    plan = planned(workers=1)
+    observed = Observed(NOW, droplets=droplets(plan, 4))
+    assert next_book(plan, ADDONS, observed).etcd.state == "new"

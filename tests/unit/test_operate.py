@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from generator import closing
+from generator.access import Access
+from generator.errors import Problem
+from generator.operate import destroy, launch
+from generator.sshkey import fingerprint, throw_away
+from tests.keyring import planned
+
+
+@pytest.mark.parametrize("value", ["4m", "121m", "3h", "0", "2", "2 h", "-1h", "1d", "10s", "٣h"])
+def test_a_lifetime_out_of_bounds_is_wrong_usage(value: str) -> None:
+    result = CliRunner().invoke(launch, ["--url-lifetime", value])
+    assert result.exit_code == 2
+    assert "between 5m and 2h" in result.output or "no duration" in result.output
+
+
+def test_without_credentials_all_missing_ones_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(destroy, ["orderbook"])
+    assert str(result.exception).count("is not set") == 3
+
+
+def test_destroy_wants_the_right_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    access = Access("t", "k", "s", api_endpoint="https://127.0.0.1:1")
+    for arguments in (["orderbook", "--yes", "other"], [], ["../etc"], ["Order"]):
+        result = CliRunner().invoke(destroy, [*arguments, "--lab"], obj=lambda: access)
+        assert isinstance(result.exception, Problem), arguments
+
+
+def test_the_lines_to_copy_fit_the_way_there() -> None:
+    plan, path = planned(), Path("keys/orderbook/admin.conf")
+    assert "url" not in closing.facts(plan, Access("t", "k", "s"), address="1.2.3.4", public=("1.2.3.4",), path=path)
+
+
+def test_nobody_has_the_other_half_of_the_key() -> None:
+    one, other = throw_away(), throw_away()
+    assert one != other
+    assert one.line.startswith("ssh-ed25519 AAAA")
+    # ssh-keygen -l -E md5
+    line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPmLHXRkbGrg8K9TkN4CgWFrIpuoA8JZ1hYYvzxCvzQ5 x"
+    assert len(fingerprint(line)) == 47
+    assert fingerprint(one.line) == one.fingerprint
+
+
+def test_a_lifetime_is_read() -> None:
+    from generator.operate import LONGEST_URL, SHORTEST_URL, Duration
+
+    bounds = Duration(SHORTEST_URL, LONGEST_URL)
+    assert bounds.convert("90m", None, None) == timedelta(minutes=90)
+    assert bounds.convert("2h", None, None) == LONGEST_URL

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+from rich.console import Console
+
+from generator.observe import Observed, Report
+from generator.progress import Failure, Phase, Progress
+from generator.provider import Droplet
+from generator.watch import Watch, last_words, rows
+from tests.keyring import NOW, planned
+
+PLAN = planned(workers=0)
+
+
+def droplet(number: int, **changes: object) -> Droplet:
+    name = f"node{number:02}"
+    tags = (PLAN.cluster_tag, PLAN.node_tag(PLAN.node(name)))
+    made = Droplet(number, name, "active", "fra1", "s-2vcpu-4gb", tags, NOW - timedelta(minutes=2))
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def report(node: str, *phases: Phase, age: int = 10) -> Report:
+    return Report(NOW - timedelta(seconds=age), Progress(node, "b", 1, phases))
+
+
+def observed() -> Observed:
+    reports = {
+        "node01": report("node01", Phase("prepare", "done"), Phase("etcd", "running", NOW - timedelta(seconds=65))),
+        "node02": report("node02", Phase("prepare", "done"), age=600),
+    }
+    return Observed(NOW, droplets=(droplet(1), droplet(2)), reports=reports)
+
+
+def shown(*states: Observed, terminal: bool) -> str:
+    out = io.StringIO()
+    with Watch(Console(file=out, force_terminal=terminal, width=120, color_system=None)) as watch:
+        for state in states:
+            watch.show(rows(PLAN, state), state.time)
+            watch.say("published \x1b[31m[bold]the book[/bold]")
+    return out.getvalue()
+
+
+def test_each_node_says_what_it_is_at() -> None:
+    assert [(row.node, row.now) for row in rows(PLAN, observed())] == [
+        ("node01", "etcd running"),
+        ("node02", "droplet is active"),
+        ("node03", "no droplet"),
+    ]
+
+
+def test_elsewhere_a_line_is_shown_for_each_change() -> None:
+    later = NOW + timedelta(seconds=30)
+    done = report("node01", Phase("prepare", "done"), Phase("etcd", "done"), Phase("api", "running", later))
+    after = replace(observed(), time=later, reports={"node01": done})
+    lines = shown(observed(), observed(), after, terminal=False).splitlines()
+    assert lines.count("node01: etcd running") == 1
+    assert "node01: api running (etcd running took 1m35s)" in lines
+    assert lines.count("node03: no droplet") == 1
+
+
+def test_what_is_said_is_shown_as_it_is() -> None:
+    assert "published [31m[bold]the book[/bold]" in shown(observed(), terminal=False)
+
+
+def test_a_terminal_gets_a_table() -> None:
+    text = shown(observed(), terminal=True)
+    assert "etcd running, 1m05s" in text
+    assert "✓" in text
+
+
+def test_the_last_words_name_the_unit_and_its_lines() -> None:
+    told = Progress("node01", "b", 1, (Phase("etcd", "failed"),), Failure("etcd.service", ("one", "two")))
+    assert last_words("node01", told) == (
+        "node01: etcd failed, unit etcd.service",
+        "  node01 | one",
+        "  node01 | two",
+    )
+    waiting = Progress("node01", "b", 1, (Phase("mesh", "running", None, "hardway-mesh.service"),))
+    assert last_words("node01", waiting) == ("node01: mesh running, unit hardway-mesh.service",)
