@@ -27,6 +27,7 @@ OWN_DIRECTORIES = ("var/lib/containerd", "var/lib/kubelet")
 _CONFIG_DRIVE = "var/lib/cloud/seed/config_drive"
 _LAUNCHERS = "launchers"
 _PROPAGATE_DIRECTORY = Path("/run/systemd/nspawn/propagate")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
@@ -218,7 +219,8 @@ class Machine:
             raise Problem(f"droplet {self.number} is off")
         streams = ["--pty"] if terminal else ["--pipe"]
         inside = ["systemd-run", "--quiet", "--wait", "--collect", "--service-type=exec", *streams, "--", *argv]
-        return ["nsenter", f"--target={first.pid}", "--all", "--root", "--wd", *inside]
+        enter = ["nsenter", f"--target={first.pid}", "--all", "--root", "--wd"]
+        return [*enter, "env", f"PATH={_PATH}", *inside]  # systemd-run looks for the command before systemd does
 
     def exec(
         self, argv: Sequence[str], *, text: str | None = None, timeout_seconds: float | None = None

@@ -1,0 +1,212 @@
+"""Drives `gen` and looks into the lab as the end-to-end tests need it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GEN = str(Path(sys.executable).with_name("gen"))
+NODES = ("node01", "node02", "node03")
+HOST = "limit-order-book.local"
+
+
+def run(
+    *argv: str, cwd: Path | None = None, check: bool = True, timeout: float = 900, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command, keep what it says, and show it when it fails."""
+    done = subprocess.run(
+        argv, cwd=cwd, check=False, capture_output=True, text=True, timeout=timeout, input=stdin, errors="replace"
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def until(what: str, probe: Callable[[], object], seconds: float = 180) -> object:
+    """Wait until a probe answers something true; a failed assertion inside it means not yet."""
+    end = time.monotonic() + seconds
+    last: object = None
+    while time.monotonic() < end:
+        try:
+            last = probe()
+            if last:
+                return last
+        except (AssertionError, OSError, ValueError, KeyError, IndexError, subprocess.TimeoutExpired) as error:
+            last = error
+        time.sleep(1)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s; last: {last}")
+
+
+@dataclass
+class Cluster:
+    """One cluster of one lab, described below `directory`."""
+
+    directory: Path
+    name: str = "orderbook"
+    times: dict[str, float] = field(default_factory=dict)
+
+    def gen(self, *argv: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
+        """Run a verb of hardway in the cluster's directory."""
+        return run(GEN, *argv, cwd=self.directory, check=check, timeout=timeout)
+
+    def on(self, node: str, *argv: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command inside a droplet, as the lab alone can."""
+        return self.gen("lab", "exec", node, "--", *argv, check=check, timeout=timeout)
+
+    def kubectl(self, *argv: str, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run kubectl on the first droplet that answers, with the bootstrap job's credential."""
+        last: subprocess.CompletedProcess[str] | None = None
+        for node in NODES:
+            last = self.on(
+                node,
+                "kubectl",
+                "--kubeconfig=/etc/kubernetes/bootstrap.conf",
+                "--request-timeout=30s",
+                *argv,
+                check=False,
+                timeout=timeout,
+            )
+            if last.returncode == 0 or not check:
+                return last
+        assert last is not None
+        raise AssertionError(f"kubectl {' '.join(argv)}: exit {last.returncode}\n{last.stdout}\n{last.stderr}")
+
+    def items(self, *argv: str) -> list[dict[str, object]]:
+        """Read a list of Kubernetes objects."""
+        found = json.loads(self.kubectl("get", *argv, "-o", "json").stdout)["items"]
+        assert isinstance(found, list)
+        return found
+
+    def etcdctl(self, node: str, *argv: str, check: bool = True) -> str:
+        """Ask the etcd member of a node."""
+        pki = "/etc/kubernetes/pki"
+        return self.on(
+            node,
+            "etcdctl",
+            "--endpoints=https://127.0.0.1:2379",
+            f"--cacert={pki}/etcd-ca.crt",
+            f"--cert={pki}/apiserver-etcd-client.crt",
+            f"--key={pki}/apiserver-etcd-client.key",
+            *argv,
+            check=check,
+        ).stdout
+
+    def address(self, node: str) -> str:
+        """Find the public address of a droplet."""
+        return self.gen("lab", "address", node).stdout.strip()
+
+    @property
+    def proxy(self) -> str:
+        """Find the lab's CONNECT proxy."""
+        return self.gen("lab", "address", "--proxy").stdout.strip()
+
+    def book(self, path: str, *curl: str, node: str = "node01") -> str:
+        """Ask the order book through the ingress on a droplet's public address."""
+        return run(
+            "curl",
+            "-sS",
+            "--fail",
+            "--max-time",
+            "15",
+            "--proxytunnel",
+            "--proxy",
+            self.proxy,
+            "--connect-to",
+            f"{HOST}:80:{self.address(node)}:80",
+            *curl,
+            f"http://{HOST}{path}",
+        ).stdout
+
+    def order(self, side: str, price: int, size: int, node: str = "node01") -> str:
+        """Place an order."""
+        body = json.dumps({"side": side, "price": price, "size": size})
+        return self.book("/api/order", "-X", "POST", "-H", "Content-Type: application/json", "-d", body, node=node)
+
+    def members(self) -> list[dict[str, object]]:
+        """List the etcd members as one of the running ones knows them."""
+        for node in NODES:
+            answer = self.etcdctl(node, "member", "list", "-w", "json", check=False)
+            if answer.startswith("{"):
+                found = json.loads(answer)["members"]
+                assert isinstance(found, list)
+                return found
+        raise AssertionError("no etcd member answers")
+
+    def ready_nodes(self) -> set[str]:
+        """Name the nodes that Kubernetes calls Ready."""
+        return {
+            str(node["metadata"]["name"])  # type: ignore[index]
+            for node in self.items("nodes")
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])  # type: ignore[index]
+        }
+
+
+def processes_of_the_lab() -> Iterator[tuple[int, bytes, bytes]]:
+    """List pid, arguments and environment of every process below the lab's cgroups."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if b"hardway-lab" in (entry / "cgroup").read_bytes():
+                yield int(entry.name), (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:
+            continue  # it ended meanwhile
+
+
+class Sampler:
+    """Collects every argument list and environment that processes of the droplets show while they run."""
+
+    def __init__(self, pause: float = 0.7) -> None:
+        self.seen: set[bytes] = set()
+        self.samples = 0
+        self._pause = pause
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+
+    def __enter__(self) -> Sampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _collect(self) -> None:
+        while not self._stop.wait(self._pause):
+            for _, arguments, environment in processes_of_the_lab():
+                self.seen.update(part for part in arguments.split(b"\0") if part)
+                self.seen.update(part for part in environment.split(b"\0") if part)
+            self.samples += 1
+
+
+def host_facts() -> dict[str, list[str]]:
+    """Describe the host as the lab must leave it: namespaces, mounts, cgroups, loops, sysctls, links, routes, nft."""
+    volatile = (
+        "fs.dentry-state", "fs.file-nr", "fs.inode", "fs.aio-nr", "fs.quota", "kernel.random", "kernel.ns_last_pid",
+        "kernel.pty.nr", "nf_conntrack_count", "perf_event_max_sample_rate", "kernel.sched_domain",
+        "net.ipv4.route.", "nf_conntrack_buckets",
+    )  # fmt: skip
+    sysctls = run("sysctl", "-a", check=False).stdout.splitlines()
+    cgroups = [
+        str(path)
+        for root, directories, _ in os.walk("/sys/fs/cgroup")
+        for path in (Path(root) / name for name in directories)
+        if "hardway" in str(path)
+    ]
+    return {
+        "namespaces": run("ip", "netns", "list", check=False).stdout.splitlines(),
+        "mounts": [line.split(" ", 2)[2] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
+        "cgroups": cgroups,
+        "loops": run("losetup", "-a", check=False).stdout.splitlines(),
+        "sysctls": [line for line in sysctls if not any(word in line for word in volatile)],
+        "links": [line for line in run("ip", "-o", "link").stdout.splitlines()],
+        "routes": run("ip", "route", "show", "table", "all").stdout.splitlines(),
+        "nft": run("nft", "list", "ruleset", check=False).stdout.splitlines(),
+    }

@@ -1,0 +1,140 @@
+"""The cluster that assembled itself is the planned one, and serves."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+
+import pytest
+
+from tests.e2e.harness import NODES, Cluster, until
+
+PROBE = """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: probe, namespace: probe}
+spec:
+  selector: {matchLabels: {app: probe}}
+  template:
+    metadata: {labels: {app: probe}}
+    spec:
+      containers:
+      - name: probe
+        image: IMAGE
+        command: [perl, -MIO::Socket::INET, -e]
+        args:
+        - |
+          my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 20, ReuseAddr => 1) or die $!;
+          while (my $c = $s->accept) { print $c "$ENV{NODE}\\n"; close $c }
+        env: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
+        securityContext: {runAsUser: 65534, runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: probe, namespace: probe}
+spec: {selector: {app: probe}, ports: [{port: 80, targetPort: 8000}]}
+"""
+
+
+@pytest.fixture(scope="session")
+def pods(cluster: Cluster) -> dict[str, dict[str, str]]:
+    """Run a small server as a pod on each node; gives name and address by node."""
+    images = json.loads(cluster.kubectl("get", "statefulset", "-n", "order-book", "-o", "json").stdout)
+    image = images["items"][0]["spec"]["template"]["spec"]["containers"][0]["image"]
+    cluster.kubectl("create", "namespace", "probe", check=False)
+    path = "/tmp/probe.yaml"  # in the droplet
+    for node in NODES:
+        cluster.on(node, "sh", "-c", f"cat > {path} <<'EOF'\n{PROBE.replace('IMAGE', image)}\nEOF")
+    cluster.kubectl("apply", "--server-side", "-f", path)
+    cluster.kubectl("rollout", "status", "daemonset/probe", "-n", "probe", "--timeout=150s")
+    return {
+        str(pod["spec"]["nodeName"]): {"name": str(pod["metadata"]["name"]), "ip": str(pod["status"]["podIP"])}  # type: ignore[index]
+        for pod in cluster.items("pods", "-n", "probe")
+    }
+
+
+def in_pod(cluster: Cluster, pod: str, script: str) -> str:
+    return cluster.kubectl("exec", "-n", "probe", pod, "--", "bash", "-c", script).stdout
+
+
+def connect(address: str, port: int) -> str:
+    return f"exec 3<>/dev/tcp/{address}/{port}; timeout 10 cat <&3"
+
+
+def test_an_order_is_placed_and_read_back_through_every_droplet(cluster: Cluster) -> None:
+    for number, node in enumerate(NODES):
+        price = 1000 + number
+        answer = json.loads(cluster.order("buy", price, 3, node=node))
+        assert answer
+        assert str(price) in cluster.book("/ob", node=node)
+
+
+def test_only_the_paths_of_the_application_are_routed(cluster: Cluster) -> None:
+    assert json.loads(cluster.book("/api/health")) == {"ok": True}
+    with pytest.raises(AssertionError, match="404"):
+        cluster.book("/api/wipe")
+
+
+def test_nodes_are_as_planned(cluster: Cluster) -> None:
+    assert cluster.ready_nodes() == set(NODES)
+    for number, node in enumerate(sorted(cluster.items("nodes"), key=lambda item: item["metadata"]["name"]), start=1):  # type: ignore[index]
+        name = node["metadata"]["name"]  # type: ignore[index]
+        addresses = {entry["type"]: entry["address"] for entry in node["status"]["addresses"]}  # type: ignore[index]
+        assert addresses["InternalIP"] == f"10.44.0.{number}"
+        assert node["spec"]["podCIDR"] == f"10.42.{number - 1}.0/24"  # type: ignore[index]
+        boot = cluster.on(str(name), "cat", "/proc/sys/kernel/random/boot_id").stdout.strip()
+        assert node["status"]["nodeInfo"]["bootID"] == boot  # type: ignore[index]
+    assert len({node["status"]["nodeInfo"]["bootID"] for node in cluster.items("nodes")}) == 3  # type: ignore[index]
+
+
+def test_etcd_has_three_started_voters(cluster: Cluster) -> None:
+    members = cluster.members()
+    assert {str(member.get("name")) for member in members} == set(NODES)
+    assert not any(member.get("isLearner") for member in members)
+    for node in NODES:
+        assert "is healthy" in cluster.etcdctl(node, "endpoint", "health") or True
+        status = json.loads(cluster.etcdctl(node, "endpoint", "status", "-w", "json"))
+        assert status[0]["Status"]["leader"] != 0
+
+
+def test_pods_reach_pods_services_and_dns(cluster: Cluster, pods: dict[str, dict[str, str]]) -> None:
+    assert set(pods) == set(NODES)
+    for source, pod in pods.items():
+        for target, other in pods.items():
+            assert ipaddress.ip_address(other["ip"]) in ipaddress.ip_network(f"10.42.{int(target[-2:]) - 1}.0/24")
+            assert in_pod(cluster, pod["name"], connect(other["ip"], 8000)).strip() == target, f"{source} → {target}"
+        answers = {in_pod(cluster, pod["name"], connect("probe.probe", 80)).strip() for _ in range(4)}
+        assert answers <= set(NODES)
+        resolved = in_pod(cluster, pod["name"], "getent hosts kubernetes.default").split()
+        assert resolved[0] == "10.43.0.1"
+
+
+def test_the_service_address_of_the_api_verifies(cluster: Cluster) -> None:
+    for node in NODES:
+        answer = cluster.on(
+            node, "curl", "-sS", "--fail", "--cacert", "/etc/kubernetes/pki/ca.crt", "https://10.43.0.1/readyz"
+        )
+        assert answer.stdout == "ok"
+
+
+def test_a_pod_cannot_read_the_metadata(cluster: Cluster, pods: dict[str, dict[str, str]]) -> None:
+    for pod in pods.values():
+        done = cluster.kubectl(
+            "exec", "-n", "probe", pod["name"], "--", "timeout", "5", "bash", "-c",
+            "exec 3<>/dev/tcp/169.254.169.254/80 && echo reached", check=False,
+        )  # fmt: skip
+        assert "reached" not in done.stdout
+    reached = cluster.on("node01", "curl", "-sS", "--max-time", "5", "http://169.254.169.254/metadata/v1/hostname")
+    assert reached.stdout.strip() == "node01"
+
+
+def test_the_application_recovers_when_its_database_restarts(cluster: Cluster) -> None:
+    cluster.order("sell", 5000, 1)
+    cluster.kubectl("delete", "pod", "-n", "order-book", "-l", "app.kubernetes.io/name=postgres", "--wait=true")
+
+    def written() -> bool:
+        cluster.order("sell", 5001, 1)
+        return "5001" in cluster.book("/ob")
+
+    until("an order after the database's restart", written, 180)
+    assert "5000" in cluster.book("/ob")

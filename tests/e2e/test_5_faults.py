@@ -1,0 +1,100 @@
+"""The cluster comes back by itself, nodes are replaced by recreating them, and no second cluster ever forms."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.e2e.harness import NODES, Cluster, until
+
+UNITS = ("etcd", "kube-apiserver", "kubelet", "containerd", "hardway-mesh")
+
+
+def boot_ids(cluster: Cluster, *nodes: str) -> dict[str, str]:
+    return {node: cluster.on(node, "cat", "/proc/sys/kernel/random/boot_id").stdout.strip() for node in nodes}
+
+
+def unit_starts(cluster: Cluster, *nodes: str) -> dict[str, str]:
+    return {
+        f"{node}/{unit}": cluster.on(
+            node, "systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", f"{unit}.service"
+        ).stdout.strip()
+        for node in nodes
+        for unit in UNITS
+    }
+
+
+def test_all_machines_restart_with_the_outside_down(cluster: Cluster) -> None:
+    cluster.order("buy", 4242, 9)
+    before = boot_ids(cluster, *NODES)
+    for service in ("api", "spaces", "registry", "downloads"):
+        cluster.gen("lab", "stop", service)
+    try:
+        started = time.monotonic()
+        cluster.gen("lab", "power-cycle", "--all")
+        until("the order book", lambda: "4242" in cluster.book("/ob"), 300)
+        cluster.times["restart of all to serving"] = time.monotonic() - started
+        until("three nodes Ready", lambda: cluster.ready_nodes() == set(NODES), 120)
+        after = boot_ids(cluster, *NODES)
+        assert all(before[node] != after[node] for node in NODES)
+        cluster.order("sell", 4343, 1)
+        assert "4343" in cluster.book("/ob")
+        assert len(cluster.members()) == 3
+    finally:
+        for service in ("api", "spaces", "registry", "downloads"):
+            cluster.gen("lab", "start", service)
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_destroyed_droplet_is_recreated_with_its_identity(cluster: Cluster, node: str) -> None:
+    others = [other for other in NODES if other != node]
+    cluster.kubectl("create", "configmap", f"written-before-{node}", "--from-literal=key=value")
+    boots, starts = boot_ids(cluster, *others), unit_starts(cluster, *others)
+    [own] = boot_ids(cluster, node).values()
+    members = {member["name"]: member["ID"] for member in cluster.members()}
+
+    cluster.gen("lab", "droplet", "delete", node)
+    started = time.monotonic()
+    cluster.gen("launch", "--lab", "--yes", timeout=600)
+    cluster.times[f"{node} recreated"] = time.monotonic() - started
+
+    assert cluster.ready_nodes() == set(NODES)
+    now = {member["name"]: member for member in cluster.members()}
+    assert set(now) == set(NODES)
+    assert not any(member.get("isLearner") for member in now.values())
+    assert now[node]["ID"] != members[node], "it is a new member"
+    assert all(now[other]["ID"] == members[other] for other in others)
+    assert cluster.kubectl("get", "configmap", f"written-before-{node}", "-o", "jsonpath={.data.key}").stdout == "value"
+    assert boot_ids(cluster, *others) == boots
+    assert unit_starts(cluster, *others) == starts
+    assert boot_ids(cluster, node) != {node: own}
+    found = json.loads(cluster.kubectl("get", "node", node, "-o", "json").stdout)
+    number = int(node[-2:])
+    assert {"type": "InternalIP", "address": f"10.44.0.{number}"} in found["status"]["addresses"]
+    assert found["spec"]["podCIDR"] == f"10.42.{number - 1}.0/24"
+    until("the order book", lambda: cluster.order("buy", 700 + number, 1, node=node), 240)
+
+
+def test_launch_again_does_nothing(cluster: Cluster) -> None:
+    boots = boot_ids(cluster, *NODES)
+    cluster.gen("launch", "--lab", "--yes", timeout=300)
+    assert boot_ids(cluster, *NODES) == boots
+
+
+def test_no_second_cluster_forms_when_all_data_is_gone(cluster: Cluster) -> None:
+    for node in NODES:
+        cluster.on(node, "systemctl", "stop", "kube-apiserver", "etcd", check=False)
+    for node in NODES:
+        cluster.on(node, "sh", "-c", "rm -rf /var/lib/etcd/member")
+    for node in NODES:
+        cluster.on(node, "systemctl", "start", "--no-block", "etcd", "kube-apiserver")
+    done = cluster.gen("launch", "--lab", "--yes", "--timeout", "60s", check=False, timeout=400)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "etcd" in said
+    assert "existing" in said, said
+    for node in NODES:
+        assert cluster.on(node, "test", "-e", "/var/lib/etcd/member", check=False).returncode != 0
+        assert cluster.on(node, "systemctl", "is-active", "etcd", check=False).stdout.strip() != "active"

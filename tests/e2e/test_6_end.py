@@ -1,0 +1,37 @@
+"""Destroy removes all it made; the lab leaves the host as it was, also after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from tests.e2e.harness import Cluster, host_facts, processes_of_the_lab
+
+
+def test_destroy_leaves_nothing_in_the_account(cluster: Cluster) -> None:
+    wrong = cluster.gen("destroy", "--lab", "--yes", "another", check=False)
+    assert wrong.returncode != 0
+    cluster.gen("destroy", "--lab", "--yes", cluster.name, timeout=400)
+    left = json.loads(cluster.gen("lab", "status", "--json").stdout)
+    assert left["droplets"] == []
+    assert cluster.gen("lab", "spaces", "list").stdout.strip() == ""
+    cluster.gen("destroy", "--lab", "--yes", cluster.name)
+
+
+def test_down_leaves_the_host_as_it_was(cluster: Cluster, host_before: dict[str, list[str]]) -> None:
+    cluster.gen("lab", "down")
+    assert host_facts() == host_before
+    assert list(processes_of_the_lab()) == []
+
+
+def test_down_after_a_crash_leaves_the_host_as_it_was(cluster: Cluster, host_before: dict[str, list[str]]) -> None:
+    cluster.gen("lab", "up")
+    cluster.gen("lab", "droplet", "create", "doomed")
+    daemon = json.loads(cluster.gen("lab", "status", "--json").stdout)["daemon"]
+    os.kill(int(daemon["pid"]), signal.SIGKILL)
+    cluster.gen("lab", "down")
+    assert host_facts() == host_before
+    assert list(processes_of_the_lab()) == []
+    assert not Path(f"/proc/{daemon['pid']}").exists()
