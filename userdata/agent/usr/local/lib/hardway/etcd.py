@@ -31,14 +31,14 @@ def step() -> None:
         token = book["etcd"]["token"]
         views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
         way = decide(name, urls[name], book["etcd"], fresh, datetime.now(UTC), list(views.values()))
+        if way not in ("join", "new"):
+            raise Failure(way)
         print(f"etcd: {way}; members answer on {', '.join(views) or 'no other node'}", flush=True)
         if way == "join":
             endpoints = [client_url(urls[peer]) for peer in views]
             urls = patiently(lambda: join(name, urls, endpoints))
-        elif way == "new":
-            state = "new"
         else:
-            raise Failure(way)
+            state = "new"
     cluster = ",".join(f"{member}={url}" for member, url in urls.items())
     settings = {"ETCD_INITIAL_CLUSTER": cluster, "ETCD_INITIAL_CLUSTER_STATE": state}
     if token:

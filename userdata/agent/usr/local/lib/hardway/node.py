@@ -60,15 +60,18 @@ def resolver() -> str:
 
 
 def ready() -> None:
-    """Await this node's readiness, then say how each peer is reached."""
+    """Await this node's readiness in this very boot, then say how each peer is reached."""
     path = f"/api/v1/nodes/{here.facts()['node']}"
-    patiently("the node is not ready", lambda: is_ready(*api("GET", path)), 300)
+    boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
+    patiently("the node is not ready", lambda: is_ready(*api("GET", path), boot_id), 300)
     mesh.probe()
 
 
-def is_ready(status: int, node: Any) -> bool:
-    """Tell whether an answer is a Node that is ready."""
-    conditions = node["status"].get("conditions", []) if status == 200 else []
+def is_ready(status: int, node: Any, boot_id: str) -> bool:
+    """Tell whether an answer is a Node that is ready; what an earlier boot reported does not count."""
+    if status != 200 or node["status"].get("nodeInfo", {}).get("bootID") != boot_id:
+        return False
+    conditions = node["status"].get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 

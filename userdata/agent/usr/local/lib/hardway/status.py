@@ -31,18 +31,19 @@ BEGAN, UP, DOWN = "InactiveExitTimestamp", "ActiveEnterTimestamp", "InactiveEnte
 SHOWN = f"ActiveState,LoadState,NRestarts,Result,{BEGAN},{UP},{DOWN}"
 LIMIT_BYTES = 4096
 PAUSE_SECONDS = 2
+HOPELESS = 3
 SIGNED = re.compile(r"\S*X-Amz-\S*")
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Where one phase is; `since` is in seconds, None while it waits; `retried` that it has failed before."""
+    """Where one phase is; `since` is in seconds, None while it waits; `restarts` after it has failed."""
 
     name: str
     unit: str
     state: str
     since: int | None
-    retried: bool
+    restarts: int
 
 
 def step() -> None:
@@ -51,6 +52,7 @@ def step() -> None:
     until = datetime.fromisoformat(launch["expires"])
     sent: dict[str, Any] | None = None
     told: dict[str, str] = {}
+    was_heard = True
     while True:
         phases = observe()
         for phase in phases:
@@ -61,8 +63,13 @@ def step() -> None:
         found = report(phases)
         if is_late and found["phase"] == ALL_DONE:
             return
-        if found != sent and not is_late and put(launch, found):
-            sent = found
+        if found != sent and not is_late:
+            is_heard = put(launch, found)
+            if is_heard:
+                sent = found
+            elif was_heard:
+                print("the store does not take the status object; trying on", flush=True)
+            was_heard = is_heard
         time.sleep(PAUSE_SECONDS)
 
 
@@ -77,23 +84,24 @@ def observe() -> list[Phase]:
 def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
     """Turn what systemd says of a unit into a phase."""
     began, up, down = (int(said[key].lstrip("@") or 0) for key in (BEGAN, UP, DOWN))
-    retried = said["NRestarts"] != "0"
+    restarts = int(said["NRestarts"])
     if said["ActiveState"] == "failed":
-        return Phase(name, unit, "failed", down, retried)
+        return Phase(name, unit, "failed", down, restarts)
     if said["ActiveState"] == "active":
-        return Phase(name, unit, "done", up, retried)
+        return Phase(name, unit, "done", up, restarts)
     if down and said["Result"] == "success":
         # A step that is run again and again, or was run and left nothing behind.
-        return Phase(name, unit, "done", down, retried)
+        return Phase(name, unit, "done", down, restarts)
     if said["ActiveState"] == "activating":
-        return Phase(name, unit, "running", began, retried)
-    return Phase(name, unit, "waiting", None, retried)
+        # It goes on trying, but who watches should know.
+        return Phase(name, unit, "failed" if restarts >= HOPELESS else "running", began, restarts)
+    return Phase(name, unit, "waiting", None, restarts)
 
 
 def report(phases: list[Phase]) -> dict[str, Any]:
     """Make the status object, but for what changes with every look."""
     boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
-    stuck = [phase for phase in phases if phase.state == "failed" or (phase.state == "running" and phase.retried)]
+    stuck = [phase for phase in phases if phase.state == "failed" or (phase.state == "running" and phase.restarts)]
     return {
         "version": 1,
         "node": here.facts()["node"],
@@ -113,8 +121,7 @@ def put(launch: dict[str, Any], found: dict[str, Any]) -> bool:
     body = json.dumps(found | {"time": stamp(time.time())}).encode()
     try:
         status, _, _ = fetch.ask(launch["status_url"], body, "PUT")
-    except Failure as error:
-        print(f"the status can't be put: {error}", flush=True)
+    except Failure:
         return False
     return status == 200
 
