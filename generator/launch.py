@@ -34,6 +34,8 @@ PATIENCE = timedelta(seconds=45)
 """How long a phase may be failed before it counts; its unit may be started again."""
 SILENCE = timedelta(minutes=15)
 """After so long without a word from a node that Kubernetes calls ready, its report is not waited for."""
+UNREACHABLE = timedelta(minutes=3)
+"""How long no API server may answer although every node reports that it is up."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Launch:
         self._applier = Applier(launchable, self._cloud, self._spaces, clock, lifetime, self._lookout.memory)
         self._failed: dict[str, datetime] = {}
         self._ready_since: datetime | None = None
+        self._silent_since: datetime | None = None
 
     @property
     def requests(self) -> int:
@@ -114,7 +117,7 @@ class Launch:
             if self._is_up(actions, observed):
                 return self._served(observed)
             self._stop_on_failure(watch, observed)
-            if self._clock.now() > deadline:
+            if self._clock.now() > deadline or self._is_unreachable(observed):
                 self._explain(watch, observed)
                 raise self._late(observed)
             self._clock.sleep(TICK)
@@ -183,7 +186,7 @@ class Launch:
             missing = ", ".join(self._missing(observed))
             return Problem(f"time is up, still waiting for {missing}", hint="launch again to go on waiting")
         if state == "existing":
-            message = "time is up, and no API server answers; the book says that etcd exists, so none is formed anew"
+            message = "no API server answers, and as etcd is `existing` by the book no second cluster is formed"
             hint = (
                 "if this machine's address is in `access.api`, etcd has lost its quorum; "
                 f"if its data is gone from most nodes, only `gen destroy {plan.name}` and a new launch help"
@@ -191,6 +194,17 @@ class Launch:
             return Problem(message, hint=hint)
         hint = "is this machine's address in `access.api`? launch again to go on waiting"
         return Problem("time is up, and no API server answers yet", hint=hint)
+
+    def _is_unreachable(self, observed: Observed) -> bool:
+        """Tell whether all nodes say that they are up, and yet no API server has answered for long."""
+        here = placed(self._launchable.plan, observed)
+        nodes = self._launchable.plan.nodes
+        says_up = all(node.name in here and self._complete(node, here[node.name], observed) for node in nodes)
+        if observed.ready is not None or not says_up:
+            self._silent_since = None
+            return False
+        self._silent_since = self._silent_since or observed.time
+        return observed.time - self._silent_since >= UNREACHABLE
 
     def _served(self, observed: Observed) -> Served:
         here = placed(self._launchable.plan, observed)

@@ -10,8 +10,8 @@ from generator.clock import Clock
 from generator.cloud import Cloud
 from generator.kube import Credentials, Kube
 from generator.observe import Observed, observe, read_book, read_bundles, read_reports
-from generator.placement import placed
-from generator.plan import Plan
+from generator.placement import placed, told
+from generator.plan import Node, Plan
 from generator.provider import Droplet
 from generator.spaces import Spaces
 
@@ -19,6 +19,8 @@ READ_LAG = timedelta(minutes=2)
 """How long a droplet just made may be unknown to reads and lists."""
 LIST_LAG = timedelta(minutes=1)
 """How long a droplet just deleted may be shown."""
+ASK_ANYWAY = timedelta(minutes=2)
+"""An API server whose node has said nothing for so long is asked itself."""
 
 
 @dataclass
@@ -102,8 +104,9 @@ class Lookout:
     def _with_kubernetes(self, observed: Observed) -> Observed:
         """Ask the control plane's droplets until one answers; the one that did last comes first."""
         here = placed(self._plan, observed)
-        addresses = [here[node.name].public for node in self._plan.control_planes if node.name in here]
-        found = sorted((one for one in addresses if one is not None), key=lambda one: one != self.address)
+        droplets = [(node, here[node.name]) for node in self._plan.control_planes if node.name in here]
+        addresses = [one.public for node, one in droplets if one.public and _may_answer(node, one, observed)]
+        found = sorted((one for one in addresses if one), key=lambda one: one != self.address)
         self.address = None
         for address in found:
             ready = self._ask(address)
@@ -116,3 +119,12 @@ class Lookout:
         server = self._servers.setdefault(address, Kube(address, self._credentials, self._proxy))
         nodes = server.nodes() if server.ready() else None
         return None if nodes is None else {name: state.ready for name, state in nodes.items()}
+
+
+def _may_answer(node: Node, droplet: Droplet, observed: Observed) -> bool:
+    """Tell whether it is worth asking: not while the node itself says that its API server isn't up yet."""
+    if told(node, droplet, observed, "api"):
+        return True
+    report = observed.reports.get(node.name)
+    heard = max(droplet.created, report.at) if report else droplet.created
+    return observed.time - heard > ASK_ANYWAY

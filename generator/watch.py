@@ -47,6 +47,8 @@ def rows(plan: Plan, observed: Observed) -> tuple[Row, ...]:
             told = report.progress
             current = told.current
             words = "done" if current is None else f"{current.name} {current.state}"
+            if told.failure and current and current.state == "running":
+                words = f"{current.name} failed, tries again"
             since = report.at if current is None else current.since
             shown.append(Row(node.name, tuple((one.name, one.state) for one in told.phases), words, since))
     return tuple(shown)

@@ -206,7 +206,7 @@ def test_a_lost_etcd_is_never_formed_anew(world: World, project: Project) -> Non
         machine.member = machine.api = machine.ready = False
     outcome = gen(world, project, "launch", "--timeout", "10s")
     assert outcome.code == 1
-    assert "the book says that etcd exists, so none is formed anew" in outcome.err
+    assert "as etcd is `existing` by the book no second cluster is formed" in outcome.err
     assert world.fate.count == 2
 
 
