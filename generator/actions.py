@@ -196,7 +196,7 @@ def _joining(plan: Plan, observed: Observed, here: Mapping[str, Droplet]) -> lis
 def _differences(plan: Plan, node: Node, documents: Documents, droplet: Droplet) -> Iterator[Action]:
     wanted = plan.document_tag(documents.nodes[node.name])
     if wanted not in droplet.tags:
-        why = "was born with another document; destroy the droplet and launch again to replace it"
+        why = "was born with another document; to replace the node, destroy its droplet and launch again"
         yield Action("keep", "droplet", node.name, why, str(droplet.id))
     if droplet.size != node.size:
         yield Action("keep", "droplet", node.name, f"has size {droplet.size}, not {node.size}", str(droplet.id))

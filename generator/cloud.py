@@ -21,7 +21,7 @@ from generator.provider import Account, Droplet, Firewall, Json, Rule, Size, Ssh
 if TYPE_CHECKING:
     from pydo import Client
 
-KEY_LAG = (10, 10, 10, 10, 10, 10)
+KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
 """Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
 
 

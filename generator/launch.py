@@ -27,7 +27,7 @@ from generator.provider import Droplet
 from generator.spaces import Spaces
 from generator.watch import Watch, last_words, rows
 
-TICK = 4.0
+TICK = 3.0
 SECOND_LOOK = timedelta(seconds=10)
 """A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while."""
 PATIENCE = timedelta(seconds=45)

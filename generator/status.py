@@ -31,7 +31,7 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do."""
+    """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do, `notes` what not."""
 
     name: str
     nodes: tuple[NodeStatus, ...]
@@ -40,6 +40,7 @@ class ClusterStatus:
     etcd: str | None
     expiry: tuple[str, str] | None
     pending: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -74,7 +75,8 @@ def assess(
         book_generation=observed.book.generation if observed.book else None,
         etcd=observed.book.etcd.state if observed.book else None,
         expiry=_first_expiry(inventory),
-        pending=tuple(str(action) for action in actions if action.verb != "wait"),
+        pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
+        notes=tuple(f"{one.kind} {one.name} {one.why}" for one in actions if one.verb == "keep"),
     )
 
 
@@ -92,6 +94,7 @@ def text(told: ClusterStatus) -> str:
     )
     if told.expiry:
         lines.append(f"next expiry {told.expiry[0]}, {told.expiry[1]}")
+    lines += [f"note: {line}" for line in told.notes]
     return "\n".join([*lines, *(f"launch would {line}" for line in told.pending)])
 
 

@@ -56,6 +56,7 @@ class Fate:
     count: int = 0
     at: int | None = None
     process: int | None = None
+    signal: int = 9
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def strike(self) -> None:
@@ -63,7 +64,7 @@ class Fate:
         with self.lock:
             self.count += 1
             if self.count == self.at and self.process is not None:
-                os.kill(self.process, 9)
+                os.kill(self.process, self.signal)
                 self.process = None
                 raise Doom
 
