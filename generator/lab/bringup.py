@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from generator import release as releases
@@ -39,8 +39,14 @@ def daemon(state: State) -> Process | None:
     return process if process is not None and process.is_alive else None
 
 
-def up(state: State, file: Path, unkind: Unkindness, display: Display) -> None:
+def up(state: State, file: Path, unkind: Unkindness | None, display: Display) -> None:
     """Bring a lab up, or back after its daemon was killed.
+
+    Args:
+        state: the lab.
+        file: the description, whose release it serves.
+        unkind: how unkind it is; as it was before, or usual, when nothing is said.
+        display: hears of the steps.
 
     Raises:
         Problem: the lab serves another release, content is missing, or the daemon does not come up.
@@ -56,11 +62,12 @@ def up(state: State, file: Path, unkind: Unkindness, display: Display) -> None:
         display.step("lab", "is up already")
         _await(state, display)
         return
-    settings = prepare(state, release, (spec.spaces.region,), unkind, display)
+    old = Settings.read(state) if (state.directory / "settings.json").exists() else None
+    if old is not None and old.release != release.name:
+        raise Problem(f"what is left of a lab served `{old.release}`, not `{release.name}`", hint="gen lab down")
+    moods = unkind or (old.unkind if old else Unkindness(seed=random.SystemRandom().randrange(1 << 31)))
+    settings = prepare(state, release, (spec.spaces.region,), moods, display)
     state.claim()
-    old = read_record(state.directory / "settings.json")
-    if old is not None and old["release"] != settings.release:
-        raise Problem(f"what is left of a lab served `{old['release']}`", hint="gen lab down")
     settings.write(state)
     _start(state)
     _await(state, display)
@@ -121,7 +128,7 @@ def make(state: State, name: str, beside: Path | None, display: Display) -> None
                 display.say(f"wrote {path}")
     else:
         release = releases.load(name, here)
-    prepare(state, release, (), replace(Unkindness(), seed=0), display)
+    prepare(state, release, (), Unkindness(), display)
 
 
 def release_of(file: Path) -> str | None:

@@ -54,8 +54,10 @@ def up(file: Path, *, about: bool, seed: int | None, kind: bool, unkind: Sequenc
     if about:
         click.echo(ABOUT, nl=False)
         return
-    chosen = random.SystemRandom().randrange(1 << 31) if seed is None else seed
-    moods = adjust(KIND if kind else Unkindness(), [*unkind, f"seed={chosen}"])
+    moods = None
+    if kind or unkind or seed is not None:
+        chosen = random.SystemRandom().randrange(1 << 31) if seed is None else seed
+        moods = adjust(KIND if kind else Unkindness(), [f"seed={chosen}", *unkind])
     state = State.default()
     with Display() as display:
         bringup.up(state, file, moods, display)
@@ -103,15 +105,14 @@ def status(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer, indent=2))
         return
-    console = Console(highlight=False)
     table = Table("droplet", "status", "machine", "public", "VPC", "size", box=None, pad_edge=False)
     for droplet in answer["droplets"]:
         state_of = "failed" if droplet["failed"] else "on" if droplet["running"] else "off"
         row = (droplet["name"], droplet["status"], state_of, droplet["public"], droplet["private"], droplet["size"])
         table.add_row(*row)
-    console.print(table)
+    Console(highlight=False).print(table)
     services = ", ".join(f"{name} {word}" for name, word in answer["services"].items())
-    console.print(f"services: {services}\nproxy: {answer['proxy']}\nrelease: {answer['release']}")
+    click.echo(f"services: {services}\nproxy: {answer['proxy']}\nrelease: {answer['release']}, seed {answer['seed']}")
 
 
 @lab.command(context_settings={"ignore_unknown_options": True})

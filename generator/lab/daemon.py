@@ -7,6 +7,7 @@ that goes on where it was.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import queue
@@ -176,6 +177,16 @@ def main() -> int:
     state = State.default()
     make_private_directory(state.directory / "logs")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    with (state.directory / "one-daemon.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            _log.error("another daemon runs")
+            return 1
+        return _run(state)
+
+
+def _run(state: State) -> int:
     # what the daemon starts is in its group as well, so that nothing of a crash can hide
     cgroups.enter(cgroups.make(state, "services"), os.getpid())
     process = Process.find(os.getpid())

@@ -76,6 +76,9 @@ def switch(daemon: Daemon, service: str, *, on: bool) -> Mapping[str, Any]:
 def power_cycle(daemon: Daemon, numbers: list[int]) -> Mapping[str, Any]:
     """Cut droplets' power and give it back, all at once; the account sees nothing of it."""
     with daemon.api.lock:
+        failed = [daemon.account.droplets[number].name for number in numbers if daemon.account.droplets[number].failed]
+        if failed:
+            raise Problem(f"never started: {', '.join(failed)}", hint="gen lab logs daemon")
         for number in numbers:
             droplet = daemon.account.droplets[number]
             droplet.boots += 1
