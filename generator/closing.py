@@ -9,17 +9,17 @@ from typing import Any
 from generator import kubeconfig
 from generator.access import Access
 from generator.files import write_atomic
+from generator.keys import KeyStore
 from generator.plan import Plan
-from generator.preflight import Launchable
 
 KUBECONFIG = "admin.conf"
 
 
-def write_kubeconfig(launchable: Launchable, directory: Path, access: Access, address: str) -> Path:
+def write_kubeconfig(plan: Plan, store: KeyStore, directory: Path, access: Access, address: str) -> Path:
     """Write the administrator's kubeconfig into the private store, for the API server at a public address."""
-    server = f"https://{address}:{launchable.plan.api_port}"
     path = directory / KUBECONFIG
-    write_atomic(path, kubeconfig.admin(launchable.plan, launchable.store, server, access.proxy).encode(), 0o600)
+    text = kubeconfig.admin(plan, store, f"https://{address}:{plan.api_port}", access.proxy)
+    write_atomic(path, text.encode(), 0o600)
     return path
 
 

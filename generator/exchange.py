@@ -15,6 +15,7 @@ from generator.provider import Json
 
 T = TypeVar("T")
 
+SCOPES = "account, image, regions, sizes (read); droplet, firewall, ssh_key, tag, vpc (create, read, update, delete)"
 PAGE = 200
 REPEATS = (1, 2, 4, 8, 16, 30, 30)
 """Seconds between the tries of a request that may be repeated."""
@@ -45,7 +46,7 @@ class Refused(Problem):
         if answer.status == 401:
             hint = f"is `{TOKEN}` right, and not expired?"
         elif answer.status == 403:
-            hint = f"does `{TOKEN}` have the scopes that README.md lists?"
+            hint = f"`{TOKEN}` needs the scopes {SCOPES}"
         super().__init__(f"DigitalOcean answered {answer.status}: {said}{suffix}", where=where, hint=hint)
         self.status = answer.status
         self.said = said

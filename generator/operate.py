@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from generator.errors import Problem
+from generator.errors import Problem, Problems
 from generator.project import DESCRIPTION, Project
 
 if TYPE_CHECKING:
@@ -125,10 +125,15 @@ def launch(
             f"  {len(launchable.plan.nodes)} droplets at ${price:.0f} a month, Spaces ${SPACES_MONTHLY}", err=True
         )
         _ask(yes=yes or lab, question="Launch?")
-    with Watch(Console(stderr=True)) as watch:
-        served = work.run(watch, timeout=timeout)
-    path = closing.write_kubeconfig(launchable, project.keys_path, access, served.address)
-    facts = closing.facts(launchable.plan, access, address=served.address, public=served.public, path=path)
+    plan = launchable.plan
+    try:
+        with Watch(Console(stderr=True)) as watch:
+            served = work.run(watch, timeout=timeout)
+    except (Problem, Problems, KeyboardInterrupt):
+        click.echo(f"what was made stays: `gen launch` goes on, `gen destroy {plan.name}` removes it", err=True)
+        raise
+    path = closing.write_kubeconfig(plan, launchable.store, project.keys_path, access, served.address)
+    facts = closing.facts(plan, access, address=served.address, public=served.public, path=path)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": work.requests}
     click.echo(json.dumps(facts, indent=2) if as_json else closing.text(facts))
 
@@ -183,13 +188,13 @@ def kubeconfig(factory: Callable[[], Access] | None, *, file: Path, lab: bool) -
     from generator.clock import Clock
     from generator.closing import write_kubeconfig
     from generator.cloud import Cloud
+    from generator.keys import KeyStore
     from generator.kube import Kube
-    from generator.preflight import prepare
 
     project = Project.load(file)
     access = _access(factory, lab=lab)
-    launchable = prepare(project, now=Clock().now())
     plan = project.plan
+    store = KeyStore.open(project.keys_path, plan, project.inventory, now=Clock().now())
     names = {plan.node_tag(node) for node in plan.control_planes}
     droplets = [one for one in Cloud(access).droplets(plan.cluster_tag) if names & set(one.tags) and one.public]
     addresses = [one.public for one in droplets if one.public]
@@ -200,7 +205,7 @@ def kubeconfig(factory: Callable[[], Access] | None, *, file: Path, lab: bool) -
     address = next(answering, None)
     if address is None:
         click.echo("warning: no API server answers now; the file names the first droplet", err=True)
-    click.echo(write_kubeconfig(launchable, project.keys_path, access, address or addresses[0]))
+    click.echo(write_kubeconfig(plan, store, project.keys_path, access, address or addresses[0]))
 
 
 @click.command()
