@@ -90,6 +90,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return USAGE
+    except OSError as error:
+        # A file that can't be read or written is for the user to mend; anything else is a bug.
+        if error.filename is None:
+            raise
+        click.echo(_coloured(f"error: {error.filename}: {(error.strerror or str(error)).lower()}"), err=True)
+        return PROBLEMS
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED

@@ -73,18 +73,20 @@ def documents(project: Project) -> dict[str, bytes]:
     raise_all([*_lacking(planned, known, file), *_contradicting(planned, known, file)])
     manifests = addons.manifests(planned)
     digest = addons.digest(manifests)
+    runtime = agent.files()
+    archives = summary.Archives(_names(manifests), digest, agent.digest(runtime))
     texts = _texts(planned)
     kept = _of_plan(planned, known)
     files = {
         INVENTORY: inventory.dump(kept),
-        "summary.md": summary.summary(planned, kept, texts, _names(manifests), digest),
+        "summary.md": summary.summary(planned, kept, texts, archives),
         "book.json": book.reviewed(planned, digest),
         **{f"nodes/{name}/user-data": text for name, text in texts.items()},
     }
     return {
         **{path: text.encode() for path, text in files.items()},
         **{f"addons/{path}": content for path, content in manifests.items()},
-        **{f"agent/{path}": content for path, content in agent.files().items()},
+        **{f"agent/{path}": content for path, content in runtime.items()},
     }
 
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from generator import cost
 from generator.inventory import Inventory
@@ -28,23 +29,31 @@ def caveats(plan: Plan) -> tuple[str, ...]:
     return tuple(found)
 
 
-def summary(plan: Plan, inventory: Inventory, documents: Mapping[str, str], addons: Sequence[str], digest: str) -> str:
+@dataclass(frozen=True)
+class Archives:
+    """The two archives that nodes fetch by digest: their names and SHA-256."""
+
+    addons: Sequence[str]
+    addons_sha256: str
+    agent_sha256: str
+
+
+def summary(plan: Plan, inventory: Inventory, documents: Mapping[str, str], archives: Archives) -> str:
     """Write the summary.
 
     Args:
         plan: what was decided.
         inventory: the facts of the keys.
         documents: the text of each node's document by the node's name.
-        addons: the names of the addons in the order of application.
-        digest: the SHA-256 of the addons' archive.
+        archives: what else is reviewed here and reaches the nodes.
     """
     parts = (
         _head(plan),
-        _nodes(plan, documents),
+        _nodes(plan, documents, archives.agent_sha256),
         _picture(plan),
         _routes(plan),
         _doors(plan),
-        _addons(plan, addons, digest),
+        _addons(plan, archives),
         _certificates(plan, inventory),
         _list("What is not protected", caveats(plan)),
         _cost(plan),
@@ -70,7 +79,7 @@ def _head(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _nodes(plan: Plan, documents: Mapping[str, str]) -> str:
+def _nodes(plan: Plan, documents: Mapping[str, str], agent_sha256: str) -> str:
     head = ("node", "role", "takes pods", "size", "address", "pods", "document", "SHA-256 of the document")
     rows = []
     for node in plan.nodes:
@@ -79,7 +88,8 @@ def _nodes(plan: Plan, documents: Mapping[str, str]) -> str:
         pods = "yes" if node.schedulable else "no"
         size = f"{len(data):,} bytes"
         rows.append((node.name, node.role, pods, node.size, node.address, node.pod_cidr, size, f"`{digest[:16]}…`"))
-    return _table("Nodes", head, rows)
+    agent = "What a node runs to assemble itself is in `agent/`; every document pins its archive by SHA-256,"
+    return _table("Nodes", head, rows) + f"\n{agent}\n`{agent_sha256}`.\n"
 
 
 def _picture(plan: Plan) -> str:
@@ -126,12 +136,12 @@ def _doors(plan: Plan) -> str:
     return _table("Open from outside", head, rows) + "\nEverything else is closed by the firewall; nobody can log in.\n"
 
 
-def _addons(plan: Plan, addons: Sequence[str], digest: str) -> str:
-    names = ", ".join(f"`{addon}`" for addon in addons)
+def _addons(plan: Plan, archives: Archives) -> str:
+    names = ", ".join(f"`{addon}`" for addon in archives.addons)
     images = [
         (image.name, f"`{image.pinned}`", "yes" if image.is_pinned else "**no**") for image in plan.release.images
     ]
-    text = f"## Addons\n\nApplied in this order: {names}.\nThe archive's SHA-256 is `{digest}`.\n\n"
+    text = f"## Addons\n\nApplied in this order: {names}.\nThe archive's SHA-256 is `{archives.addons_sha256}`.\n\n"
     return text + _rows(("image", "reference", "pinned"), images)
 
 

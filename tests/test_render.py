@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import yaml
 
-from generator import cli, init, render
+from generator import cli, init, release, render
 from generator.errors import Problem, Problems
 from generator.inventory import Inventory
 from generator.project import Project
@@ -78,6 +81,31 @@ def test_another_path_another_day_another_process_the_same_bytes(own: Path, tree
 
 def test_a_month_later_nothing_changes(own: Path, tree: Path, now: datetime) -> None:
     assert rendered(own, now + timedelta(days=30)) == on_disk(tree / "rendered" / "orderbook")
+
+
+def test_a_lock_with_other_digests_changes_nothing_else(own: Path) -> None:
+    """What boots from a made lock is what boots from upstream's, but for the digests of what is downloaded."""
+    project = Project.load(own)
+    changed = {
+        "artifacts": tuple(replace(file, sha256=_other(file.sha256)) for file in project.release.artifacts),
+        "packages": tuple(replace(file, sha256=_other(file.sha256)) for file in project.release.packages),
+        "images": tuple(replace(image, digest=f"sha256:{_other(image.name)}") for image in project.release.images),
+    }
+    made = release.parse(release.dump(replace(project.release, **changed)), "made")
+    before, after = render.documents(project), render.documents(replace(project, release=made))
+    assert before.keys() == after.keys()
+    assert before != after
+    for path in before:
+        if path.startswith(("nodes/", "addons/")):
+            assert _without_digests(before[path]) == _without_digests(after[path]), path
+
+
+def _other(name: str) -> str:
+    return sha256(f"other {name}".encode()).hexdigest()
+
+
+def _without_digests(content: bytes) -> bytes:
+    return re.sub(rb"(@sha256:)?\b[0-9a-f]{64}\b", b"", content)
 
 
 def test_no_keys_are_needed_to_check(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

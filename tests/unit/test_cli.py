@@ -107,6 +107,13 @@ def test_no_description_is_a_problem(here: Path, capsys: pytest.CaptureFixture[s
         assert capsys.readouterr().err.startswith("error: cluster.yaml: no such file")
 
 
+def test_a_place_that_takes_no_files_is_a_problem(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["init"]) == 0
+    (here / "rendered").write_text("a file where a directory should be\n")
+    assert cli.run(["render"]) == 1
+    assert "error: rendered/orderbook" in capsys.readouterr().err
+
+
 def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
