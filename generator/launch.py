@@ -30,8 +30,8 @@ from generator.watch import Watch, last_words, rows
 TICK = 3.0
 SECOND_LOOK = timedelta(seconds=10)
 """A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while."""
-PATIENCE = timedelta(seconds=45)
-"""How long a phase may be failed before it counts; its unit may be started again."""
+PATIENCE = timedelta(seconds=90)
+"""How long a phase may be failed before it counts: its unit may be started again, some once a minute."""
 SILENCE = timedelta(minutes=15)
 """After so long without a word from a node that Kubernetes calls ready, its report is not waited for."""
 UNREACHABLE = timedelta(minutes=3)
@@ -113,6 +113,7 @@ class Launch:
                 if action.changes:
                     keep()
                     observed = self._applier.apply(action, observed)
+            self._mention(watch, observed, said)
             watch.show(rows(plan, observed), observed.time)
             if self._is_up(actions, observed):
                 return self._served(observed)
@@ -166,7 +167,20 @@ class Launch:
         if given_up:
             self._explain(watch, observed)
             hint = "mend its document, destroy the droplet, and launch again"
-            raise_all(Problem("a phase failed, its last lines are above", where=name, hint=hint) for name in given_up)
+            problems = [Problem("a phase failed, its last lines are above", where=name, hint=hint) for name in given_up]
+            raise_all(problems if observed.ready is not None else [*problems, self._late(observed)])
+
+    def _mention(self, watch: Watch, observed: Observed, said: set[str]) -> None:
+        """Show the last line of a unit that failed and is tried again, once for each unit."""
+        here = placed(self._launchable.plan, observed)
+        for node, report in observed.reports.items():
+            failure = report.progress.failure
+            if failure is None or node not in here or report.at < here[node].created:
+                continue
+            key = f"{node}: {failure.unit}"
+            if key not in said:
+                said.add(key)
+                watch.say(f"{key} failed: {failure.lines[-1] if failure.lines else 'it said nothing'}")
 
     def _explain(self, watch: Watch, observed: Observed) -> None:
         """Show of each node that is not up what it said last."""
@@ -193,7 +207,7 @@ class Launch:
             )
             return Problem(message, hint=hint)
         hint = "is this machine's address in `access.api`? launch again to go on waiting"
-        return Problem("time is up, and no API server answers yet", hint=hint)
+        return Problem("no API server answers yet", hint=hint)
 
     def _is_unreachable(self, observed: Observed) -> bool:
         """Tell whether all nodes say that they are up, and yet no API server has answered for long."""
