@@ -41,6 +41,7 @@ _on_off = click.Choice(["on", "off"])
 @click.group()
 def lab() -> None:
     """Run a DigitalOcean on this machine: API, Spaces, registries and droplets that really boot."""
+    control.require_permission(State.default())
 
 
 @lab.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from generator.access import Access
-from generator.errors import Problem
 from generator.lab import control
 from generator.lab.settings import credentials
 from generator.lab.state import State
@@ -16,8 +15,6 @@ def access(state: State | None = None) -> Access:
         Problem: no lab is up.
     """
     state = state or State.default()
-    if not state.is_claimed:
-        raise Problem("no lab is up", hint="gen lab up")
     answer = control.call(state, "status")
     keys = credentials(state)
     return Access(

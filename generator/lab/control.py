@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,6 +43,7 @@ def call(state: State, operation: str, **arguments: Any) -> dict[str, Any]:
     Raises:
         Problem: no daemon runs, or it says no.
     """
+    require_permission(state)
     connection = _Connection(socket_path(state))
     try:
         connection.request("POST", f"/{operation}", json.dumps(arguments), {"Content-Type": "application/json"})
@@ -54,6 +56,16 @@ def call(state: State, operation: str, **arguments: Any) -> dict[str, Any]:
     if response.status != 200:
         raise Problem(answer["message"], where=answer.get("where"), hint=answer.get("hint"))
     return dict(answer)
+
+
+def require_permission(state: State) -> None:
+    """Refuse to go on where a lab is somebody else's.
+
+    Raises:
+        Problem: there is a lab, and this user may not look into it.
+    """
+    if state.directory.is_dir() and not os.access(state.directory, os.R_OK | os.X_OK):
+        raise Problem("the lab belongs to another user", where=str(state.directory), hint="use `sudo`")
 
 
 class _Connection(http.client.HTTPConnection):

@@ -10,10 +10,22 @@ from typing import Any
 from urllib.parse import urlencode
 
 from generator.lab import catalogue, droplets, firewalls, sshkeys, tags, vpcs
-from generator.lab.account import Account, not_found, unprocessable
+from generator.lab.account import Account, Refusal, not_found, unprocessable
 
 API_HOST = "api.digitalocean.com"
 _PER_PAGE, _MOST_PER_PAGE = 20, 200
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("name", "region", "size", "vpc_uuid", "type", "protocol", "description", "ip_range"), str),
+    **dict.fromkeys(("image", "ports", "resource_id"), (str, int)),
+    **dict.fromkeys(("sources", "destinations"), dict),
+}
+_ENTRIES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("names", "tags", "addresses", "volumes", "load_balancer_uids", "kubernetes_ids"), str),
+    **dict.fromkeys(("inbound_rules", "outbound_rules", "resources"), dict),
+    "ssh_keys": (str, int),
+    "droplet_ids": int,
+}
+"""What the fields of requests may hold, wherever they stand: one value of a kind, or a list of values of a kind."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +55,27 @@ def answer(account: Account, request: Request, now: float) -> Answer:
     Raises:
         Refusal: the API's answer is an error.
     """
+    _check_kinds(request.body)
     for method, pattern, handler in _ROUTES:
         found = pattern.fullmatch(request.path)
         if found and method == request.method:
             return handler(account, request, now, found["key"] if "key" in pattern.groupindex else "")
     raise not_found()
+
+
+def _check_kinds(value: object) -> None:
+    if isinstance(value, list):
+        for entry in value:
+            _check_kinds(entry)
+    if not isinstance(value, Mapping):
+        return
+    for name, entry in value.items():
+        entries = entry if name in _ENTRIES and isinstance(entry, list) else [entry]
+        kind = _ENTRIES.get(name, _KINDS.get(name, object))
+        wrong = not all(isinstance(one, kind) for one in entries) or (name in _ENTRIES and not isinstance(entry, list))
+        if entry is not None and wrong:
+            raise Refusal(400, "bad_request", f"{name} has a wrong type")
+        _check_kinds(entry)
 
 
 def page(request: Request, key: str, entries: list[dict[str, Any]]) -> Answer:

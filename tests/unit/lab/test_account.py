@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -394,3 +395,29 @@ def test_an_account_survives_a_restart() -> None:
     again = accounts.load(account.dump())
     assert again == account
     assert again.dump() == account.dump()
+
+
+def test_whatever_a_body_holds_the_answer_is_an_answer() -> None:
+    chance = random.Random(1)
+    values = [None, True, 0, -1, 3.5, "", "x", "fra1", [], [1], ["x"], [None], [{}], {}, {"a": 1}, [[1]]]
+    names = [*ORDER, *FIREWALL, *VPC, "names", "ssh_keys", "user_data", "vpc_uuid", "resources", "sources", "addresses"]
+    orders = {"droplets": ORDER, "vpcs": VPC, "firewalls": FIREWALL, "tags/c/resources": {}, "account/keys": {}}
+
+    def value(depth: int = 0) -> Any:
+        if depth < 3 and chance.random() < 0.4:
+            inner = {chance.choice(names): value(depth + 1) for _ in range(3)}
+            return inner if chance.random() < 0.5 else [inner]
+        return chance.choice(values)
+
+    refused_or_not = set()
+    for _ in range(3000):
+        account = new()
+        account.tags["c"] = NOW
+        path, body = chance.choice(list(orders.items()))
+        body = {**body, chance.choice(names): value(), chance.choice(names): value()}
+        try:
+            refused_or_not.add(ask(account, "POST", f"/v2/{path}", body=body)["status"])
+        except Refusal as refusal:
+            refused_or_not.add(refusal.status)
+    assert refused_or_not <= {201, 202, 204, 400, 404, 422}
+    assert {202, 400, 422} <= refused_or_not

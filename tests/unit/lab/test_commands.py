@@ -1,0 +1,70 @@
+"""`gen lab` says plainly what it is, what is missing, and what was typed wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generator import cli
+from generator.lab.commands import lab
+from generator.lab.display import Display
+
+
+@pytest.fixture(autouse=True)
+def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HARDWAY_LAB", str(tmp_path / "lab"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_about_names_what_only_the_cloud_can_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["lab", "up", "--about"]) == 0
+    text = capsys.readouterr().out
+    for word in ("wireguard-go", "cgroup", "foreign source addresses", "upstream's own bytes", "--kind"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["exec", "node01", "--", "true"],
+        ["address", "node01"],
+        ["stop", "api"],
+        ["power-cycle", "--all"],
+        ["forward", "0"],
+    ],
+)
+def test_without_a_lab_the_hint_is_to_bring_one_up(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["lab", *arguments]) == 1
+    assert capsys.readouterr().err == "error: no lab is up\n  hint: gen lab up\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["stop", "everything"], ["spoofing", "perhaps"], ["exec", "node01"], ["address"], ["forward", "x"]]
+)
+def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["lab", *arguments]) == 2
+    assert "Usage:" in capsys.readouterr().err
+
+
+def test_an_unknown_unkindness_is_told_with_all_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["lab", "up", "--unkind", "rudeness=1"]) == 1
+    text = capsys.readouterr().err
+    assert "`rudeness` is not an unkindness" in text
+    assert "failing_creates" in text
+
+
+def test_building_without_a_description_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["lab", "build"]) == 1
+    assert "error: cluster.yaml: there is no description\n" in capsys.readouterr().err
+
+
+def test_every_command_has_a_sentence() -> None:
+    assert {name: bool(command.help) for name, command in lab.commands.items()} == dict.fromkeys(lab.commands, True)
+
+
+def test_steps_are_plain_lines_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display() as display:
+        for detail in ("fetch", "fetch", "unpack"):
+            display.step("kubelet", detail)
+    assert capsys.readouterr().err.splitlines() == ["kubelet: fetch", "kubelet: unpack"]
