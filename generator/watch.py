@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MARKS = {"waiting": "·", "running": "▸", "done": "✓", "failed": "✗"}
+WIDE = 106
+"""From this width on each phase has a column of its own."""
 COLOURS = {"waiting": "dim", "running": "yellow", "done": "green", "failed": "bold red"}
 
 
@@ -99,7 +101,7 @@ class Watch:
         if self._live is not None:
             self._live.stop()
             if self._last:
-                self._console.print(_table(tuple(self._last.values()), None))
+                self._console.print(_table(tuple(self._last.values()), None, self._console.width))
 
     def say(self, text: str) -> None:
         """Show one line that stays."""
@@ -108,7 +110,7 @@ class Watch:
     def show(self, shown: Sequence[Row], now: datetime) -> None:
         """Show the nodes' phases."""
         if self._live is not None:
-            self._live.update(_table(shown, now), refresh=True)
+            self._live.update(_table(shown, now, self._console.width), refresh=True)
         else:
             for row in shown:
                 before = self._last.get(row.node)
@@ -124,18 +126,18 @@ def _after(before: Row | None, row: Row) -> str:
     return f" ({before.now} took {age(before.since, row.since)})"
 
 
-def _table(shown: Sequence[Row], now: datetime | None) -> Table:
+def _table(shown: Sequence[Row], now: datetime | None, width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     named = {name for row in shown for name, _ in row.states}
-    columns = [name for name in PHASES if name in named]
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for heading in ("node", *columns, "now"):
+    columns = [name for name in PHASES if name in named] if width >= WIDE else []
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("node", *(columns or ("phases",)), "now"):
         table.add_column(heading, header_style="dim", no_wrap=True)
     for row in shown:
-        states = dict(row.states)
-        marks = [Text(MARKS[states[name]], COLOURS[states[name]]) if name in states else Text("") for name in columns]
+        states = {name: Text(MARKS[state], COLOURS[state]) for name, state in row.states}
+        marks = [states.get(name, Text("")) for name in columns] or [Text.assemble(*states.values())]
         since = f", {age(row.since, now)}" if now and row.since else ""
         table.add_row(row.node, *marks, Text(f"{row.now}{since}"))
     return table

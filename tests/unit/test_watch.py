@@ -34,9 +34,9 @@ def observed() -> Observed:
     return Observed(NOW, droplets=(droplet(1), droplet(2)), reports=reports)
 
 
-def shown(*states: Observed, terminal: bool) -> str:
+def shown(*states: Observed, terminal: bool, width: int = 120) -> str:
     out = io.StringIO()
-    with Watch(Console(file=out, force_terminal=terminal, width=120, color_system=None)) as watch:
+    with Watch(Console(file=out, force_terminal=terminal, width=width, color_system=None)) as watch:
         for state in states:
             watch.show(rows(PLAN, state), state.time)
             watch.say("published \x1b[31m[bold]the book[/bold]")
@@ -69,6 +69,12 @@ def test_a_terminal_gets_a_table() -> None:
     text = shown(observed(), terminal=True)
     assert "etcd running, 1m05s" in text
     assert "✓" in text
+    assert "prepare" in text
+
+
+def test_a_narrow_terminal_gets_it_too() -> None:
+    lines = shown(observed(), terminal=True, width=60).splitlines()
+    assert any(line.split() == ["node01", "✓▸", "etcd", "running,", "1m05s"] for line in lines)
 
 
 def test_the_last_words_name_the_unit_and_its_lines() -> None:
