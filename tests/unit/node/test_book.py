@@ -1,0 +1,136 @@
+"""A node believes only its operator, never goes back, and never gives up the last good book."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hardway import book, here, mesh
+from hardway.here import Failure
+
+from generator import book as books
+
+from .conftest import CLUSTER_ID, Answer, Store
+
+OPERATOR = Ed25519PrivateKey.generate()
+PUBLIC = base64.b64encode(OPERATOR.public_key().public_bytes_raw()).decode()
+BOOK = books.Book(
+    CLUSTER_ID,
+    100,
+    datetime(2026, 11, 23, tzinfo=UTC),
+    (books.Entry("node01", 1, "10.44.0.1", "10.42.0.0/24", "a" * 43 + "=", None),),
+    books.Etcd("new", "token", datetime(2026, 11, 23, 1, tzinfo=UTC)),
+    "0" * 64,
+)
+
+
+def signed(edition: books.Book, key: Ed25519PrivateKey = OPERATOR) -> Answer:
+    return Answer(books.sign(books.payload(edition), key))
+
+
+@pytest.fixture(autouse=True)
+def known(facts: dict[str, Any], launch: dict[str, Any], store: Store) -> None:
+    here.write(here.FACTS, json.dumps(facts | {"operator_public_key": PUBLIC}))
+    store.answers["/book.json"] = signed(BOOK)
+
+
+def test_believes_the_operator_and_keeps_what_was_said() -> None:
+    found, is_fresh = book.refresh()
+    assert (found["generation"], is_fresh) == (100, True)
+    assert here.read(here.BOOK) == json.loads(books.payload(BOOK))
+
+
+def test_goes_on_without_the_store(store: Store) -> None:
+    book.refresh()
+    for answer in (Answer(status=503), Answer(b"no book"), signed(replace(BOOK, generation=101), _other())):
+        store.answers["/book.json"] = answer
+        found, is_fresh = book.refresh()
+        assert (found["generation"], is_fresh) == (100, False)
+    here.write(here.LAUNCH, json.dumps(here.launch() | {"book_url": "http://127.0.0.1:1/book.json"}))
+    assert book.refresh()[1] is False
+    assert here.read(here.BOOK)["generation"] == 100
+
+
+def _other() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+def _tampered() -> Answer:
+    wrapper = json.loads(signed(BOOK).body)
+    wrapper["payload"] = wrapper["payload"].replace("10.44.0.1", "10.44.0.9")
+    return Answer(json.dumps(wrapper).encode())
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        pytest.param(signed(BOOK, _other()), "not as the operator signs", id="another signer"),
+        pytest.param(_tampered(), "not as the operator signs", id="changed"),
+        pytest.param(signed(replace(BOOK, cluster_id="other")), "another cluster", id="another cluster"),
+        pytest.param(signed(replace(BOOK, generation=99)), "at least 100 is due", id="older than the launch"),
+        pytest.param(Answer(b"[]"), "not as the operator signs", id="a list"),
+        pytest.param(Answer(b'{"payload": 5, "signature": ""}'), "not as the operator signs", id="no text"),
+        pytest.param(Answer(b"\xff"), "not as the operator signs", id="no JSON"),
+        pytest.param(Answer(status=404), "answer 404", id="not there"),
+    ],
+)
+def test_without_a_good_book_there_is_none(store: Store, answer: Answer, message: str) -> None:
+    store.answers["/book.json"] = answer
+    with pytest.raises(Failure, match=message):
+        book.refresh()
+    assert here.read(here.BOOK) is None
+
+
+def test_never_goes_back(store: Store) -> None:
+    store.answers["/book.json"] = signed(replace(BOOK, generation=102))
+    book.refresh()
+    changed = replace(BOOK, generation=102, addons="1" * 64)
+    for older in (BOOK, replace(BOOK, generation=101), changed):
+        store.answers["/book.json"] = signed(older)
+        found, is_fresh = book.refresh()
+        assert (found["generation"], found["addons"], is_fresh) == (102, "0" * 64, False)
+
+
+def test_a_new_launch_outdates_what_is_known(store: Store) -> None:
+    book.refresh()
+    here.write(here.LAUNCH, json.dumps(here.launch() | {"generation": 105}))
+    with pytest.raises(Failure, match="at least 105 is due"):
+        book.refresh()
+    store.answers["/book.json"] = signed(replace(BOOK, generation=105))
+    assert book.refresh()[0]["generation"] == 105
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found: list[int] = []
+    monkeypatch.setattr(mesh, "exists", lambda: True)
+    monkeypatch.setattr(mesh, "follow", lambda edition: found.append(edition["generation"]))
+    return found
+
+
+def test_mesh_and_addons_follow_a_change(
+    store: Store, followed: list[int], commands: list[tuple[str, ...]], facts: dict[str, Any]
+) -> None:
+    book.step()
+    book.step()
+    assert (followed, commands) == ([], [])
+    store.answers["/book.json"] = signed(replace(BOOK, generation=101))
+    book.step()
+    assert (followed, commands) == ([101], [])
+    store.answers["/book.json"] = signed(replace(BOOK, generation=102, addons="1" * 64))
+    book.step()
+    assert followed == [101, 102]
+    assert commands == [("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")]
+
+
+def test_a_worker_applies_no_addons(store: Store, followed: list[int], commands: list[tuple[str, ...]]) -> None:
+    here.write(here.FACTS, json.dumps(here.facts() | {"role": "worker"}))
+    book.step()
+    store.answers["/book.json"] = signed(replace(BOOK, generation=101, addons="1" * 64))
+    book.step()
+    assert (followed, commands) == ([101], [])

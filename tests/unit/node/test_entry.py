@@ -1,0 +1,108 @@
+"""The one program in the document: it takes no agent but the pinned one, and tells failures apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from generator import agent
+from generator.files import resource
+
+from .conftest import Answer, Store
+
+FILES = agent.files()
+ARCHIVE = agent.archive(FILES)
+PIN = agent.digest(FILES)
+
+
+@pytest.fixture
+def entry(root: Path, store: Store, launch: dict[str, Any]) -> ModuleType:
+    """The program, with its constants below the node's root."""
+    source = resource("userdata") / "node/usr/local/sbin/hardway"
+    module = ModuleType("entry")
+    exec(compile(source.read_text(), str(source), "exec"), module.__dict__)
+    for name in ("PIN", "LAUNCH", "LIBRARY"):
+        setattr(module, name, root / str(getattr(module, name)).lstrip("/"))
+    (root / "etc/hardway").mkdir(parents=True)
+    module.__dict__["PIN"].write_text(f"{PIN}\n")
+    store.answers[f"/public/{PIN}.tar"] = Answer(ARCHIVE)
+    return module
+
+
+def test_brings_the_pinned_agent_once(entry: ModuleType, root: Path, store: Store) -> None:
+    entry.bring_agent()
+    for path, content in FILES.items():
+        assert (root / path).read_bytes() == content
+    entry.bring_agent()
+    assert len(store.requests) == 1
+
+
+def test_another_pin_brings_another_agent(entry: ModuleType, root: Path, store: Store) -> None:
+    entry.bring_agent()
+    other = agent.archive({"usr/local/lib/hardway/here.py": b"changed\n"})
+    pin = hashlib.sha256(other).hexdigest()
+    (root / "etc/hardway/agent.sha256").write_text(pin)
+    store.answers[f"/public/{pin}.tar"] = Answer(other)
+    entry.bring_agent()
+    assert (root / "usr/local/lib/hardway/here.py").read_bytes() == b"changed\n"
+
+
+@pytest.mark.parametrize("answer", [Answer(ARCHIVE + b"\0"), Answer(b""), Answer(status=404), Answer(ARCHIVE, cut=9)])
+def test_nothing_else_is_unpacked(entry: ModuleType, root: Path, store: Store, answer: Answer) -> None:
+    store.answers[f"/public/{PIN}.tar"] = answer
+    with pytest.raises(SystemExit, match="hardway: "):
+        entry.bring_agent()
+    assert not (root / "usr").exists()
+
+
+def test_without_a_launch_part_it_says_so(entry: ModuleType, root: Path) -> None:
+    (root / "run/hardway/launch.json").unlink()
+    with pytest.raises(SystemExit, match="No such file"):
+        entry.bring_agent()
+
+
+@pytest.mark.parametrize(("raised", "status"), [("Failure", 1), ("Terminal", 78)])
+def test_a_failure_is_one_line_and_a_status(
+    entry: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: str,
+    status: int,
+) -> None:
+    from hardway import book, here
+
+    def step() -> None:
+        raise getattr(here, raised)("no luck")
+
+    monkeypatch.setattr(book, "step", step)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(SystemExit) as caught:
+        entry.run("book")
+    assert caught.value.code == status
+    assert capsys.readouterr().err == "hardway book: no luck\n"
+
+
+def test_every_step_exists_and_every_unit_asks_for_one(entry: ModuleType) -> None:
+    import importlib
+    import re
+
+    steps = dict(entry.STEPS)
+    for target in steps.values():
+        if target:
+            module, function = target.split(":")
+            assert callable(getattr(importlib.import_module(f"hardway.{module}"), function))
+    units = [path.read_text() for path in resource("userdata").rglob("*.service*") if path.is_file()]
+    asked = {word for text in units for word in re.findall(r"^Exec\w+=\+?/usr/local/sbin/hardway (\w+)$", text, re.M)}
+    assert asked == steps.keys()
+
+
+def test_the_agent_is_the_same_bytes_every_time() -> None:
+    assert agent.archive(dict(reversed(FILES.items()))) == ARCHIVE
+    assert all(path.startswith("usr/local/lib/hardway/") and path.endswith(".py") for path in FILES)
+    assert json.dumps(sorted(FILES)) == json.dumps(list(FILES))

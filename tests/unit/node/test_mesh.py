@@ -1,0 +1,198 @@
+"""Peers and routes follow the book; what WireGuard has learnt by itself is not overwritten."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import pytest
+from hardway import book, here, mesh
+from hardway.here import Failure, Terminal
+
+
+def peer(number: int, endpoint: str | None = None, key: str = "") -> dict[str, Any]:
+    return {
+        "name": f"node0{number}",
+        "address": f"10.44.0.{number}",
+        "pod_cidr": f"10.42.{number - 1}.0/24",
+        "wireguard": key or f"key{number}",
+        "endpoint": endpoint,
+    }
+
+
+def lines(wanted: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[str]:
+    return [" ".join(command) for command in mesh.commands(wanted, before, 51820)]
+
+
+SET = "wg set wg0 peer key2 persistent-keepalive 25 allowed-ips 10.44.0.2/32,10.42.1.0/24"
+ROUTES = ["ip route replace 10.44.0.2/32 dev wg0", "ip route replace 10.42.1.0/24 dev wg0"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "endpoint"),
+    [
+        pytest.param([], "10.110.0.2", " endpoint 10.110.0.2:51820", id="first"),
+        pytest.param([], None, "", id="unknown"),
+        pytest.param([peer(2, "10.110.0.2")], "10.110.0.2", "", id="unchanged: a learnt one stays"),
+        pytest.param([peer(2, "10.110.0.2")], "10.110.0.7", " endpoint 10.110.0.7:51820", id="moved"),
+        pytest.param([peer(2, "10.110.0.2")], None, "", id="gone: the last one stays"),
+        pytest.param([peer(2)], "10.110.0.2", " endpoint 10.110.0.2:51820", id="placed"),
+    ],
+)
+def test_an_endpoint_is_set_when_the_book_has_a_new_one(
+    before: list[dict[str, Any]], now: str | None, endpoint: str
+) -> None:
+    assert lines([peer(2, now)], before) == [SET + endpoint, *ROUTES]
+
+
+def test_a_peer_that_is_gone_loses_key_and_routes() -> None:
+    assert lines([], [peer(2)]) == [
+        "ip route flush 10.42.1.0/24 dev wg0",
+        "ip route flush 10.44.0.2/32 dev wg0",
+        "wg set wg0 peer key2 remove",
+    ]
+
+
+def test_a_new_key_keeps_the_routes() -> None:
+    found = lines([peer(2, "10.110.0.2", "new")], [peer(2, "10.110.0.2")])
+    assert found[0] == "wg set wg0 peer key2 remove"
+    assert found[1].startswith("wg set wg0 peer new ")
+    assert found[1].endswith("endpoint 10.110.0.2:51820")
+    assert found[2:] == ROUTES
+
+
+def test_following_twice_sets_no_endpoint_again(facts: dict[str, Any], commands: list[tuple[str, ...]]) -> None:
+    edition = {"nodes": [peer(1, "10.110.0.1"), peer(2, "10.110.0.2")]}
+    mesh.follow(edition)
+    assert [command for command in commands if "endpoint" in command]
+    assert not [command for command in commands if "key1" in command]
+    commands.clear()
+    mesh.follow(edition)
+    assert commands
+    assert not [command for command in commands if "endpoint" in command]
+
+
+class Kernel:
+    """Answers `ip` and `wg` as a kernel would; `missing` commands fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+        self.ran: list[str] = []
+        self.handshakes = {"key2": 0, "key3": 0}
+        self.addresses = ["10.44.0.1", "10.110.0.1"]
+        self.missing = missing
+        monkeypatch.setattr(here, "run", self.run)
+
+    def run(self, *argv: str, **_: object) -> str:
+        line = " ".join(argv)
+        self.ran.append(line)
+        if line.startswith(self.missing):
+            raise Failure(line)
+        if line == "wg show wg0 latest-handshakes":
+            return "".join(f"{key}\t{when}\n" for key, when in self.handshakes.items())
+        if line.startswith("ip -json"):
+            return json.dumps([{"addr_info": [{"local": address}]} for address in self.addresses])
+        return ""
+
+
+def test_the_device_is_the_kernels_where_it_has_one(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
+    kernel = Kernel(monkeypatch)
+    mesh.create(facts)
+    assert [line.split("private-key")[0].strip() for line in kernel.ran] == [
+        "ip link add wg0 type wireguard",
+        "wg set wg0",
+        "ip address replace 10.44.0.1/32 dev wg0",
+        "ip link set wg0 mtu 1420 up",
+    ]
+
+
+@pytest.mark.parametrize("found", ["/usr/bin/wireguard-go", None])
+def test_the_device_is_wireguard_gos_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], found: str | None
+) -> None:
+    kernel = Kernel(monkeypatch, "ip link add")
+    monkeypatch.setattr(mesh.shutil, "which", lambda _: found)
+    if found:
+        mesh.create(facts)
+        assert kernel.ran[1] == "wireguard-go wg0"
+    else:
+        with pytest.raises(Terminal, match="the kernel has no WireGuard"):
+            mesh.create(facts)
+
+
+def test_a_fresh_device_gets_all_endpoints_again(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
+    kernel = Kernel(monkeypatch)
+    edition = {"nodes": [peer(2, "10.110.0.2")]}
+    mesh.follow(edition)
+    mesh.create(facts)
+    kernel.ran.clear()
+    mesh.follow(edition)
+    assert kernel.ran[0] == f"{SET} endpoint 10.110.0.2:51820"
+
+
+def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]
+) -> None:
+    kernel = Kernel(monkeypatch)
+    worker = peer(4) | {"name": "work01"}
+    editions = [
+        {"nodes": [peer(2), peer(3), worker]},
+        {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
+    ]
+    here.write(here.BOOK, json.dumps(editions[0]))
+
+    def refresh() -> tuple[dict[str, Any], bool]:
+        if len(no_waiting) == 3:
+            kernel.handshakes["key3"] = 1795400883
+        return editions[min(len(no_waiting), 2) - 1], True
+
+    monkeypatch.setattr(book, "refresh", refresh)
+    mesh.step()
+    assert len(no_waiting) == 3
+    no_waiting.clear()
+    here.write(here.BOOK, json.dumps(editions[0]))
+    mesh.step()
+    assert no_waiting == []
+
+
+def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]) -> None:
+    Kernel(monkeypatch)
+    edition = {"nodes": [peer(2)]}
+    here.write(here.BOOK, json.dumps(edition))
+    monkeypatch.setattr(book, "refresh", lambda: (edition, True))
+    mesh.step()
+    assert sum(no_waiting) == mesh.PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("handshake", "endpoint", "addresses", "knock", "said"),
+    [
+        (1, "10.110.0.2", ["10.110.0.1"], ConnectionRefusedError(), "answers through the mesh"),
+        (1, "10.110.0.2", ["10.110.0.1"], TimeoutError("timed out"), "does not answer: timed out"),
+        (0, "10.110.0.2", ["10.110.0.1"], None, "no handshake with 10.110.0.2: it is down, or UDP 51820 is blocked"),
+        (0, None, ["10.110.0.1"], None, "the book has no endpoint for it"),
+        (1, "10.110.0.2", ["203.0.113.5"], None, "no address in the VPC 10.110.0.0/20"),
+    ],
+)
+def test_a_probe_names_the_cause(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    facts: dict[str, Any],
+    handshake: int,
+    endpoint: str | None,
+    addresses: list[str],
+    knock: Exception | None,
+    said: str,
+) -> None:
+    kernel = Kernel(monkeypatch)
+    kernel.handshakes = {"key2": handshake}
+    kernel.addresses = addresses
+
+    def connect(*_: object, **__: object) -> socket.socket:
+        assert knock
+        raise knock
+
+    monkeypatch.setattr(mesh.socket, "create_connection", connect)
+    here.write(here.BOOK, json.dumps({"nodes": [peer(1), peer(2, endpoint)]}))
+    mesh.probe()
+    assert said in capsys.readouterr().out

@@ -1,0 +1,111 @@
+"""The Node is made as planned, once; the resolver is one that pods can reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hardway import here, node
+from hardway.here import Failure, Terminal
+
+
+class Api:
+    """An API server that knows one Node at most."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any] | None = None) -> None:
+        self.node = found
+        self.calls: list[tuple[str, str]] = []
+        monkeypatch.setattr(node, "api", self.ask)
+
+    def ask(self, method: str, path: str, body: Any = None, kind: str = "") -> tuple[int, Any]:
+        self.calls.append((method, path))
+        if method == "GET":
+            return (200, self.node) if self.node else (404, {"message": "not found"})
+        if method == "POST":
+            self.node = body
+            return 201, body
+        assert self.node
+        assert kind == "application/merge-patch+json"
+        self.node["spec"] |= body["spec"]
+        return 200, self.node
+
+
+def test_makes_the_node_as_planned(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
+    api = Api(monkeypatch)
+    node.make(facts)
+    node.make(facts)
+    assert api.calls == [("GET", "/api/v1/nodes/node01"), ("POST", "/api/v1/nodes"), ("GET", "/api/v1/nodes/node01")]
+    assert api.node == {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "node01", "labels": {"kubernetes.io/hostname": "node01"}},
+        "spec": {"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"]},
+    }
+
+
+def test_a_node_that_is_not_schedulable_is_born_with_its_taint(facts: dict[str, Any]) -> None:
+    spec = node.planned(facts | {"schedulable": False})["spec"]
+    assert spec["taints"] == [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+
+
+def test_gives_a_node_without_one_its_pod_cidr(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
+    api = Api(monkeypatch, {"spec": {"taints": ["kept"]}})
+    node.make(facts)
+    assert api.node == {"spec": {"taints": ["kept"], "podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"]}}
+
+
+def test_another_pod_cidr_is_the_end(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
+    Api(monkeypatch, {"spec": {"podCIDR": "10.42.7.0/24"}})
+    with pytest.raises(Terminal, match=r"has pod CIDR 10\.42\.7\.0/24, 10\.42\.0\.0/24 is planned"):
+        node.make(facts)
+
+
+def test_a_refusal_is_tried_again(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
+    monkeypatch.setattr(node, "api", lambda *_: (403, {"message": "not yet"}))
+    with pytest.raises(Failure, match="answer 403: not yet") as caught:
+        node.make(facts)
+    assert not isinstance(caught.value, Terminal)
+
+
+@pytest.mark.parametrize(
+    ("resolved", "plain", "expected"),
+    [
+        ("nameserver 9.9.9.9\n", "nameserver 127.0.0.53\n", "/run/systemd/resolve/resolv.conf"),
+        (None, "# c\nnameserver 9.9.9.9\nsearch x\n", "/etc/resolv.conf"),
+        ("# none\n", "nameserver 9.9.9.9\n", "/etc/resolv.conf"),
+        (None, "nameserver 127.0.0.53\n", None),
+        (None, "nameserver ::1\n", None),
+        (None, None, None),
+    ],
+)
+def test_the_resolver_is_never_the_stub(resolved: str | None, plain: str | None, expected: str | None) -> None:
+    for path, text in zip(node.RESOLVERS, (resolved, plain), strict=True):
+        if text is not None:
+            here.write(path, text)
+    if expected:
+        assert node.resolver() == expected
+    else:
+        with pytest.raises(Failure, match="beyond loopback"):
+            node.resolver()
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "boot", "expected"),
+    [(200, "True", "b", True), (200, "False", "b", False), (200, "True", "earlier", False), (404, "True", "b", False)],
+)
+def test_ready_means_in_this_boot(status: int, state: str, boot: str, expected: bool) -> None:
+    found = {"status": {"nodeInfo": {"bootID": boot}, "conditions": [{"type": "Ready", "status": state}]}}
+    assert node.is_ready(status, found, "b") is expected
+
+
+def test_a_node_that_never_reported_is_not_ready() -> None:
+    assert not node.is_ready(200, {"status": {}}, "b")
+
+
+def test_patience_ends_with_the_reason(no_waiting: list[float]) -> None:
+    def test() -> bool:
+        raise Failure("127.0.0.1:7443: refused")
+
+    with pytest.raises(Failure, match=r"the API server is not ready: 127\.0\.0\.1:7443: refused"):
+        node.patiently("the API server is not ready", test, 30)
+    assert sum(no_waiting) > 30
