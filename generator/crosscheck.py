@@ -10,12 +10,14 @@ from ipaddress import IPv4Network
 
 from generator.reading import shown, suggestion
 from generator.schema import PoolSpec
-from generator.strict_yaml import Path_
+from generator.strict_yaml import Location
 
 POD_PREFIX = 24
 CONTROL_PLANE_COUNTS = (1, 3, 5)
 # The provider keeps the gateway, both ends and a few more for itself; the exact number is not published.
 VPC_RESERVED = 5
+# Those that have to hold every node; services do not grow with them.
+GROWING = frozenset({"vpc", "nodes", "pods"})
 ADDONS: Mapping[str, tuple[str, ...]] = {
     "bridge": (),
     "coredns": ("bridge",),
@@ -64,7 +66,7 @@ class Draft:
 class Finding:
     """One mistake, before it has a file and line."""
 
-    path: Path_
+    path: Location
     message: str
     hint: str | None = None
 
@@ -132,22 +134,18 @@ def _capacity(draft: Draft) -> Iterator[Finding]:
     if draft.pools is None or None in draft.pools:
         return
     count = sum(pool.count for pool in draft.pools if pool is not None)
-    for name, network in draft.networks.items():
-        capacity = room(name, network)
-        if capacity is not None and capacity < count:
-            message = f"`network.{name}` ({network}) has room for {capacity} nodes, {count} are described"
+    for name in GROWING & draft.networks.keys():
+        capacity = room(name, draft.networks[name])
+        if capacity < count:
+            message = f"`network.{name}` ({draft.networks[name]}) has room for {capacity} nodes, {count} are described"
             yield Finding(("network", name), message)
 
 
-def room(name: str, network: IPv4Network) -> int | None:
-    """Say how many nodes a network has room for, None when it does not grow with them."""
-    if name == "vpc":
-        return network.num_addresses - VPC_RESERVED
-    if name == "nodes":
-        return network.num_addresses - 2
+def room(name: str, network: IPv4Network) -> int:
+    """Say how many nodes one of the growing networks has room for."""
     if name == "pods":
         return int(2 ** (POD_PREFIX - network.prefixlen))
-    return None
+    return network.num_addresses - (VPC_RESERVED if name == "vpc" else 2)
 
 
 def _datapath(draft: Draft) -> Iterator[Finding]:
@@ -177,7 +175,7 @@ def _addons(draft: Draft) -> Iterator[Finding]:
         hint = "today the list starts with `bridge`: " + f"[{', '.join(ADDONS)}]"
         yield Finding(("addons",), "`addons` does not start with a network for pods", hint)
     for index, addon in enumerate(addons):
-        path: Path_ = ("addons", index)
+        path: Location = ("addons", index)
         if addon in LATER:
             yield Finding(path, f"`addons[{index}]` is {shown(addon)}, which is not there yet", LATER[addon])
         elif addon not in ADDONS:

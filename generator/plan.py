@@ -11,12 +11,12 @@ from typing import Literal
 
 from generator import certificates
 from generator.certificates import Certificate
+from generator.crosscheck import POD_PREFIX, room
 from generator.errors import Problem, raise_all
 from generator.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release import Artifact, Package, Release
 from generator.schema import ClusterSpec, PoolSpec
 
-POD_PREFIX = 24
 ORDER_BOOK_HOST = "limit-order-book.local"
 
 Role = Literal["control-plane", "worker"]
@@ -210,12 +210,12 @@ def _names(pool: PoolSpec) -> list[str]:
 
 
 def _beyond(spec: ClusterSpec, numbers: Mapping[str, int]) -> list[Problem]:
-    room = min(spec.network.nodes.num_addresses - 2, 2 ** (POD_PREFIX - spec.network.pods.prefixlen))
+    highest = min(room("nodes", spec.network.nodes), room("pods", spec.network.pods))
     hint = "removed nodes keep their numbers; a name that was used before keeps its own"
     return [
-        Problem(f"has number {number}, the networks have room for {room}", where=name, hint=hint)
+        Problem(f"has number {number}, the networks have room for {highest}", where=name, hint=hint)
         for name, number in numbers.items()
-        if number > room
+        if number > highest
     ]
 
 

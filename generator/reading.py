@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from generator.errors import Problem, Problems, raise_all
-from generator.strict_yaml import Document, Path_
+from generator.strict_yaml import Document, Location
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Misfit(ValueError):  # noqa: N818 - it becomes a problem, with the field's
         self.hint = hint
 
 
-def read(adapter: TypeAdapter[T], document: Document, *, keys: Callable[[Path_], Sequence[str]] = lambda _: ()) -> T:
+def read(adapter: TypeAdapter[T], document: Document, *, keys: Callable[[Location], Sequence[str]] = lambda _: ()) -> T:
     """Validate a document.
 
     Args:
@@ -58,8 +58,8 @@ def read(adapter: TypeAdapter[T], document: Document, *, keys: Callable[[Path_],
 
 
 def sentences(
-    error: ValidationError, document: Document, keys: Callable[[Path_], Sequence[str]] = lambda _: ()
-) -> Iterable[tuple[Path_, Problem]]:
+    error: ValidationError, document: Document, keys: Callable[[Location], Sequence[str]] = lambda _: ()
+) -> Iterable[tuple[Location, Problem]]:
     """Say each of pydantic's findings as one problem, in the order of the file."""
     odd = {path for path, _ in document.oddities}
     found = [_sentence(details, document, keys) for details in error.errors(include_url=False)]
@@ -72,7 +72,7 @@ def line_of(problem: Problem) -> int:
     return int((problem.where or ":0").rpartition(":")[2])
 
 
-def name_of(path: Path_) -> str:
+def name_of(path: Location) -> str:
     """Write a path as people do: `pools[0].count`.
 
     >>> name_of(("pools", 0, "count"))
@@ -107,9 +107,9 @@ def suggestion(word: str, known: Iterable[str]) -> str | None:
 
 
 def _sentence(
-    details: ErrorDetails, document: Document, keys: Callable[[Path_], Sequence[str]]
-) -> tuple[Path_, Problem]:
-    path: Path_ = tuple(details["loc"])
+    details: ErrorDetails, document: Document, keys: Callable[[Location], Sequence[str]]
+) -> tuple[Location, Problem]:
+    path: Location = tuple(details["loc"])
     name, value, where = name_of(path), details["input"], document.where(path)
     kind, context = details["type"], details.get("ctx", {})
     if not path:

@@ -20,11 +20,15 @@ SPACES_REGIONS = tuple(region for region in REGIONS if region not in ("nyc1", "n
 IMAGES = ("debian-13-x64",)
 NODES_PER_POOL = 250
 RESERVED_NAMES = ("default", "kube-node-lease", "kube-public", "kube-system", "kubernetes", "localhost")
+# What somebody's YAML takes for something else than a word.
+NO_NAMES = ("false", "n", "no", "null", "off", "on", "true", "y", "yes")
 
 
 def _label(value: str, *, at_most: int) -> str:
     if not re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", value):
         raise Misfit("not a DNS label", "use a-z, 0-9 and `-`, beginning with a letter and not ending with `-`")
+    if value in NO_NAMES:
+        raise Misfit("no name: YAML has a meaning of its own for it")
     if len(value) > at_most:
         raise Misfit(f"{len(value)} characters, at most {at_most} are possible")
     return value
@@ -178,7 +182,7 @@ class PoolSpec(_Section):
 class AccessSpec(_Section):
     """Who may reach the API."""
 
-    api: Annotated[tuple[Annotated[Network, AfterValidator(_allowed)], ...], Field()]
+    api: tuple[Annotated[Network, AfterValidator(_allowed)], ...]
 
 
 class SpacesSpec(_Section):

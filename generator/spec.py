@@ -14,7 +14,7 @@ from generator import crosscheck, reading, strict_yaml
 from generator import release as releases
 from generator.errors import Problem, raise_all
 from generator.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
-from generator.strict_yaml import Document, Path_
+from generator.strict_yaml import Document, Location
 
 __all__ = ["AccessSpec", "ClusterSpec", "NetworkSpec", "PoolSpec", "SpacesSpec", "load"]
 
@@ -36,7 +36,7 @@ def load(path: Path) -> ClusterSpec:
     if secrets:
         # Other sentences would quote the value.
         raise_all(problem for _, problem in secrets)
-    found: list[tuple[Path_, Problem]] = []
+    found: list[tuple[Location, Problem]] = []
     try:
         spec = ClusterSpec.model_validate(document.value)
     except ValidationError as error:
@@ -63,7 +63,7 @@ def _unknown_release(document: Document, beside: Path) -> list[Problem]:
     return [Problem(message, where=document.where(("release",)), hint=hint)]
 
 
-def _keys(path: Path_) -> Sequence[str]:
+def _keys(path: Location) -> Sequence[str]:
     """Name the known keys at a path of the description."""
     model: Any = ClusterSpec
     for step in path:
@@ -72,7 +72,7 @@ def _keys(path: Path_) -> Sequence[str]:
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
-def _credentials(document: Document, value: Any, path: Path_) -> Iterator[tuple[Path_, Problem]]:
+def _credentials(document: Document, value: Any, path: Location) -> Iterator[tuple[Location, Problem]]:
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield from _credentials(document, child, (*path, key))
@@ -87,7 +87,7 @@ def _leak(what: str, where: str) -> Problem:
     return Problem(f"{what} looks like a credential (not shown)", where=where, hint=hint)
 
 
-def _draft(value: Any, wrong: set[Path_]) -> crosscheck.Draft:
+def _draft(value: Any, wrong: set[Location]) -> crosscheck.Draft:
     """Take what is right by itself, so that the other checks can go on beside a mistake."""
 
     def right(*path: str | int) -> bool:

@@ -19,7 +19,8 @@ from generator.errors import Problem, Problems, raise_all
 LIMIT_BYTES = 256 * 1024
 LIMIT_DEPTH = 16
 
-Path_ = tuple[str | int, ...]
+Location = tuple[str | int, ...]
+"""The keys and indexes that lead to a value: `("pools", 0, "count")`."""
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BOOLEANS = {"true": True, "false": False}
@@ -49,11 +50,11 @@ class Document:
     """
 
     value: Any
-    lines: dict[Path_, int]
+    lines: dict[Location, int]
     file: str
-    oddities: tuple[tuple[Path_, Problem], ...]
+    oddities: tuple[tuple[Location, Problem], ...]
 
-    def where(self, path: Path_) -> str:
+    def where(self, path: Location) -> str:
         """Name the place of a key or item, or of the nearest thing around it that was written."""
         while path and path not in self.lines:
             path = path[:-1]
@@ -102,8 +103,8 @@ class _Builder:
     def __init__(self, text: str, file: str) -> None:
         self.events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
         self.file = file
-        self.lines: dict[Path_, int] = {}
-        self.oddities: list[tuple[Path_, Problem]] = []
+        self.lines: dict[Location, int] = {}
+        self.oddities: list[tuple[Location, Problem]] = []
 
     def document(self) -> Document:
         try:
@@ -122,7 +123,7 @@ class _Builder:
             self.fail(Problem(f"not YAML: {what}", where=f"{self.file}:{line}"))
         return Document(value, self.lines, self.file, tuple(self.oddities))
 
-    def report(self, path: Path_, event: Any, message: str, hint: str | None = None) -> None:
+    def report(self, path: Location, event: Any, message: str, hint: str | None = None) -> None:
         problem = Problem(message, where=f"{self.file}:{_line(event)}", hint=hint)
         if not any(str(problem) == str(known) for _, known in self.oddities[-1:]):
             self.oddities.append((path, problem))
@@ -130,7 +131,7 @@ class _Builder:
     def fail(self, problem: Problem) -> NoReturn:
         raise Problems([*(odd for _, odd in self.oddities), problem])
 
-    def value(self, event: Any, path: Path_, depth: int) -> Any:
+    def value(self, event: Any, path: Location, depth: int) -> Any:
         self.lines.setdefault(path, _line(event))
         if depth > LIMIT_DEPTH:
             line = _line(event)
@@ -153,7 +154,7 @@ class _Builder:
             return self.sequence(path, depth)
         return self.scalar(event, path)
 
-    def mapping(self, path: Path_, depth: int) -> dict[str, Any]:
+    def mapping(self, path: Location, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
@@ -173,13 +174,13 @@ class _Builder:
             result[key] = self.value(next(self.events), here, depth + 1)
         return result
 
-    def sequence(self, path: Path_, depth: int) -> list[Any]:
+    def sequence(self, path: Location, depth: int) -> list[Any]:
         result: list[Any] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             result.append(self.value(event, (*path, len(result)), depth + 1))
         return result
 
-    def scalar(self, event: Any, path: Path_) -> Any:
+    def scalar(self, event: Any, path: Location) -> Any:
         """Give the value that every reader of YAML gives, and report where they would differ."""
         text = str(event.value)
         if event.style is not None:
