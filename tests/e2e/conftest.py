@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import secrets
-from tests.e2e.harness import NODES, Cluster, Sampler, host_facts, run
+from tests.e2e.harness import NODES, Cluster, Sampler, host_facts
 
 CANARY = "canary-3f9c1d27a6be4c58b0e1d2c3f4a59687"
 
@@ -42,7 +42,13 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(directory: Path, host_before: dict[str, list[str]]) -> Iterator[Cluster]:
-    """Do what a person does: init, build, check, render, lab up, launch."""
+    """Do what a person does: init, build, check, render, lab up, launch.
+
+    With `HARDWAY_CLUSTER=DIRECTORY` the tests look at a cluster that is there already, and leave it there.
+    """
+    if there := os.environ.get("HARDWAY_CLUSTER"):
+        yield Cluster(Path(there))
+        return
     cluster = Cluster(directory)
     cluster.gen("init", "orderbook", "--release", "k8s-1.36-source")
 
@@ -63,9 +69,7 @@ def cluster(directory: Path, host_before: dict[str, list[str]]) -> Iterator[Clus
         print("stages:", {stage: round(seconds, 1) for stage, seconds in cluster.times.items()})
         yield cluster
     finally:
-        keep = os.environ.get("HARDWAY_KEEP_LAB")
-        if not keep:
-            run("gen", "lab", "down", cwd=directory, check=False)
+        cluster.gen("lab", "down", check=False)
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +78,8 @@ def known_secrets(cluster: Cluster) -> dict[str, set[bytes]]:
     found = secrets.of_store(cluster.directory / "keys" / cluster.name)
     for node in NODES:
         raw = cluster.on(node, "cat", "/var/lib/cloud/instance/user-data.txt").stdout
-        [text] = re.findall(r"^\{.*\"bundle_key\".*\}$", raw, flags=re.MULTILINE)
-        launch = json.loads(text)
+        [text] = re.findall(r"^\{\n.*\"bundle_key\".*?^\}$", raw, flags=re.MULTILINE | re.DOTALL)
+        launch = json.loads(text[text.rindex("{") :])
         found[f"unsealing key of {node}"] = secrets.of_text(launch["bundle_key"])
         for name, value in launch.items():
             for signature in re.findall(r"X-Amz-Signature=([0-9a-f]{64})", str(value)):

@@ -206,7 +206,7 @@ def host_facts() -> dict[str, list[str]]:
         "cgroups": cgroups,
         "loops": run("losetup", "-a", check=False).stdout.splitlines(),
         "sysctls": [line for line in sysctls if not any(word in line for word in volatile)],
-        "links": [line for line in run("ip", "-o", "link").stdout.splitlines()],
+        "links": run("ip", "-o", "link").stdout.splitlines(),
         "routes": run("ip", "route", "show", "table", "all").stdout.splitlines(),
         "nft": run("nft", "list", "ruleset", check=False).stdout.splitlines(),
     }

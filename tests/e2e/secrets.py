@@ -20,7 +20,13 @@ PUBLIC = re.compile(r"\.(crt|pub)$|cluster-id$|README|\.gitignore$")
 
 def shapes(raw: bytes) -> set[bytes]:
     """Give a secret's raw bytes in every shape that is searched for."""
-    return {raw, base64.b64encode(raw), base64.b64encode(raw).rstrip(b"="), raw.hex().encode(), raw.hex().upper().encode()}
+    return {
+        raw,
+        base64.b64encode(raw),
+        base64.b64encode(raw).rstrip(b"="),
+        raw.hex().encode(),
+        raw.hex().upper().encode(),
+    }
 
 
 def of_text(text: str) -> set[bytes]:

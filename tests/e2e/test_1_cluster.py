@@ -6,10 +6,24 @@ import ipaddress
 import json
 
 import pytest
+import yaml
 
 from tests.e2e.harness import NODES, Cluster, until
 
 PROBE = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: probe, namespace: probe}
+data:
+  routes.yaml: |
+    http:
+      routers:
+        api: {rule: Path(`/readyz`), service: api, entryPoints: [web]}
+      services:
+        api: {loadBalancer: {serversTransport: verified, servers: [{url: https://10.43.0.1}]}}
+      serversTransports:
+        verified: {rootCAs: [/var/run/secrets/kubernetes.io/serviceaccount/ca.crt]}
+---
 apiVersion: apps/v1
 kind: DaemonSet
 metadata: {name: probe, namespace: probe}
@@ -19,15 +33,16 @@ spec:
     metadata: {labels: {app: probe}}
     spec:
       containers:
-      - name: probe
-        image: IMAGE
-        command: [perl, -MIO::Socket::INET, -e]
-        args:
-        - |
-          my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 20, ReuseAddr => 1) or die $!;
-          while (my $c = $s->accept) { print $c "$ENV{NODE}\\n"; close $c }
-        env: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
-        securityContext: {runAsUser: 65534, runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+      - name: server
+        image: SERVER
+        args: [--entrypoints.web.address=:8000, --ping=true, --ping.entrypoint=web, --providers.file.directory=/routes]
+        securityContext: {runAsUser: 65534, runAsNonRoot: true, allowPrivilegeEscalation: false}
+        volumeMounts: [{name: routes, mountPath: /routes}]
+      - name: client
+        image: CLIENT
+        command: [sleep, infinity]
+        securityContext: {runAsUser: 65534, runAsNonRoot: true, allowPrivilegeEscalation: false}
+      volumes: [{name: routes, configMap: {name: probe}}]
 ---
 apiVersion: v1
 kind: Service
@@ -38,14 +53,14 @@ spec: {selector: {app: probe}, ports: [{port: 80, targetPort: 8000}]}
 
 @pytest.fixture(scope="session")
 def pods(cluster: Cluster) -> dict[str, dict[str, str]]:
-    """Run a small server as a pod on each node; gives name and address by node."""
-    images = json.loads(cluster.kubectl("get", "statefulset", "-n", "order-book", "-o", "json").stdout)
-    image = images["items"][0]["spec"]["template"]["spec"]["containers"][0]["image"]
+    """Run a server and a client in a pod on each node; gives name and address by node."""
+    release = yaml.safe_load((cluster.directory / "releases" / "k8s-1.36-source.yaml").read_text())
+    images = {image["name"]: f"{image['reference']}@{image['digest']}" for image in release["images"]}
     cluster.kubectl("create", "namespace", "probe", check=False)
-    path = "/tmp/probe.yaml"  # in the droplet
+    manifest = PROBE.replace("SERVER", images["traefik"]).replace("CLIENT", images["postgres"])
     for node in NODES:
-        cluster.on(node, "sh", "-c", f"cat > {path} <<'EOF'\n{PROBE.replace('IMAGE', image)}\nEOF")
-    cluster.kubectl("apply", "--server-side", "-f", path)
+        cluster.on(node, "sh", "-c", f"cat > /tmp/probe.yaml <<'EOF'\n{manifest}\nEOF")
+    cluster.kubectl("apply", "--server-side", "-f", "/tmp/probe.yaml")
     cluster.kubectl("rollout", "status", "daemonset/probe", "-n", "probe", "--timeout=150s")
     return {
         str(pod["spec"]["nodeName"]): {"name": str(pod["metadata"]["name"]), "ip": str(pod["status"]["podIP"])}  # type: ignore[index]
@@ -53,12 +68,15 @@ def pods(cluster: Cluster) -> dict[str, dict[str, str]]:
     }
 
 
-def in_pod(cluster: Cluster, pod: str, script: str) -> str:
-    return cluster.kubectl("exec", "-n", "probe", pod, "--", "bash", "-c", script).stdout
+def in_pod(cluster: Cluster, pod: str, script: str, check: bool = True) -> str:
+    """Run a shell script inside the client of a pod."""
+    return cluster.kubectl("exec", "-n", "probe", pod, "-c", "client", "--", "bash", "-c", script, check=check).stdout
 
 
-def connect(address: str, port: int) -> str:
-    return f"exec 3<>/dev/tcp/{address}/{port}; timeout 10 cat <&3"
+def request(address: str, port: int, path: str) -> str:
+    """Write an HTTP request with nothing but bash."""
+    head = f"GET {path} HTTP/1.1\\r\\nHost: probe\\r\\nConnection: close\\r\\n\\r\\n"
+    return f"exec 3<>/dev/tcp/{address}/{port} && printf '{head}' >&3 && timeout 10 cat <&3"
 
 
 def test_an_order_is_placed_and_read_back_through_every_droplet(cluster: Cluster) -> None:
@@ -92,7 +110,6 @@ def test_etcd_has_three_started_voters(cluster: Cluster) -> None:
     assert {str(member.get("name")) for member in members} == set(NODES)
     assert not any(member.get("isLearner") for member in members)
     for node in NODES:
-        assert "is healthy" in cluster.etcdctl(node, "endpoint", "health") or True
         status = json.loads(cluster.etcdctl(node, "endpoint", "status", "-w", "json"))
         assert status[0]["Status"]["leader"] != 0
 
@@ -102,28 +119,28 @@ def test_pods_reach_pods_services_and_dns(cluster: Cluster, pods: dict[str, dict
     for source, pod in pods.items():
         for target, other in pods.items():
             assert ipaddress.ip_address(other["ip"]) in ipaddress.ip_network(f"10.42.{int(target[-2:]) - 1}.0/24")
-            assert in_pod(cluster, pod["name"], connect(other["ip"], 8000)).strip() == target, f"{source} → {target}"
-        answers = {in_pod(cluster, pod["name"], connect("probe.probe", 80)).strip() for _ in range(4)}
-        assert answers <= set(NODES)
+            assert "200 OK" in in_pod(cluster, pod["name"], request(other["ip"], 8000, "/ping")), f"{source} → {target}"
+        assert "200 OK" in in_pod(cluster, pod["name"], request("probe.probe", 80, "/ping")), "a Service, by its name"
         resolved = in_pod(cluster, pod["name"], "getent hosts kubernetes.default").split()
         assert resolved[0] == "10.43.0.1"
 
 
-def test_the_service_address_of_the_api_verifies(cluster: Cluster) -> None:
+def test_the_service_address_of_the_api_verifies(cluster: Cluster, pods: dict[str, dict[str, str]]) -> None:
     for node in NODES:
         answer = cluster.on(
             node, "curl", "-sS", "--fail", "--cacert", "/etc/kubernetes/pki/ca.crt", "https://10.43.0.1/readyz"
         )
         assert answer.stdout == "ok"
+        # Inside a pod: its server speaks TLS to 10.43.0.1 and trusts only the CA that the pod was given.
+        answered = in_pod(cluster, pods[node]["name"], request("127.0.0.1", 8000, "/readyz"))
+        assert "200 OK" in answered
+        assert answered.rstrip().endswith("ok")
 
 
 def test_a_pod_cannot_read_the_metadata(cluster: Cluster, pods: dict[str, dict[str, str]]) -> None:
     for pod in pods.values():
-        done = cluster.kubectl(
-            "exec", "-n", "probe", pod["name"], "--", "timeout", "5", "bash", "-c",
-            "exec 3<>/dev/tcp/169.254.169.254/80 && echo reached", check=False,
-        )  # fmt: skip
-        assert "reached" not in done.stdout
+        script = "timeout 5 bash -c 'exec 3<>/dev/tcp/169.254.169.254/80 && echo reached'"
+        assert "reached" not in in_pod(cluster, pod["name"], script, check=False)
     reached = cluster.on("node01", "curl", "-sS", "--max-time", "5", "http://169.254.169.254/metadata/v1/hostname")
     assert reached.stdout.strip() == "node01"
 

@@ -24,8 +24,10 @@ def test_cloud_init_got_the_committed_document(cluster: Cluster) -> None:
 def test_every_file_of_the_document_lies_on_the_disk(cluster: Cluster) -> None:
     reader = (
         "import hashlib,json,os,pwd,sys\n"
-        "for p in json.load(sys.stdin): s=os.stat(p); "
-        "print(p, hashlib.sha256(open(p,'rb').read()).hexdigest(), oct(s.st_mode&0o7777), pwd.getpwuid(s.st_uid).pw_name)"
+        "for p in json.load(sys.stdin):\n"
+        " s=os.stat(p)\n"
+        " d=hashlib.sha256(open(p,'rb').read()).hexdigest()\n"
+        " print(p, d, oct(s.st_mode&0o7777), pwd.getpwuid(s.st_uid).pw_name)"
     )
     for node in NODES:
         path = cluster.directory / "rendered" / cluster.name / "nodes" / node / "user-data"
@@ -36,7 +38,7 @@ def test_every_file_of_the_document_lies_on_the_disk(cluster: Cluster) -> None:
         for entry in files:
             digest, mode, owner = found[entry["path"]]
             assert digest == hashlib.sha256(entry["content"].encode()).hexdigest(), entry["path"]
-            assert int(mode, 8) == int(entry["permissions"], 8), entry["path"]
+            assert int(mode, 8) == int(entry.get("permissions", "0644"), 8), entry["path"]
             assert owner == entry.get("owner", "root:root").split(":")[0], entry["path"]
 
 
