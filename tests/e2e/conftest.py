@@ -64,7 +64,7 @@ def cluster(directory: Path, host_before: dict[str, list[str]]) -> Iterator[Clus
     try:
         timed("up", "lab", "up")
         with Sampler() as sampler:
-            timed("launch", "launch", "--lab", "--yes", timeout=900)
+            timed("launch", "launch", "--lab", "--yes", "--url-lifetime", "5m", timeout=900)
         cluster.sampler = sampler  # type: ignore[attr-defined]
         print("stages:", {stage: round(seconds, 1) for stage, seconds in cluster.times.items()})
         yield cluster

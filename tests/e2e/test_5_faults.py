@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -29,6 +30,11 @@ def unit_starts(cluster: Cluster, *nodes: str) -> dict[str, str]:
 def test_all_machines_restart_with_the_outside_down(cluster: Cluster) -> None:
     cluster.order("buy", 4242, 9)
     before = boot_ids(cluster, *NODES)
+    for node in NODES:
+        expires = datetime.fromisoformat(
+            json.loads(cluster.on(node, "cat", "/etc/hardway/launch.json").stdout)["expires"]
+        )
+        until(f"the URLs of {node} have expired", lambda: datetime.now(UTC) > expires, 330)  # noqa: B023
     for service in ("api", "spaces", "registry", "downloads"):
         cluster.gen("lab", "stop", service)
     try:
