@@ -254,7 +254,8 @@ def list_objects() -> None:
         objects = spaces(state, region) / "objects"
         for path in sorted(objects.rglob("*")):
             name = path.relative_to(objects)
-            if path.is_file() and len(name.parts) > 1 and not any(part.startswith(".sgwtmp") for part in name.parts):
+            own = name.parts[0].startswith(".") or ".sgwtmp" in name.parts  # versitygw's; no bucket starts with a dot
+            if path.is_file() and len(name.parts) > 1 and not own:
                 click.echo(str(name))
 
 
