@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,14 +148,15 @@ class Cluster:
         }
 
 
-def processes_of_the_lab() -> Iterator[tuple[int, bytes, bytes]]:
-    """List pid, arguments and environment of every process below the lab's cgroups."""
+def processes_of_the_lab() -> Iterator[tuple[str, bytes, bytes]]:
+    """List name, arguments and environment of every process below the lab's cgroups."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             if b"hardway-lab" in (entry / "cgroup").read_bytes():
-                yield int(entry.name), (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+                name = (entry / "comm").read_text().strip()
+                yield name, (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
         except OSError:
             continue  # it ended meanwhile
 
@@ -164,7 +165,7 @@ class Sampler:
     """Collects every argument list and environment that processes of the droplets show while they run."""
 
     def __init__(self, pause: float = 0.7) -> None:
-        self.seen: set[bytes] = set()
+        self.seen: set[tuple[str, bytes]] = set()
         self.samples = 0
         self._pause = pause
         self._stop = threading.Event()
@@ -180,10 +181,15 @@ class Sampler:
 
     def _collect(self) -> None:
         while not self._stop.wait(self._pause):
-            for _, arguments, environment in processes_of_the_lab():
-                self.seen.update(part for part in arguments.split(b"\0") if part)
-                self.seen.update(part for part in environment.split(b"\0") if part)
+            for name, arguments, environment in processes_of_the_lab():
+                parts = arguments.split(b"\0") + environment.split(b"\0")
+                self.seen.update((name, part) for part in parts if part)
             self.samples += 1
+
+
+def listed(seen: Iterable[tuple[str, bytes]]) -> bytes:
+    """Join what processes showed into one text to search."""
+    return b"\0".join(part for _, part in seen)
 
 
 def host_facts() -> dict[str, list[str]]:

@@ -49,7 +49,9 @@ def of_private_key(pem: bytes) -> set[bytes]:
         scalar = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     body = [line for line in pem.splitlines() if not line.startswith(b"-----")]
     # The first line of a PKCS#8 body is mostly the algorithm, the same for every key; the second is the secret.
-    return shapes(scalar) | {line for line in body[1:] if len(line) >= 40} | {b"".join(body)}
+    der = base64.b64decode(b"".join(body))
+    # A kubeconfig holds the whole PEM in base64 once more.
+    return shapes(scalar) | shapes(der) | shapes(pem) | {line for line in body[1:] if len(line) >= 40}
 
 
 def of_store(store: Path) -> dict[str, set[bytes]]:

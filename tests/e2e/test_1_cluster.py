@@ -6,71 +6,9 @@ import ipaddress
 import json
 
 import pytest
-import yaml
 
+from tests.e2e.conftest import in_pod
 from tests.e2e.harness import NODES, Cluster, until
-
-PROBE = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: probe, namespace: probe}
-data:
-  routes.yaml: |
-    http:
-      routers:
-        api: {rule: Path(`/readyz`), service: api, entryPoints: [web]}
-      services:
-        api: {loadBalancer: {serversTransport: verified, servers: [{url: https://10.43.0.1}]}}
-      serversTransports:
-        verified: {rootCAs: [/var/run/secrets/kubernetes.io/serviceaccount/ca.crt]}
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: probe, namespace: probe}
-spec:
-  selector: {matchLabels: {app: probe}}
-  template:
-    metadata: {labels: {app: probe}}
-    spec:
-      containers:
-      - name: server
-        image: SERVER
-        args: [--entrypoints.web.address=:8000, --ping=true, --ping.entrypoint=web, --providers.file.directory=/routes]
-        securityContext: {runAsUser: 65534, runAsNonRoot: true, allowPrivilegeEscalation: false}
-        volumeMounts: [{name: routes, mountPath: /routes}]
-      - name: client
-        image: CLIENT
-        command: [sleep, infinity]
-        securityContext: {runAsUser: 65534, runAsNonRoot: true, allowPrivilegeEscalation: false}
-      volumes: [{name: routes, configMap: {name: probe}}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: probe, namespace: probe}
-spec: {selector: {app: probe}, ports: [{port: 80, targetPort: 8000}]}
-"""
-
-
-@pytest.fixture(scope="session")
-def pods(cluster: Cluster) -> dict[str, dict[str, str]]:
-    """Run a server and a client in a pod on each node; gives name and address by node."""
-    release = yaml.safe_load((cluster.directory / "releases" / "k8s-1.36-source.yaml").read_text())
-    images = {image["name"]: f"{image['reference']}@{image['digest']}" for image in release["images"]}
-    cluster.kubectl("create", "namespace", "probe", check=False)
-    manifest = PROBE.replace("SERVER", images["traefik"]).replace("CLIENT", images["postgres"])
-    for node in NODES:
-        cluster.on(node, "sh", "-c", f"cat > /tmp/probe.yaml <<'EOF'\n{manifest}\nEOF")
-    cluster.kubectl("apply", "--server-side", "-f", "/tmp/probe.yaml")
-    cluster.kubectl("rollout", "status", "daemonset/probe", "-n", "probe", "--timeout=150s")
-    return {
-        str(pod["spec"]["nodeName"]): {"name": str(pod["metadata"]["name"]), "ip": str(pod["status"]["podIP"])}  # type: ignore[index]
-        for pod in cluster.items("pods", "-n", "probe")
-    }
-
-
-def in_pod(cluster: Cluster, pod: str, script: str, check: bool = True) -> str:
-    """Run a shell script inside the client of a pod."""
-    return cluster.kubectl("exec", "-n", "probe", pod, "-c", "client", "--", "bash", "-c", script, check=check).stdout
 
 
 def request(address: str, port: int, path: str) -> str:

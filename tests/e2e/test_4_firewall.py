@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from generator.lab.state import ANYBODY_ADDRESS
+from tests.e2e.conftest import in_pod
 from tests.e2e.harness import NODES, Cluster, run, until
 
 TCP = (22, 80, 443, 2379, 2380, 6443, 7443, 10249, 10250, 10256, 10257, 10259)
@@ -13,7 +15,8 @@ PROBE = """
 import concurrent.futures, json, socket, sys
 def reached(port):
     try:
-        socket.create_connection((sys.argv[1], port), 1.5).close()
+        source = (sys.argv[3], 0) if len(sys.argv) > 3 else None
+        socket.create_connection((sys.argv[1], port), 1.5, source).close()
         return True
     except OSError:
         return False
@@ -39,9 +42,9 @@ for _ in range(5):
 """
 
 
-def reached(namespace: str, address: str) -> set[int]:
-    """Tell which TCP ports of an address can be reached from a network namespace."""
-    done = run("nsenter", f"--net=/run/netns/{namespace}", "python3", "-c", PROBE, address, json.dumps(TCP))
+def reached(namespace: str, address: str, *source: str) -> set[int]:
+    """Tell which TCP ports of an address can be reached from a network namespace, or from one address of it."""
+    done = run("nsenter", f"--net=/run/netns/{namespace}", "python3", "-c", PROBE, address, json.dumps(TCP), *source)
     return set(json.loads(done.stdout))
 
 
@@ -71,6 +74,26 @@ def stranger(cluster: Cluster) -> object:
 def test_from_the_operator(droplets: dict[str, dict[str, str]]) -> None:
     for node in NODES:
         assert reached("hardway-operator", droplets[node]["public"]) == {80, 443, 6443}
+
+
+def test_from_the_public(droplets: dict[str, dict[str, str]]) -> None:
+    for node in NODES:
+        assert reached("hardway-operator", droplets[node]["public"], str(ANYBODY_ADDRESS)) == {80, 443}
+
+
+def test_from_a_pod(cluster: Cluster, droplets: dict[str, dict[str, str]], pods: dict[str, dict[str, str]]) -> None:
+    def from_pod(address: str) -> set[int]:
+        attempts = "".join(
+            f"(timeout 2 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo {port}) & " for port in TCP
+        )
+        return {int(line) for line in in_pod(cluster, pods["node01"]["name"], f"{attempts} wait").split()}
+
+    for node in ("node02", "node03"):
+        assert from_pod(droplets[node]["public"]) == {80, 443}
+        assert from_pod(droplets[node]["private"]) <= {80, 443}
+        inside = from_pod(f"10.44.0.{int(node[-2:])}")
+        assert 6443 in inside
+        assert not inside & {22, 7443, 10249, 10257, 10259}
 
 
 def test_from_a_stranger(droplets: dict[str, dict[str, str]], stranger: dict[str, str]) -> None:

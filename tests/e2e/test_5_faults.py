@@ -10,7 +10,10 @@ import pytest
 
 from tests.e2e.harness import NODES, Cluster, until
 
-UNITS = ("etcd", "kube-apiserver", "kubelet", "containerd", "hardway-mesh")
+UNITS = (
+    "containerd", "etcd", "hardway-balancer", "hardway-firewall", "hardway-mesh", "kube-apiserver",
+    "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet",
+)  # fmt: skip
 
 
 def boot_ids(cluster: Cluster, *nodes: str) -> dict[str, str]:
@@ -18,12 +21,10 @@ def boot_ids(cluster: Cluster, *nodes: str) -> dict[str, str]:
 
 
 def unit_starts(cluster: Cluster, *nodes: str) -> dict[str, str]:
+    units = [f"{unit}.service" for unit in UNITS]
     return {
-        f"{node}/{unit}": cluster.on(
-            node, "systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", f"{unit}.service"
-        ).stdout.strip()
+        node: cluster.on(node, "systemctl", "show", "--property=Id,ActiveEnterTimestampMonotonic", *units).stdout
         for node in nodes
-        for unit in UNITS
     }
 
 
