@@ -6,7 +6,6 @@ made from values and serialized; nothing is ever pasted into YAML.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -116,7 +115,8 @@ def _file(source: Path, base: Path, plan: Plan, node: Node) -> NodeFile:
     else:
         content = source.read_bytes().decode(errors="surrogateescape")
     path = PurePosixPath("/", name)
-    return NodeFile(path, content, mode_of(path, executable=os.access(source, os.X_OK)))
+    # by its content: the bit does not survive every file system that a checkout may lie on
+    return NodeFile(path, content, mode_of(path, executable=content.startswith("#!")))
 
 
 def _faults(file: NodeFile, source: Path) -> Iterator[Problem]:

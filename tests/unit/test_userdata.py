@@ -30,11 +30,10 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "userdata"
 
 
-def put(root: Path, path: str, text: str, mode: int = 0o644) -> Path:
+def put(root: Path, path: str, text: str) -> Path:
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
-    file.chmod(mode)
     return file
 
 
@@ -45,7 +44,7 @@ def read(text: str) -> dict[str, dict[str, str]]:
 def test_place_mode_and_rendering(root: Path, plan: Plan) -> None:
     put(root, "node/etc/motd", "{{ not a template }}\n")
     put(root, "node/etc/hostname.j2", "{{ node.name }} {{ plan.name }}\n")
-    put(root, "node/usr/local/sbin/tool", "#!/bin/sh\n", 0o755)
+    put(root, "node/usr/local/sbin/tool", "#!/bin/sh\n")
     put(root, "controlplane/etc/systemd/system/etcd.service", "[Service]\n")
     put(root, "worker/etc/worker", "x\n")
     files = read(userdata.document(plan, plan.nodes[0], root=root))
@@ -55,6 +54,15 @@ def test_place_mode_and_rendering(root: Path, plan: Plan) -> None:
     assert files["/etc/systemd/system/etcd.service"]["permissions"] == "0600"
     assert "permissions" not in files["/etc/motd"]
     assert "/etc/worker" not in files
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o777])
+def test_modes_on_the_node_do_not_depend_on_those_of_the_checkout(root: Path, plan: Plan, mode: int) -> None:
+    put(root, "node/usr/local/sbin/tool", "#!/bin/sh\n").chmod(mode)
+    put(root, "node/etc/motd", "x\n").chmod(mode)
+    files = read(userdata.document(plan, plan.nodes[0], root=root))
+    assert files["/usr/local/sbin/tool"]["permissions"] == "0755"
+    assert "permissions" not in files["/etc/motd"]
 
 
 def test_every_file_is_a_plain_block_and_reads_back(root: Path, plan: Plan) -> None:
