@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 
+from generator import registry
 from generator.errors import Problem
 from generator.lab import archive, debian, images, postgres, recipes
 from generator.lab.archive import Member
@@ -111,7 +112,7 @@ class _Builder:
         return current
 
     def image(self, image: Image) -> Image:
-        tag = images.split(image.reference)[2]
+        tag = registry.split(image.reference)[2]
         makers: Mapping[str, Callable[[str], str]] = {
             "pause": self._pause,
             "coredns": self._coredns,

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator import registry
 from generator.errors import Problem
-from generator.lab import build, images, registry
+from generator.lab import build, images, pull
 from generator.lab.cache import Cache, link_or_copy
 from generator.lab.fetch import Fetcher
 from generator.lab.progress import Progress
@@ -67,12 +68,12 @@ def ensure(release: Release, *, progress: Progress, cache: Cache | None = None) 
 def _image(cache: Cache, fetcher: Fetcher, image: Image) -> str | None:
     if image.is_pinned and images.parts(cache, image.digest) is not None:
         return image.digest
-    host = images.split(image.reference)[0]
+    host = registry.split(image.reference)[0]
     if registry.HOSTS.get(host, host) in fetcher.unreachable:
         return None
     fetcher.progress.step(image.name, f"pull {image.reference}")
     try:
-        return registry.pull(cache, fetcher, image.reference, image.digest if image.is_pinned else None)
+        return pull.pull(cache, fetcher, image.reference, image.digest if image.is_pinned else None)
     except Problem as problem:
         fetcher.progress.step(image.name, problem.message)
         return None
@@ -85,11 +86,11 @@ def _registries(cache: Cache, release: Release, digests: Mapping[str, str]) -> M
     if not root.is_dir():
         with cache.workspace("registries") as work:
             for image in release.images:
-                host, repository, tag = images.split(image.reference)
+                host, repository, tag = registry.split(image.reference)
                 images.lay_out(cache, work / "new" / host, repository, tag, digests[image.name])
             root.parent.mkdir(exist_ok=True)
             (work / "new").rename(root)
-    return {images.split(image.reference)[0]: root / images.split(image.reference)[0] for image in release.images}
+    return {registry.split(image.reference)[0]: root / registry.split(image.reference)[0] for image in release.images}
 
 
 def _program(cache: Cache, name: str, digest: str) -> Path:

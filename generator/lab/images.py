@@ -114,17 +114,6 @@ def lay_out(cache: Cache, root: Path, repository: str, tag: str, digest: str) ->
     _point(place / "_manifests/tags" / tag / "index/sha256" / _hex(digest), digest)
 
 
-def split(reference: str) -> tuple[str, str, str]:
-    """Take a reference apart into registry, repository and tag.
-
-    >>> split("docker.io/library/postgres:17")
-    ('docker.io', 'library/postgres', '17')
-    """
-    host, _, rest = reference.partition("/")
-    repository, _, tag = rest.rpartition(":")
-    return host, repository, tag
-
-
 def _point(directory: Path, digest: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "link").write_text(digest)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from generator import release
-from generator.lab import archive, build, content, images, recipes
+from generator import registry, release
+from generator.lab import archive, build, content, recipes
 from generator.lab.cache import Cache, file_sha256, recipe_key
 from generator.lab.golang import Go
 from generator.lab.progress import Silent
@@ -81,7 +81,7 @@ def test_the_cache_has_what_the_made_lock_names(made: Release) -> None:
         if isinstance(file, Artifact) and "" not in file.install:
             assert set(file.install) <= archive.names(served.files[file.urls[0]])
     for image in made.images:
-        host, repository, tag = images.split(image.reference)
+        host, repository, tag = registry.split(image.reference)
         root = served.registries[host] / "docker/registry/v2"
         assert (
             root / "repositories" / repository / "_manifests/tags" / tag / "current/link"

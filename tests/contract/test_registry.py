@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from generator import registry
 from generator.errors import Problem
-from generator.lab import build, images, recipes, registry
+from generator.lab import build, images, pull, recipes
 from generator.lab.archive import Member
 from generator.lab.cache import Cache, recipe_key
 from generator.lab.fetch import Fetcher
@@ -88,13 +89,13 @@ def test_an_image_comes_back_as_it_went_in(host: str, origin: Cache, digest: str
     cache = Cache(tmp_path / "cache")
     wanted = digest if by == "digest" else None
     fetcher = Fetcher(cache, Silent())
-    assert registry.pull(cache, fetcher, f"{host}/library/test:1.0", wanted, scheme="http") == digest
+    assert pull.pull(cache, fetcher, f"{host}/library/test:1.0", wanted, scheme="http") == digest
     assert images.parts(cache, digest) == images.parts(origin, digest)
 
 
 def test_of_an_index_the_platform_of_droplets_is_pulled(host: str, digest: str, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    found = registry.pull(cache, Fetcher(cache, Silent()), f"{host}/library/test:many", None, scheme="http")
+    found = pull.pull(cache, Fetcher(cache, Silent()), f"{host}/library/test:many", None, scheme="http")
     parts = images.parts(cache, found)
     assert parts is not None
     assert set(parts.manifests) == {found, digest}
@@ -105,4 +106,4 @@ def test_what_is_not_there_is_said(host: str, tmp_path: Path, tag: str) -> None:
     cache = Cache(tmp_path / "cache")
     wanted = f"sha256:{'1' * 64}" if tag == "1.0" else None
     with pytest.raises(Problem, match="the registry answered 404"):
-        registry.pull(cache, Fetcher(cache, Silent()), f"{host}/library/test:{tag}", wanted, scheme="http")
+        pull.pull(cache, Fetcher(cache, Silent()), f"{host}/library/test:{tag}", wanted, scheme="http")
