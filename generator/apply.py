@@ -56,6 +56,11 @@ class Applier:
             case "create", "vpc":
                 vpc = self.cloud.create_vpc(action.name, description(plan), plan.region, str(plan.vpc))
                 return replace(observed, vpcs=(*observed.vpcs, vpc))
+            case "update", "vpc":
+                vpc = next(one for one in observed.vpcs if one.id == action.id)
+                self.cloud.describe_vpc(vpc, description(plan))
+                taken = replace(vpc, description=description(plan))
+                return replace(observed, vpcs=tuple(taken if one == vpc else one for one in observed.vpcs))
             case (("create" | "update"), "firewall"):
                 return self._firewall(action, observed)
             case "create", "bucket":

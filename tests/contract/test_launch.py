@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from generator.actions import RELEASED, description
 from generator.clock import Clock
 from generator.keys import KeyStore
 from generator.lab.unkindness import KIND
@@ -57,6 +58,13 @@ def project(rendered: Path, tmp_path: Path) -> Project:
 @pytest.fixture
 def world(project: Project, tmp_path: Path) -> Iterator[World]:
     with running(tmp_path, versitygw()) as made:
+        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
+        yield made
+
+
+@pytest.fixture
+def defaultless(project: Project, tmp_path: Path) -> Iterator[World]:
+    with running(tmp_path, versitygw(), replace(KIND, no_default_vpc=True)) as made:
         made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
         yield made
 
@@ -168,6 +176,20 @@ def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Projec
     ok(gen(world, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(world, project)
     assert "nothing of orderbook is there" in ok(gen(world, project, "destroy", "--yes", "orderbook")).err
+
+
+def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: World, project: Project) -> None:
+    ok(gen(defaultless, project, "launch"))
+    (vpc,) = defaultless.account.vpcs.values()
+    assert (vpc.default, vpc.description) == (True, description(project.plan))
+    ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
+    nothing_is_left(defaultless, project)
+    assert vpc.description == RELEASED
+    ok(gen(defaultless, project, "launch"))
+    is_one_cluster(defaultless, project)
+    assert vpc.description == description(project.plan)
+    ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
+    nothing_is_left(defaultless, project)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
