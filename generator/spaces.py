@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -115,14 +116,15 @@ class Spaces:
 
     def allow_public_read(self, prefix: str) -> None:
         """Let anyone read objects below a prefix, keeping every other statement of the bucket's policy."""
+        cluster = prefix.split("/", 1)[0]
+        # A Sid is unique within a policy and holds letters and digits only; a cluster's name may hold dashes.
         statement = {
-            "Sid": "HardwayPublicRead",
+            "Sid": f"HardwayPublicRead{sha256(cluster.encode()).hexdigest()[:16]}",
             "Effect": "Allow",
             "Principal": "*",
             "Action": "s3:GetObject",
             "Resource": f"arn:aws:s3:::{self.bucket}/{prefix}/*",
         }
-        cluster = prefix.split("/", 1)[0]
         self._put_statements([*self._foreign_statements(cluster), statement])
 
     def withdraw_public_read(self, cluster: str) -> None:
