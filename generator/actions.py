@@ -102,6 +102,10 @@ def _refusals(plan: Plan, observed: Observed) -> Iterator[Action]:
             yield Action("refuse", "vpc", name, f"has {vpc.ip_range}, not {plan.vpc}, which can't be changed", vpc.id)
         elif vpc.name != name and vpc.ip_range.overlaps(plan.vpc):
             yield Action("refuse", "vpc", vpc.name, f"its {vpc.ip_range} overlaps `network.vpc`", vpc.id)
+    for firewall in observed.firewalls:
+        if firewall.tags and plan.cluster_tag not in firewall.tags:
+            why = f"has this cluster's name, but stands before {', '.join(firewall.tags)}"
+            yield Action("refuse", "firewall", firewall.name, why, firewall.id, "rename or delete it")
     if not existing(plan, observed):
         return
     here = placed(plan, observed)

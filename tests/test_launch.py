@@ -5,7 +5,7 @@ A case says what differs from a cluster that has everything but droplets and a b
     cluster   control_planes and workers, 3 and 0 unless given
     lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons
     vpc       description (`other` or `released`), ip_range; other_vpc: the range of someone else's
-    firewall  `changed` when its rules are others
+    firewall  `changed` when its rules are others, `other` when it is for other droplets
     book      null, or state, new_until (minutes from now), endpoints, addons (`other`)
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
     reports   by node: done (the last phase that is over), age in minutes
@@ -98,7 +98,8 @@ def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
 
 def _firewalls(plan: Plan, case: Mapping[str, Any]) -> Iterator[Firewall]:
     rules = inbound(plan)[1:] if case.get("firewall") == "changed" else inbound(plan)
-    yield Firewall("f1", "hardway-orderbook", (plan.cluster_tag,), rules, outbound())
+    tags = ("web",) if case.get("firewall") == "other" else (plan.cluster_tag,)
+    yield Firewall("f1", "hardway-orderbook", tags, rules, outbound())
 
 
 def _droplets(plan: Plan, documents: Documents, told: Mapping[str, Any]) -> Iterator[Droplet]:
