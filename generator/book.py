@@ -76,8 +76,8 @@ def compose(
 
 
 def next_generation(previous: int | None, *, now: datetime) -> int:
-    """Number the next book; the first has the time in seconds, so it never goes back when the object was lost."""
-    return int(now.timestamp()) if previous is None else previous + 1
+    """Number the next book by the time in seconds: it never goes back, were the object lost or an old one put back."""
+    return max((previous or 0) + 1, int(now.timestamp()))
 
 
 def payload(book: Book) -> str:

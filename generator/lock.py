@@ -59,11 +59,11 @@ class Lock:
         Raises:
             Problem: someone else has taken it meanwhile, as after a long sleep of this machine.
         """
-        if self._clock.now() - self._renewed < RENEW:
-            return
         holder = self._holder()
         if holder.get("owner") != self._owner:
             raise Problem(f"the lock was taken over by {_who(holder)}", where=self._key, hint="let that one finish")
+        if self._clock.now() - self._renewed < RENEW:
+            return
         self._spaces.put(self._key, self._content(), content_type="application/json")
         self._renewed = self._clock.now()
 
@@ -78,7 +78,8 @@ class Lock:
             hint = f"wait for it; if it is dead, its lock goes stale in {(STALE - idle).total_seconds():.0f} s"
             raise Problem(message, where=self._key, hint=hint)
         self._say(f"taking over the lock of {_who(holder)}, which is gone")
-        self._spaces.delete(self._key)
+        if self._holder() == holder:  # another one may have taken it over just now
+            self._spaces.delete(self._key)
 
     def _holder(self) -> dict[str, Any]:
         try:

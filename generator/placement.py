@@ -7,7 +7,6 @@ from datetime import timedelta
 from generator.observe import Observed
 from generator.plan import Node, Plan
 from generator.provider import Droplet
-from generator.spaces import LONGEST_URL
 
 FETCH = timedelta(minutes=2)
 """How long the fetching of a bundle may take once its address was opened in time."""
@@ -66,7 +65,9 @@ def existing(plan: Plan, observed: Observed) -> bool:
         if observed.book.etcd.state == "existing" or observed.ready is not None:
             return True
         up = members(plan, observed)
-        return up >= quorum(plan) or (up > 0 and observed.time > observed.book.etcd.new_until)
+        reports = [observed.reports[node.name] for node in plan.control_planes if node.name in observed.reports]
+        ever = sum(report.progress.done("etcd") for report in reports)  # droplets that are gone since have voted too
+        return max(up, ever) >= quorum(plan) or (up > 0 and observed.time > observed.book.etcd.new_until)
     names = {node.name for node in plan.control_planes}
     return any(node_of(plan, droplet) in names for droplet in observed.droplets)
 
@@ -74,11 +75,12 @@ def existing(plan: Plan, observed: Observed) -> bool:
 def _stillborn(node: Node, droplet: Droplet, observed: Observed) -> bool:
     """Tell whether a droplet can never come up.
 
-    The provider didn't place it in time, or it didn't fetch its bundle while the address worked.
+    The provider didn't place it in time, or its bundle is still there although the address has expired: a bundle
+    leaves the bucket only when its node has it, so one that is gone proves nothing.
     """
     if told(node, droplet, observed, "secrets") or ready(node, droplet, observed):
         return False
     if not droplet.settled and droplet.status in ("new", "active"):
         return observed.time > droplet.created + PLACEMENT
     expiries = [bundle.expires for bundle in observed.bundles if bundle.node == node.name]
-    return observed.time > max(expiries, default=droplet.created + LONGEST_URL) + FETCH
+    return bool(expiries) and observed.time > max(expiries) + FETCH

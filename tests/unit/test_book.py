@@ -139,6 +139,8 @@ def test_a_generation_never_goes_back() -> None:
     for _ in range(50):
         later = book.next_generation(later, now=NOW)
     assert book.next_generation(None, now=NOW + timedelta(hours=1)) > later
+    # An old book was put back in the bucket: the next one is higher than what the nodes have seen since.
+    assert book.next_generation(first, now=NOW + timedelta(hours=1)) > later
 
 
 def test_the_reviewed_part_has_no_endpoint_and_no_time() -> None:

@@ -51,7 +51,7 @@ def test_a_first_launch_from_end_to_end() -> None:
     assert changes(PLAN, ADDONS, observed) == ()
     observed = replace(observed, droplets=tuple(map(settled, observed.droplets)))
     observed, second = publish(observed)
-    assert second.generation == first.generation + 1
+    assert second.generation > first.generation
     assert second.etcd == first.etcd
     assert [str(entry.endpoint) for entry in second.nodes] == ["10.110.0.1", "10.110.0.2", "10.110.0.3"]
 
@@ -59,7 +59,7 @@ def test_a_first_launch_from_end_to_end() -> None:
     assert next_book(PLAN, ADDONS, observed) is observed.book
     observed, third = publish(member("node03", observed))
     assert (third.etcd.state, third.etcd.token) == ("existing", first.etcd.token)
-    assert third.generation == second.generation + 1
+    assert third.generation > second.generation
     assert changes(PLAN, ADDONS, observed) == ()
 
 
