@@ -13,6 +13,7 @@ from pathlib import Path
 
 from generator.errors import Problem
 from generator.lab.cache import Cache, recipe_key, tree_sha256
+from generator.lab.process import bound
 from generator.lab.progress import Progress
 
 SOURCE = Path(__file__).parent / "source"
@@ -156,7 +157,7 @@ class Go:
 
     def _download(self, module: str, version: str, name: str) -> Path:
         command = [self.command, "mod", "download", "-json", f"{module}@{version}"]
-        answer = subprocess.run(command, env=environment(), cwd="/", capture_output=True, text=True, check=False)
+        answer = subprocess.run(bound(command), env=environment(), cwd="/", capture_output=True, text=True, check=False)
         try:
             facts = json.loads(answer.stdout)
         except ValueError:
@@ -171,7 +172,7 @@ class Go:
         command = ["nice", self.command, "build", "-v", "-trimpath", "-tags", recipe.tags]
         command += ["-ldflags", recipe.linker_flags, "-o", f"{out}/", *recipe.packages.values()]
         process = subprocess.Popen(
-            command,
+            bound(command),
             cwd=place,
             env=environment(cgo=recipe.cgo),
             stderr=subprocess.PIPE,

@@ -15,6 +15,7 @@ from generator.lab.archive import Member
 from generator.lab.cache import Cache
 from generator.lab.fetch import Fetcher
 from generator.lab.golang import SOURCE
+from generator.lab.process import bound
 
 ENTRY = SOURCE / "postgres" / "docker-entrypoint.sh"
 OWNER = 999
@@ -94,7 +95,7 @@ def make(cache: Cache, fetcher: Fetcher, major: str) -> str:
 
 def _files(package: Path) -> Iterator[Member]:
     """Read the files of a Debian package, wherever it still names them outside /usr as a merged /usr has them."""
-    process = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE)
+    process = subprocess.Popen(bound(["dpkg-deb", "--fsys-tarfile", str(package)]), stdout=subprocess.PIPE)
     assert process.stdout is not None
     seen: dict[str, bytes] = {}
     with process, tarfile.open(fileobj=process.stdout, mode="r|") as archive:

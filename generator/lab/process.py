@@ -101,6 +101,15 @@ def run(argv: Sequence[str], *, text: str | None = None) -> str:
     return done.stdout
 
 
+def bound(argv: Sequence[str]) -> list[str]:
+    """Give a command line whose process, and all that it starts, ends when the calling thread does, however it ends.
+
+    What the process starts is bound to it by a PID namespace, which only root can make.
+    """
+    own = ("unshare", "--pid", "--fork", "--kill-child=SIGKILL") if os.geteuid() == 0 else ()
+    return ["setpriv", "--pdeathsig", "KILL", *own, *argv]
+
+
 def _start_time(pid: int) -> int | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from generator.errors import Problem
 from generator.lab import recipes
 from generator.lab.cache import Cache, recipe_key
 from generator.lab.golang import Go, GoRecipe
+from generator.lab.process import Process, wait_until_gone
 from generator.lab.progress import Silent
 
 
@@ -96,3 +102,55 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     outputs = {"x": cache.add(b"binary")}
     cache.remember(recipe_key(recipe.inputs(go.version)), "x", outputs)
     assert go.build(recipe, cache, Silent()) == outputs
+
+
+# downloads nothing, then hangs as a compiler with a child of its own does
+HANGING_GO = """\
+#!/bin/sh
+if [ "$1" = mod ]; then echo '{{"Dir": "/"}}'; exit; fi
+echo 'example.com/x' >&2
+sleep 300.{mark} &
+wait
+"""
+BUILD = """\
+import sys
+from pathlib import Path
+from generator.lab.cache import Cache
+from generator.lab.golang import Go, GoRecipe
+from generator.lab.progress import Silent
+recipe = GoRecipe("x", "example.com/x", "v1.0.0", {"x": "./x"})
+Go(sys.argv[1], "go1.26.8").build(recipe, Cache(Path(sys.argv[2])), Silent())
+"""
+
+
+def sleeping(mark: str) -> list[Process]:
+    """Find what the hanging Go started, in whatever namespace it is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes()
+        except OSError:
+            continue
+        if words == f"sleep\x00300.{mark}\x00".encode() and (process := Process.find(int(path.parent.name))):
+            found.append(process)
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has PID namespaces")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_compilers_end_with_whoever_builds(tmp_path: Path, how: signal.Signals) -> None:
+    mark = f"{os.getpid()}{int(how):02}"
+    go = tmp_path / "go"
+    go.write_text(HANGING_GO.format(mark=mark))
+    go.chmod(0o755)
+    command = [sys.executable, "-c", BUILD, str(go), str(tmp_path / "cache")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as building:
+        limit = time.monotonic() + 20
+        while not (started := sleeping(mark)) and time.monotonic() < limit:
+            time.sleep(0.05)
+        building.send_signal(how)
+    assert started
+    left = wait_until_gone(started, 5)
+    for process in left:
+        process.kill()
+    assert left == ()
