@@ -18,25 +18,21 @@ from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
 from generator.lab import build, content, control, host, root
 from generator.lab.cache import Cache
+from generator.lab.control import RECORDED
 from generator.lab.display import Display
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.settings import Settings
-from generator.lab.state import State, read_record
+from generator.lab.state import State, write_record
 from generator.lab.unkindness import Unkindness
 from generator.release import Release
 
 COMMANDS = {"nginx": "nginx-light", "dnsmasq": "dnsmasq-base"}
 RELEASE = "k8s-1.36"
+DAEMON = (sys.executable, "-m", "generator.lab.daemon")
+daemon = host.daemon
 _START_SECONDS = 180.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-
-
-def daemon(state: State) -> Process | None:
-    """Find the lab's daemon, if it runs."""
-    record = read_record(state.directory / "daemon.json")
-    process = None if record is None else Process.from_record(record)
-    return process if process is not None and process.is_alive else None
 
 
 def up(state: State, file: Path, unkind: Unkindness | None, display: Display) -> None:
@@ -141,19 +137,33 @@ def release_of(file: Path) -> str | None:
 
 
 def _start(state: State) -> None:
+    """Start the daemon unless it runs; from its first step on `down` can find it, also when we are killed."""
+    with state.locked("start"):
+        if daemon(state) is None:
+            _start_daemon(state)
+
+
+def _start_daemon(state: State) -> None:
     make_private_directory(state.directory / "logs")
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
     environment |= {"HARDWAY_LAB": str(state.directory), "HARDWAY_CACHE": str(state.cache)}
     with (state.directory / "logs" / "daemon.log").open("ab") as log:
         started = subprocess.Popen(
-            [sys.executable, "-m", "generator.lab.daemon"],
-            stdin=subprocess.DEVNULL,
+            DAEMON,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             cwd="/",
             env=environment,
             start_new_session=True,
         )
+    process = Process.find(started.pid)
+    if process is not None:
+        write_record(state.directory / host.DAEMON_RECORD, process.to_record())
+        assert started.stdin is not None
+        with contextlib.suppress(BrokenPipeError), started.stdin:
+            # it has waited for this, and ends when it hears nothing: what is not on record does nothing
+            started.stdin.write(RECORDED)
     # it is nobody's child to wait for; `_await` sees whether it lives
     started.returncode = 0
 

@@ -14,6 +14,9 @@ from generator.errors import Problem
 from generator.lab.state import State
 from generator.lab.webserver import Call, Reply, Server, unix_listener
 
+# what a daemon reads on its standard input before it does anything: whoever started it has noted that it exists
+RECORDED = b"recorded\n"
+
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 

@@ -31,7 +31,6 @@ from generator.lab.configdrive import vendor_data
 from generator.lab.fleet import Fleet
 from generator.lab.hosts import Hosts
 from generator.lab.metadata import Facts, Metadata
-from generator.lab.process import Process
 from generator.lab.proxy import Address, Relay, proxy
 from generator.lab.services import Services
 from generator.lab.settings import FIRST_PROXY_PORT, Settings, credentials
@@ -174,6 +173,8 @@ def connect(address: Address) -> socket.socket:
 
 def main() -> int:
     """Run the daemon of the lab that the environment names."""
+    if sys.stdin.buffer.readline() != control.RECORDED:
+        return 1
     state = State.default()
     make_private_directory(state.directory / "logs")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -189,9 +190,6 @@ def main() -> int:
 def _run(state: State) -> int:
     # what the daemon starts is in its group as well, so that nothing of a crash can hide
     cgroups.enter(cgroups.make(state, "services"), os.getpid())
-    process = Process.find(os.getpid())
-    assert process is not None
-    write_record(state.directory / "daemon.json", process.to_record())
     try:
         Daemon(state).run()
     except (Problem, Problems) as error:

@@ -15,7 +15,7 @@ from generator.errors import Problem
 from generator.lab import cgroups, kernel, network
 from generator.lab.machine import forget, machine_names
 from generator.lab.process import Process, all_pids, run, wait_until_gone
-from generator.lab.state import State, namespace_path
+from generator.lab.state import State, namespace_path, read_record
 
 # command: Debian package
 COMMANDS = {
@@ -29,6 +29,7 @@ COMMANDS = {
     "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
 }
+DAEMON_RECORD = "daemon.json"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _KERNEL_PARTS = ("br_netfilter", "bridge", "nf_conntrack", "nf_tables", "overlay", "tun", "veth")
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYS_CHROOT": 18, "CAP_SYS_PTRACE": 19}
@@ -99,12 +100,24 @@ def leftovers(state: State) -> tuple[Leftover, ...]:
     return tuple(sorted(found))
 
 
+def daemon(state: State) -> Process | None:
+    """Find the lab's daemon, if it runs."""
+    record = read_record(state.directory / DAEMON_RECORD)
+    process = None if record is None else Process.from_record(record)
+    return process if process is not None and process.is_alive else None
+
+
 def processes(state: State) -> tuple[Process, ...]:
-    """Find the lab's processes by the cgroups and network namespaces they are in, except the caller's own."""
+    """Find the lab's processes by the cgroups and network namespaces they are in, except the caller's own.
+
+    A daemon that has just been started is in none of them yet; whoever started it has noted it.
+    """
     namespaces = {_namespace_id(namespace_path(name)) for name in state.namespaces} - {None}
     inside = {pid for pid in all_pids() if _namespace_id(Path(f"/proc/{pid}/ns/net")) in namespaces}
     found = {process for pid in inside if (process := Process.find(pid)) is not None}
     found.update(cgroups.processes())
+    if (started := daemon(state)) is not None:
+        found.add(started)
     return tuple(sorted(process for process in found if process.pid != os.getpid()))
 
 
