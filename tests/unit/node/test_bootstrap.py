@@ -78,7 +78,7 @@ class Kubernetes:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], launch: dict[str, Any], store: Store) -> Kubernetes:
     """A cluster without addons, and a store that has them."""
-    here.write(here.BOOK, json.dumps({"addons": DIGEST}))
+    here.write(here.BOOK, json.dumps({"addons": DIGEST, "generation": 7}))
     here.write(SECRET["file"], "word")
     store.answers[f"/public/{DIGEST}.tar"] = Answer(ARCHIVE)
     return Kubernetes(monkeypatch)
@@ -90,7 +90,7 @@ def test_applies_in_order_and_records(cluster: Kubernetes) -> None:
     assert kinds == ["kind: Role", "kind: Namespace", "Secret", "kind: Service", "ConfigMap"]
     assert cluster.calls[0] == "label --overwrite"
     assert "rollout status" in cluster.calls
-    assert cluster.objects["configmap"]["data"] == {"addons": DIGEST}
+    assert cluster.objects["configmap"]["data"] == {"addons": DIGEST, "generation": "7"}
 
 
 def test_the_secret_comes_from_the_bundle(cluster: Kubernetes) -> None:
@@ -113,7 +113,7 @@ def test_keeps_the_archive_for_a_time_without_the_store(cluster: Kubernetes, sto
     store.answers.clear()
     del cluster.objects["configmap"]
     bootstrap.step()
-    assert cluster.objects["configmap"]["data"] == {"addons": DIGEST}
+    assert cluster.objects["configmap"]["data"] == {"addons": DIGEST, "generation": "7"}
 
 
 def test_other_bytes_are_never_applied(cluster: Kubernetes, store: Store, root: Path) -> None:
@@ -140,6 +140,32 @@ def test_waits_while_another_node_applies(
     bootstrap.step()
     assert len(no_waiting) == 2
     assert cluster.applied == []
+
+
+def test_an_old_book_brings_no_addons_back(cluster: Kubernetes) -> None:
+    cluster.objects["configmap"] = {"data": {"addons": "1" * 64, "generation": "8"}}
+    bootstrap.step()
+    assert cluster.applied == []
+    cluster.objects["configmap"]["data"]["generation"] = "6"
+    bootstrap.step()
+    assert cluster.objects["configmap"]["data"]["addons"] == DIGEST
+
+
+def test_the_taint_is_as_planned(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
+    words: list[str] = []
+
+    def kubectl(*said: str, **_: object) -> str:
+        words.append(" ".join(said))
+        raise Failure('taint "node-role.kubernetes.io/control-plane:NoSchedule" not found')
+
+    monkeypatch.setattr(bootstrap, "kubectl", kubectl)
+    bootstrap.taint("node01", is_schedulable=True)
+    with pytest.raises(Failure):
+        bootstrap.taint("node01", is_schedulable=False)
+    assert [word.rpartition(" ")[2] for word in words] == [
+        f"{bootstrap.ROLE}:NoSchedule-",
+        f"{bootstrap.ROLE}:NoSchedule",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -178,10 +204,10 @@ def test_reads_what_the_generator_packs(cluster: Kubernetes, store: Store) -> No
     plan = tutorial.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
     manifests = addons.manifests(plan)
     digest = addons.digest(manifests)
-    here.write(here.BOOK, json.dumps({"addons": digest}))
+    here.write(here.BOOK, json.dumps({"addons": digest, "generation": 7}))
     here.write("/etc/hardway/secrets/postgres-password", "word")
     store.answers[f"/public/{digest}.tar"] = Answer(addons.archive(manifests))
     bootstrap.step()
-    assert cluster.objects["configmap"]["data"] == {"addons": digest}
+    assert cluster.objects["configmap"]["data"] == {"addons": digest, "generation": "7"}
     applied = "\n---\n".join(cluster.applied)
     assert all(text.decode() in applied for path, text in manifests.items() if path.endswith(".yaml"))

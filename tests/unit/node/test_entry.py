@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from generator import agent
+from generator import agent, progress
 from generator.files import resource
 
 from .conftest import Answer, Store
@@ -88,6 +89,25 @@ def test_a_failure_is_one_line_and_a_status(
     assert capsys.readouterr().err == "hardway book: no luck\n"
 
 
+def test_a_failure_before_the_agent_is_reported(
+    entry: ModuleType, store: Store, monkeypatch: pytest.MonkeyPatch, launch: dict[str, Any]
+) -> None:
+    store.answers["/status"] = Answer()
+    said = "hardway: the agent can't be fetched: https://h/x?X-Amz-Signature=canary refused\n"
+    done = subprocess.CompletedProcess([], 0, stdout=said)
+    monkeypatch.setattr(entry.subprocess, "run", lambda *_, **__: done)
+    entry.report_failure()
+    assert store.requests == [], "nothing has failed"
+    monkeypatch.setenv("SERVICE_RESULT", "exit-code")
+    entry.report_failure()
+    told = progress.read(store.requests[0][3], launch["node"])
+    assert told
+    assert told.state("prepare") == "failed"
+    assert told.failure == progress.Failure(
+        "hardway-prepare.service", ("hardway: the agent can't be fetched: ... refused",)
+    )
+
+
 def test_every_step_exists_and_every_unit_asks_for_one(entry: ModuleType) -> None:
     import importlib
     import re
@@ -98,7 +118,7 @@ def test_every_step_exists_and_every_unit_asks_for_one(entry: ModuleType) -> Non
             module, function = target.split(":")
             assert callable(getattr(importlib.import_module(f"hardway.{module}"), function))
     units = [path.read_text() for path in resource("userdata").rglob("*.service*") if path.is_file()]
-    asked = {word for text in units for word in re.findall(r"^Exec\w+=\+?/usr/local/sbin/hardway (\w+)$", text, re.M)}
+    asked = {word for text in units for word in re.findall(r"^Exec\w+=[-+]?/usr/local/sbin/hardway (\w+)$", text, re.M)}
     assert asked == steps.keys()
 
 

@@ -81,13 +81,14 @@ class Kernel:
         self.handshakes = {"key2": 0, "key3": 0}
         self.addresses = ["10.44.0.1", "10.110.0.1"]
         self.missing = missing
+        self.says = "RTNETLINK answers: No buffer space available"
         monkeypatch.setattr(here, "run", self.run)
 
     def run(self, *argv: str, **_: object) -> str:
         line = " ".join(argv)
         self.ran.append(line)
         if line.startswith(self.missing):
-            raise Failure(line)
+            raise Failure(f"{line}: {self.says}")
         if line == "wg show wg0 latest-handshakes":
             return "".join(f"{key}\t{when}\n" for key, when in self.handshakes.items())
         if line.startswith("ip -json"):
@@ -111,6 +112,7 @@ def test_the_device_is_wireguard_gos_elsewhere(
     monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], found: str | None
 ) -> None:
     kernel = Kernel(monkeypatch, "ip link add")
+    kernel.says = "Error: Unknown device type."
     monkeypatch.setattr(mesh.shutil, "which", lambda _: found)
     if found:
         mesh.create(facts)
@@ -118,6 +120,13 @@ def test_the_device_is_wireguard_gos_elsewhere(
     else:
         with pytest.raises(Terminal, match="the kernel has no WireGuard"):
             mesh.create(facts)
+
+
+def test_a_passing_trouble_is_not_the_end(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
+    Kernel(monkeypatch, "ip link add")
+    with pytest.raises(Failure) as caught:
+        mesh.create(facts)
+    assert not isinstance(caught.value, Terminal)
 
 
 def test_a_fresh_device_gets_all_endpoints_again(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:

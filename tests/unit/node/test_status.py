@@ -44,7 +44,9 @@ class System:
     """Answers `systemctl show` and `journalctl`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.units = {unit: said(ActiveState="active", **{status.UP: "@7"}) for unit in status.PHASES.values()}
+        self.units = {
+            unit: said(ActiveState="active", **{status.UP: "@7"}) for unit in (*status.PHASES.values(), *status.ALSO)
+        }
         self.journal = "one\ntwo\n"
         monkeypatch.setattr(here, "run", self.run)
 
@@ -67,7 +69,7 @@ def system(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], launch: dict[
 def test_the_launch_reads_it(system: System, store: Store) -> None:
     system.units["etcd.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "@8"})
     system.units["kube-apiserver.service"] = said()
-    found = status.report(status.observe())
+    found = status.report(*status.observe())
     assert status.put(here.launch(), found)
     told = progress.read(store.requests[0][3], "node01")
     assert told
@@ -80,7 +82,7 @@ def test_the_launch_reads_it(system: System, store: Store) -> None:
 
 
 def test_all_done_is_complete(system: System, store: Store) -> None:
-    found = status.report(status.observe())
+    found = status.report(*status.observe())
     assert (found["phase"], found["failure"]) == (status.ALL_DONE, None)
     status.put(here.launch(), found)
     told = progress.read(store.requests[0][3], "node01")
@@ -91,15 +93,24 @@ def test_all_done_is_complete(system: System, store: Store) -> None:
 def test_a_worker_has_no_phases_of_the_control_plane(system: System) -> None:
     for unit in ("etcd.service", "kube-apiserver.service", "hardway-bootstrap.service"):
         system.units[unit] = said(LoadState="not-found")
-    assert tuple(phase.name for phase in status.observe()) == progress.phases_of(control_plane=False)
+    assert tuple(phase.name for phase in status.observe()[0]) == progress.phases_of(control_plane=False)
 
 
 def test_a_step_that_is_tried_again_says_why(system: System) -> None:
     system.units["hardway-mesh.service"] = said(ActiveState="activating", NRestarts="1", **{status.BEGAN: "@5"})
-    found = status.report(status.observe())
+    found = status.report(*status.observe())
     assert found["phase"] == "mesh"
     assert found["failure"] == {"unit": "hardway-mesh.service", "lines": ["one", "two"]}
     assert [phase["state"] for phase in found["phases"] if phase["name"] == "mesh"] == ["running"]
+
+
+def test_what_is_no_phase_is_news_when_it_fails(system: System) -> None:
+    system.units["hardway-firewall.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "@8"})
+    system.units["kubelet.service"] = said()
+    found = status.report(*status.observe())
+    assert found["phase"] == "kubelet"
+    assert found["failure"]["unit"] == "hardway-firewall.service"
+    assert "hardway-firewall" not in {phase["name"] for phase in found["phases"]}
 
 
 def test_last_lines_are_few_and_hold_no_signature(system: System) -> None:
@@ -128,7 +139,7 @@ def test_tells_changes_once_and_ends_when_nobody_listens(
             return datetime.now(UTC) + timedelta(hours=3)
 
     told: list[str] = []
-    monkeypatch.setattr(status, "console", told.append)
+    monkeypatch.setattr(here, "console", told.append)
     monkeypatch.setattr(status.time, "sleep", later)
     status.step()
     assert len(store.requests) == 2

@@ -35,8 +35,7 @@ def step() -> None:
     for item in brought:
         mark(item).touch()
         part(item).unlink(missing_ok=True)
-    found = [failure for failure in failures if failure]
-    for failure in sorted(found, key=lambda failure: not isinstance(failure, Terminal)):
+    for failure in filter(None, failures):
         raise failure
 
 
@@ -63,11 +62,10 @@ def bring(item: Item) -> Failure | None:
             if fetch.download(url, part(item), item["sha256"]):
                 print(f"{item['name']}: fetched and checked", flush=True)
                 return None
-            reasons.append(Terminal(f"{url} has not the pinned digest"))
+            reasons.append(Failure(f"{url} has not the pinned digest"))
         except Failure as error:
             reasons.append(error)
-    kind = Terminal if all(isinstance(reason, Terminal) for reason in reasons) else Failure
-    return kind(f"{item['name']}: {'; '.join(map(str, reasons))}")
+    return Failure(f"{item['name']}: {'; '.join(map(str, reasons))}")
 
 
 def install(item: Item) -> None:

@@ -16,11 +16,11 @@ def step() -> None:
     """Read the book again; mesh and addons follow its changes."""
     before = here.read(here.BOOK)
     book, _ = refresh()
-    if before and before != book:
-        if mesh.exists():
-            mesh.follow(book)
-        if before["addons"] != book["addons"] and here.facts()["role"] == "control-plane":
-            here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
+    # What was applied is compared, not what was known: another step may have read the book first.
+    if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), book):
+        mesh.follow(book)
+    if before and before["addons"] != book["addons"] and here.facts()["role"] == "control-plane":
+        here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
 
 
 def refresh() -> tuple[dict[str, Any], bool]:

@@ -20,25 +20,36 @@ from hardway.here import Failure
 TERM_SECONDS = 60
 LEASE = {"name": "hardway-bootstrap", "namespace": "kube-system"}
 RECORD = {"name": "hardway", "namespace": "kube-system"}
+ROLE = "node-role.kubernetes.io/control-plane"
 KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/bootstrap.conf", "--cache-dir=/run/hardway/kubectl")
 
 
 def step() -> None:
     """Label this node, then apply the addons unless the cluster has them."""
     name = here.facts()["node"]
-    kubectl("label", "--overwrite", "node", name, "node-role.kubernetes.io/control-plane=")
-    while (digest := here.read(here.BOOK)["addons"]) != applied():
+    kubectl("label", "--overwrite", "node", name, f"{ROLE}=")
+    taint(name, is_schedulable=here.facts()["schedulable"])
+    while is_due(book := here.read(here.BOOK), find("configmap", RECORD["name"])):
         if hold(name):
             with held(name):
-                apply(digest)
+                apply(book["addons"], book["generation"])
         else:
             time.sleep(3)
 
 
-def applied() -> str | None:
-    """Give the digest of the addons that the cluster has."""
-    record = find("configmap", RECORD["name"])
-    return record["data"]["addons"] if record else None
+def taint(name: str, *, is_schedulable: bool) -> None:
+    """Make the taint of this node what is planned: its Node may be older than its droplet."""
+    try:
+        kubectl("taint", "--overwrite", "node", name, f"{ROLE}:NoSchedule{'-' if is_schedulable else ''}")
+    except Failure as error:
+        if not is_schedulable or "not found" not in str(error):
+            raise
+
+
+def is_due(book: dict[str, Any], record: dict[str, Any] | None) -> bool:
+    """Tell whether the cluster lacks the addons of a book; what a newer book has brought is left alone."""
+    data = record["data"] if record else {}
+    return bool(data.get("addons") != book["addons"] and int(data.get("generation", 0)) <= book["generation"])
 
 
 def hold(name: str) -> bool:
@@ -103,8 +114,8 @@ def archive(digest: str) -> bytes:
     return body
 
 
-def apply(digest: str) -> None:
-    """Apply addon after addon, each awaited, and record the digest at the end."""
+def apply(digest: str, generation: int) -> None:
+    """Apply addon after addon, each awaited, and record the digest at the end, with the book that pinned it."""
     with tarfile.open(fileobj=io.BytesIO(archive(digest))) as tar:
         found = {member.name: tar.extractfile(member) for member in tar}
         files = {name: file.read().decode() for name, file in found.items() if file}
@@ -114,7 +125,8 @@ def apply(digest: str) -> None:
             server_side(text)
         for wait in addon["wait"]:
             kubectl(*wait, timeout=900)
-    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": RECORD, "data": {"addons": digest}}
+    data = {"addons": digest, "generation": str(generation)}
+    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": RECORD, "data": data}
     server_side(json.dumps(record))
 
 

@@ -13,7 +13,8 @@ from hardway import book as books
 from hardway import fetch, here
 from hardway.here import Failure
 
-DATA = "/var/lib/etcd/member"
+# etcd renames it into place when it is whole; a failed first start leaves a member without it, which is no data.
+DATA = "/var/lib/etcd/member/wal"
 ENVIRONMENT = "/run/hardway/etcd.env"
 PATIENCE = 120.0
 
@@ -113,7 +114,7 @@ def join(name: str, urls: dict[str, str], endpoints: Sequence[str]) -> dict[str,
 def promote() -> None:
     """Make this node's learner a voter once it is in sync; a voter stays what it is."""
     facts = here.facts()
-    status = json.loads(control(["https://127.0.0.1:2379"], "endpoint", "status"))[0]["Status"]
+    status = patiently(lambda: json.loads(control(["https://127.0.0.1:2379"], "endpoint", "status")))[0]["Status"]
     if not status.get("isLearner"):
         return
     others = [node["address"] for node in facts["control_planes"] if node["name"] != facts["node"]]

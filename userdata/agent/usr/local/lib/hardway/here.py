@@ -80,3 +80,12 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
         said = " ".join(done.stderr.split())[-600:] or f"exit status {done.returncode}"
         raise Failure(f"`{' '.join(argv[:3])}`: {said}")
     return done.stdout
+
+
+def console(line: str) -> None:
+    """Print to the serial console, or where there is none to the journal."""
+    try:
+        with at("/dev/console").open("w") as file:
+            file.write(f"{line}\n")
+    except OSError:
+        print(line, flush=True)

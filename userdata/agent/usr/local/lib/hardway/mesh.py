@@ -50,6 +50,8 @@ def create(facts: dict[str, Any]) -> None:
         try:
             here.run("ip", "link", "add", DEVICE, "type", "wireguard")
         except Failure as error:
+            if "Unknown device type" not in str(error) and "not supported" not in str(error):
+                raise
             if not shutil.which("wireguard-go"):
                 raise Terminal(f"the kernel has no WireGuard ({error}), and there is no `wireguard-go`") from None
             here.run("wireguard-go", DEVICE)
@@ -128,6 +130,8 @@ def probe() -> None:
         else:
             cause = "the book has no endpoint for it, and it has not called"
         print(f"{peer['name']}: {cause or 'answers through the mesh'}", flush=True)
+        if cause:
+            here.console(f"hardway {facts['node']}: {peer['name']}: {cause}")
 
 
 def _silence(address: str) -> str | None:

@@ -19,7 +19,11 @@ def prepare() -> None:
     """Choose the resolver for pods, await the API, and make the Node as it is planned."""
     kind = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
     here.write(DROP_IN, f"{kind}resolvConf: {resolver()}\n")
-    patiently("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200, 120)
+    try:
+        patiently("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200, 120)
+    except Failure:
+        mesh.probe()  # a broken mesh is a likely cause, and this is read
+        raise
     make(here.facts())
 
 

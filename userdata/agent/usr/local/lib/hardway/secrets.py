@@ -34,6 +34,7 @@ def step() -> None:
         here.write(here.KEPT, json.dumps(kept))
         os.sync()
         here.write(DONE, facts["bundle_sha256"])
+        os.sync()  # who hears of it removes the bundle
         print("the bundle is unsealed, checked and written", flush=True)
     here.at(here.LAUNCH).unlink(missing_ok=True)
 

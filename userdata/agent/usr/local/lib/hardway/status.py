@@ -26,6 +26,14 @@ PHASES = {
     "node": "hardway-node.service",
     "addons": "hardway-bootstrap.service",
 }
+# No phases, but a phase may wait for them: where one is stuck, it is the news.
+ALSO = (
+    "hardway-firewall.service",
+    "hardway-balancer.service",
+    "kube-proxy.service",
+    "kube-controller-manager.service",
+    "kube-scheduler.service",
+)
 ALL_DONE = "ready"
 BEGAN, UP, DOWN = "InactiveExitTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp"
 SHOWN = f"ActiveState,LoadState,NRestarts,Result,{BEGAN},{UP},{DOWN}"
@@ -54,13 +62,13 @@ def step() -> None:
     told: dict[str, str] = {}
     was_heard = True
     while True:
-        phases = observe()
+        phases, others = observe()
         for phase in phases:
             if told.get(phase.name, "waiting") != phase.state:
                 told[phase.name] = phase.state
-                console(f"hardway {launch['node']}: {phase.name} {phase.state}")
+                here.console(f"hardway {launch['node']}: {phase.name} {phase.state}")
         is_late = datetime.now(UTC) > until
-        found = report(phases)
+        found = report(phases, others)
         if is_late and found["phase"] == ALL_DONE:
             return
         if found != sent and not is_late:
@@ -73,12 +81,17 @@ def step() -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def observe() -> list[Phase]:
-    """Ask systemd where each phase is."""
-    text = here.run("systemctl", "show", "--timestamp=unix", f"--property={SHOWN}", *PHASES.values())
+def observe() -> tuple[list[Phase], list[Phase]]:
+    """Ask systemd where each phase is, and each unit that is none."""
+    text = here.run("systemctl", "show", "--timestamp=unix", f"--property={SHOWN}", *PHASES.values(), *ALSO)
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in text.strip().split("\n\n")]
-    found = zip(PHASES.items(), blocks, strict=True)
-    return [phase_of(name, unit, said) for (name, unit), said in found if said["LoadState"] == "loaded"]
+    names = [*PHASES.items(), *((unit, unit) for unit in ALSO)]
+    found = [
+        phase_of(name, unit, said)
+        for (name, unit), said in zip(names, blocks, strict=True)
+        if said["LoadState"] == "loaded"
+    ]
+    return [phase for phase in found if phase.name in PHASES], [phase for phase in found if phase.name not in PHASES]
 
 
 def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
@@ -89,8 +102,8 @@ def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
         return Phase(name, unit, "failed", down, restarts)
     if said["ActiveState"] == "active":
         return Phase(name, unit, "done", up, restarts)
-    if down and said["Result"] == "success":
-        # A step that is run again and again, or was run and left nothing behind.
+    if down and said["Result"] == "success" and (said["ActiveState"] == "inactive" or name == "book"):
+        # A step that was run and left nothing behind; the book is read again and again.
         return Phase(name, unit, "done", down, restarts)
     if said["ActiveState"] == "activating":
         # It goes on trying, but who watches should know.
@@ -98,10 +111,12 @@ def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
     return Phase(name, unit, "waiting", None, restarts)
 
 
-def report(phases: list[Phase]) -> dict[str, Any]:
+def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
     """Make the status object, but for what changes with every look."""
     boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
-    stuck = [phase for phase in phases if phase.state == "failed" or (phase.state == "running" and phase.restarts)]
+    stuck = [
+        phase for phase in phases + others if phase.state == "failed" or (phase.state == "running" and phase.restarts)
+    ]
     return {
         "version": 1,
         "node": here.facts()["node"],
@@ -138,12 +153,3 @@ def last_lines(unit: str) -> list[str]:
 def stamp(seconds: float | None) -> str | None:
     """Write a time as the status object has it."""
     return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def console(line: str) -> None:
-    """Print to the serial console, or where there is none to the journal."""
-    try:
-        with here.at("/dev/console").open("w") as file:
-            file.write(f"{line}\n")
-    except OSError:
-        print(line, flush=True)
