@@ -1,4 +1,4 @@
-"""Asks a cluster's API server whether it is ready and which of its nodes are; knows no other verb."""
+"""Asks a cluster's API server whether it is ready, which of its nodes are, and which addons it has; never changes any."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 API_PORT = 6443
 NODES_LIMIT = 500
+ADDONS_RECORD = "/api/v1/namespaces/kube-system/configmaps/hardway"
+"""Where the bootstrap job writes which addons it has applied, once all of them are up."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,16 @@ class Kube:
             return None
         try:
             return {state.name: state for state in map(_state, json.loads(body)["items"])}
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def addons(self) -> str | None:
+        """Give the digest of the addons that are applied; None before the first are."""
+        body = self._get(ADDONS_RECORD)
+        if body is None:
+            return None
+        try:
+            return str(json.loads(body)["data"]["addons"])
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -19,7 +19,7 @@ from generator.errors import Problem, raise_all
 from generator.kube import Credentials
 from generator.lock import Lock
 from generator.lookout import Lookout
-from generator.observe import Observed
+from generator.observe import Observed, Report
 from generator.placement import placed, ready
 from generator.plan import Node
 from generator.preflight import Launchable, Market, faults, look, skewed
@@ -127,7 +127,7 @@ class Launch:
 
     def _is_up(self, actions: Sequence[Action], observed: Observed) -> bool:
         """Tell whether all is done, and was some seconds ago if this launch made none of the droplets."""
-        up = not any(one.changes or one.verb == "wait" for one in actions) and not self._missing(observed)
+        up = not any(one.changes or one.verb == "wait" for one in actions) and not self._awaited(observed)
         if not up:
             self._ready_since = None
             return False
@@ -147,27 +147,41 @@ class Launch:
             or not (self._complete(node, here[node.name], observed) or _silent(node, here[node.name], observed))
         ]
 
+    def _awaited(self, observed: Observed) -> list[str]:
+        """Name what is waited for: nodes, and the addons while the cluster's own record has others or none."""
+        wanted = self._launchable.documents.addons
+        if observed.ready is None or observed.applied == wanted:
+            return self._missing(observed)
+        has = f"those of {observed.applied[:12]}" if observed.applied else "none"
+        return [*self._missing(observed), f"the addons of {wanted[:12]} (the cluster has {has})"]
+
     @staticmethod
     def _complete(node: Node, droplet: Droplet, observed: Observed) -> bool:
         report = observed.reports.get(node.name)
         return report is not None and report.at >= droplet.created and report.progress.complete
 
     def _stop_on_failure(self, watch: Watch, observed: Observed) -> None:
-        """Give up when a phase stays failed; a report from before the droplet, or of long ago, doesn't count."""
+        """Give up when a phase stays failed.
+
+        A report from before the droplet, or of long ago, doesn't count; nor do addons that the book has replaced.
+        """
         here = placed(self._launchable.plan, observed)
+        published = observed.book.generation if observed.book else 0
         failed = {}
         for node in self._launchable.plan.nodes:
             report, droplet = observed.reports.get(node.name), here.get(node.name)
             if report is None or droplet is None or report.at < droplet.created or _silent(node, droplet, observed):
                 continue
-            if any(phase.state == "failed" for phase in report.progress.phases):
+            phases = {phase.name for phase in report.progress.phases if phase.state == "failed"}
+            if report.progress.generation < published:
+                phases -= {"addons"}
+            if phases:
                 failed[node.name] = self._failed.get(node.name, observed.time)
         self._failed = failed
         given_up = [name for name, since in failed.items() if observed.time - since >= PATIENCE]
         if given_up:
             self._explain(watch, observed)
-            hint = "mend its document, destroy the droplet, and launch again"
-            problems = [Problem("a phase failed, its last lines are above", where=name, hint=hint) for name in given_up]
+            problems = [_given_up(name, observed.reports[name]) for name in given_up]
             raise_all(problems if observed.ready is not None else [*problems, self._late(observed)])
 
     def _mention(self, watch: Watch, observed: Observed, said: set[str]) -> None:
@@ -197,8 +211,10 @@ class Launch:
         plan = self._launchable.plan
         state = observed.book.etcd.state if observed.book else "new"
         if observed.ready is not None:
-            missing = ", ".join(self._missing(observed))
-            return Problem(f"time is up, still waiting for {missing}", hint="launch again to go on waiting")
+            hint = "launch again to go on waiting"
+            if observed.applied != self._launchable.documents.addons:
+                hint = f"`gen kubeconfig`, then `kubectl get pods -A`, shows what does not come up; {hint}"
+            return Problem(f"time is up, still waiting for {', '.join(self._awaited(observed))}", hint=hint)
         if state == "existing":
             message = "no API server answers, and as etcd is `existing` by the book no second cluster is formed"
             hint = (
@@ -226,6 +242,14 @@ class Launch:
         if self._lookout.address is None:
             raise ValueError("a cluster that is up has an API server that answers")
         return Served(self._lookout.address, public)
+
+
+def _given_up(node: str, report: Report) -> Problem:
+    current = report.progress.current
+    hint = "mend its document, destroy the droplet, and launch again"
+    if current is not None and current.name == "addons":
+        hint = "mend the addon, `gen render`, and launch again; its droplet can stay"
+    return Problem("a phase failed, its last lines are above", where=node, hint=hint)
 
 
 def _silent(node: Node, droplet: Droplet, observed: Observed) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -109,16 +109,13 @@ class Lookout:
         found = sorted((one for one in addresses if one), key=lambda one: one != self.address)
         self.address = None
         for address in found:
-            ready = self._ask(address)
-            if ready is not None:
+            server = self._servers.setdefault(address, Kube(address, self._credentials, self._proxy))
+            nodes = server.nodes() if server.ready() else None
+            if nodes is not None:
                 self.address = address
-                return replace(observed, ready=ready)
-        return replace(observed, ready=None)
-
-    def _ask(self, address: str) -> Mapping[str, bool] | None:
-        server = self._servers.setdefault(address, Kube(address, self._credentials, self._proxy))
-        nodes = server.nodes() if server.ready() else None
-        return None if nodes is None else {name: state.ready for name, state in nodes.items()}
+                ready = {name: state.ready for name, state in nodes.items()}
+                return replace(observed, ready=ready, applied=server.addons())
+        return replace(observed, ready=None, applied=None)
 
 
 def _may_answer(node: Node, droplet: Droplet, observed: Observed) -> bool:

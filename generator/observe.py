@@ -43,7 +43,8 @@ class Observed:
     """The state of one cluster; there is no other record of it.
 
     `time` is the observer's. `ready` has the nodes that Kubernetes knows and whether they are ready, None when
-    no API server answered. `archives` are the digests of the archives (addons, agent) in the bucket.
+    no API server answered; `applied` is the digest of the addons that it has. `archives` are the digests of the
+    archives (addons, agent) in the bucket.
     """
 
     time: datetime
@@ -59,6 +60,7 @@ class Observed:
     bundles: tuple[Bundle, ...] = ()
     reports: Mapping[str, Report] = field(default_factory=dict)
     ready: Mapping[str, bool] | None = None
+    applied: str | None = None
 
 
 def object_name(cluster: str) -> str:

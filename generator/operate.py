@@ -146,7 +146,7 @@ def launch(
 def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_json: bool) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
-    Exits 1 when a node is not ready or something is to be done.
+    Exits 1 when a node is not ready, the addons are not applied, or something is to be done.
     """
     from generator import agent, render
     from generator.actions import Documents, diff
@@ -169,7 +169,8 @@ def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_js
     spaces = Spaces(access, bucket=plan.spaces_bucket, region=plan.spaces_region)
     lookout = Lookout(plan, Cloud(access, clock), spaces, clock, _credentials(project), access.proxy)
     observed = lookout.look()
-    told = assess(plan, project.inventory, observed, diff(plan, documents, observed), lookout.address)
+    actions = diff(plan, documents, observed)
+    told = assess(plan, project.inventory, documents.addons, observed, actions, lookout.address)
     if as_json:
         click.echo(json.dumps({**asdict(told), "whole": told.whole}, indent=2))
     else:

@@ -31,7 +31,10 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do, `notes` what not."""
+    """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do, `notes` what not.
+
+    `addons` tells whether Kubernetes has the rendered ones.
+    """
 
     name: str
     nodes: tuple[NodeStatus, ...]
@@ -40,16 +43,17 @@ class ClusterStatus:
     etcd: str | None
     expiry: tuple[str, str] | None
     pending: tuple[str, ...]
+    addons: bool
     notes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Tell whether every node is ready and nothing is to be done."""
-        return not self.pending and all(node.kubernetes == "ready" for node in self.nodes)
+        """Tell whether every node is ready, the addons are applied, and nothing is to be done."""
+        return not self.pending and self.addons and all(node.kubernetes == "ready" for node in self.nodes)
 
 
 def assess(
-    plan: Plan, inventory: Inventory | None, observed: Observed, actions: Sequence[Action], api: str | None
+    plan: Plan, inventory: Inventory | None, addons: str, observed: Observed, actions: Sequence[Action], api: str | None
 ) -> ClusterStatus:
     """Put together what was seen."""
     here = placed(plan, observed)
@@ -76,6 +80,7 @@ def assess(
         etcd=observed.book.etcd.state if observed.book else None,
         expiry=_first_expiry(inventory),
         pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
+        addons=observed.applied == addons,
         notes=tuple(f"{one.kind} {one.name} {one.why}" for one in actions if one.verb == "keep"),
     )
 
@@ -89,9 +94,9 @@ def text(told: ClusterStatus) -> str:
     ]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    lines.append(
-        f"API {told.api or 'does not answer'}; book {told.book_generation or 'none'}, etcd {told.etcd or 'none'}"
-    )
+    addons = "applied" if told.addons else "not applied" if told.api else "unknown"
+    lines.append(f"API {told.api or 'does not answer'}, addons {addons}")
+    lines.append(f"book {told.book_generation or 'none'}, etcd {told.etcd or 'none'}")
     if told.expiry:
         lines.append(f"next expiry {told.expiry[0]}, {told.expiry[1]}")
     lines += [f"note: {line}" for line in told.notes]

@@ -9,18 +9,20 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from email import message_from_string
 from pathlib import Path
 
 import pytest
 import yaml
 
+from generator import render
 from generator.actions import RELEASED, description
 from generator.clock import Clock
 from generator.keys import KeyStore
 from generator.lab.unkindness import KIND
 from generator.lock import Lock
-from generator.observe import book_key
+from generator.observe import book_key, status_key
 from generator.project import Project
 from generator.spaces import Spaces
 from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
@@ -233,6 +235,44 @@ def test_a_failed_phase_is_shown_and_ends_the_launch(world: World, project: Proj
     assert "\x1b" not in outcome.err
     world.failing.clear()
     ok(gen(world, project, "launch"))
+
+
+def with_other_addons(project: Project) -> Project:
+    """Render the cluster without the order book, which changes its addons and no document."""
+    before = {path: path.read_bytes() for path in project.rendered_path.glob("nodes/*/user-data")}
+    project.file.write_text(project.file.read_text().replace("coredns, ingress, order-book]", "coredns, ingress]"))
+    changed = render.refresh(Project.load(project.file), now=datetime.now(UTC))
+    render.write(changed.rendered_path, render.documents(changed))
+    assert before == {path: path.read_bytes() for path in before}
+    return Project.load(project.file)
+
+
+def test_changed_addons_are_waited_for(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch"))
+    first, changed = world.applied, with_other_addons(project)
+    world.addons_lag = 4.0
+    assert "publish book     orderbook  (addons)" in ok(gen(world, changed, "launch")).err
+    assert world.applied not in (None, first)
+    ok(gen(world, changed, "status"))
+
+
+def test_addons_that_do_not_come_up_end_a_launch(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch"))
+    first, changed = world.applied, with_other_addons(project)
+    world.addons_lag = 1000.0
+    # Nothing is heard of the nodes any more, as after the addresses for their reports have expired.
+    for droplet in world.account.living():
+        droplet.created -= 3600
+        spaces(world, project).delete(status_key(project.plan.name, droplet.name))
+    outcome = gen(world, changed, "launch", "--timeout", "10s")
+    assert outcome.code == 1
+    assert "time is up, still waiting for the addons of" in outcome.err
+    assert f"(the cluster has those of {str(first)[:12]})" in outcome.err
+    status = gen(world, changed, "status")
+    assert (status.code, "addons not applied" in status.out) == (1, True)
+    world.addons_lag = 0.0
+    world.applied = json.loads((changed.rendered_path / "book.json").read_text())["addons"]
+    ok(gen(world, changed, "launch"))
 
 
 def test_a_lost_etcd_is_never_formed_anew(world: World, project: Project) -> None:

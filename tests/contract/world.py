@@ -1,7 +1,7 @@
 """A provider, an object store, machines and an API server on loopback, for launches that are killed at will.
 
 The account is the lab's, the store is a real S3 server. A machine does over the wire what a node does: it fetches and
-unseals its bundle, reads the book, and reports; Kubernetes is the two answers that a launch asks for.
+unseals its bundle, reads the book, and reports; Kubernetes is the three answers that a launch asks for.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ class World:
         self.machines: dict[int, Machine] = {}
         self.plan: Plan | None = None
         self.failing: dict[str, str] = {}
+        self.applied: str | None = None
+        self.addons_lag = 0.0
+        self._due: dict[str, float] = {}
         authority = Authority(directory / "authority")
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(*authority.issue([API, SPACES]))
@@ -131,6 +134,12 @@ class World:
         """Count the living machines whose etcd member is up."""
         return sum(machine.alive and machine.member for machine in self.machines.values())
 
+    def apply(self, addons: str) -> bool:
+        """Apply addons, which takes its time; tell whether the cluster has them."""
+        if time.time() >= self._due.setdefault(addons, time.time() + self.addons_lag):
+            self.applied = addons
+        return self.applied == addons
+
     def _respond(self, call: Call) -> Reply:
         reply = self.api.respond(call)
         if call.method != "GET":
@@ -167,6 +176,11 @@ class World:
     def _kubernetes(self, call: Call) -> Reply:
         if call.path == "/readyz":
             return Reply(200, b"ok")
+        if call.path == "/api/v1/namespaces/kube-system/configmaps/hardway":
+            if self.applied is None:
+                return Reply(404, b"{}")
+            return Reply(200, json.dumps({"data": {"addons": self.applied}}).encode())
+        assert call.path == "/api/v1/nodes"
         ready = {machine.droplet.name for machine in self.machines.values() if machine.alive and machine.ready}
         items = [
             {
@@ -189,6 +203,7 @@ class Machine:
         self.alive = True
         self.member = self.api = self.ready = self.joined = False
         self.done = ""
+        self.generation = 0
         self.thread = threading.Thread(target=self._live, daemon=True)
         self.thread.start()
 
@@ -204,6 +219,9 @@ class Machine:
                 return
             self.done = phase
         self._report(launch["status_url"], phases[-1], "done")
+        while self.alive:
+            self._follow(launch)
+            time.sleep(0.25)
 
     def _pass(self, phase: str, launch: Mapping[str, Any]) -> bool:
         """Try to get a phase over."""
@@ -226,11 +244,22 @@ class Machine:
         if phase == "node":
             self.joined = self.ready = self.world.members() >= 2
             return self.ready
+        if phase == "addons":
+            book = self._book(launch)
+            return book is not None and self.world.apply(book.addons)
         return True
+
+    def _follow(self, launch: Mapping[str, Any]) -> None:
+        """Read the book again, as a timer does on a node, and apply addons that are new; no report tells."""
+        answer = self.world.http.request("GET", launch["book_url"])
+        if answer.status == 200 and self.node.is_control_plane:
+            self.world.apply(self._verified(answer.data).addons)
 
     def _join(self, book: books.Book) -> bool:
         """Form etcd while the book says so, else join only where there is a quorum."""
         if book.etcd.state == "new":
+            if self.world.members() == 0:
+                self.world.applied = None
             self.member = True
             return self.world.members() >= 2
         others = self.world.members() - self.member
@@ -249,8 +278,13 @@ class Machine:
     def _book(self, launch: Mapping[str, Any]) -> books.Book | None:
         answer = self.world.http.request("GET", launch["book_url"])
         assert answer.status == 200, answer.data
-        book = books.verify(answer.data, self.plan.operator_public_key, cluster_id=self.plan.cluster_id)
+        book = self._verified(answer.data)
         return book if book.generation >= launch["generation"] else None
+
+    def _verified(self, body: bytes) -> books.Book:
+        book = books.verify(body, self.plan.operator_public_key, cluster_id=self.plan.cluster_id)
+        self.generation = book.generation
+        return book
 
     def _report(self, url: str, at: str, state: str) -> None:
         names = phases_of(control_plane=self.node.is_control_plane)
@@ -269,7 +303,7 @@ class Machine:
             "node": self.node.name,
             "boot_id": str(self.droplet.id),
             "time": "2026-11-22T08:30:00Z",
-            "generation": 0,
+            "generation": self.generation,
             "phase": at,
             "phases": phases,
             "failure": failure,
