@@ -100,6 +100,8 @@ def _refusals(plan: Plan, observed: Observed) -> Iterator[Action]:
             yield Action("refuse", "vpc", name, why, vpc.id)
         elif vpc.name == name and vpc.ip_range != plan.vpc:
             yield Action("refuse", "vpc", name, f"has {vpc.ip_range}, not {plan.vpc}, which can't be changed", vpc.id)
+        elif vpc.name == name and vpc.region != plan.region:
+            yield Action("refuse", "vpc", name, f"is in {vpc.region}, not in {plan.region}", vpc.id)
         elif vpc.name != name and vpc.ip_range.overlaps(plan.vpc):
             yield Action("refuse", "vpc", vpc.name, f"its {vpc.ip_range} overlaps `network.vpc`", vpc.id)
     for firewall in observed.firewalls:

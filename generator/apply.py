@@ -23,8 +23,10 @@ from generator.preflight import Launchable
 from generator.provider import Droplet
 from generator.spaces import Spaces
 
-IN_FLIGHT = timedelta(minutes=1)
+IN_FLIGHT = timedelta(minutes=3)
 """A bundle younger than this may belong to a droplet that lists don't show yet."""
+ABANDONED = timedelta(minutes=10)
+"""A bundle older than this, of a node that has no droplet, is nobody's; a younger one is left to its droplet."""
 FIREWALL_POLLS = 40
 END_POLLS = 20
 TRIES = 3
@@ -117,7 +119,7 @@ class Applier:
                 message = f"{TRIES} droplets were made for it in one launch, none came up"
                 raise Problem(message, where=node.name, hint="see its last report above; launch again later")
             for bundle_ in observed.bundles:
-                if bundle_.node == node.name:
+                if bundle_.node == node.name and observed.time - bundle_.modified > ABANDONED:
                     self.spaces.delete(bundle_.key)
             self.spaces.delete(status_key(plan.name, node.name))
             found = self.cloud.create_droplet(self._order(node, observed), tag, gone)

@@ -40,7 +40,7 @@ UNREACHABLE = timedelta(minutes=3)
 
 @dataclass(frozen=True)
 class Served:
-    """A cluster that is up: where its API server answers, and every droplet's public address."""
+    """A cluster that is up: where its API server answers, and the public addresses at which the ingress does."""
 
     address: str
     public: tuple[str, ...]
@@ -238,7 +238,8 @@ class Launch:
 
     def _served(self, observed: Observed) -> Served:
         here = placed(self._launchable.plan, observed)
-        public = tuple(one.public for one in here.values() if one.public is not None)
+        takes_pods = [here[node.name] for node in self._launchable.plan.nodes if node.schedulable and node.name in here]
+        public = tuple(one.public for one in takes_pods if one.public is not None)
         if self._lookout.address is None:
             raise ValueError("a cluster that is up has an API server that answers")
         return Served(self._lookout.address, public)

@@ -4,7 +4,7 @@ A case says what differs from a cluster that has everything but droplets and a b
 
     cluster   control_planes and workers, 3 and 0 unless given
     lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons
-    vpc       description (`other` or `released`), ip_range; other_vpc: the range of someone else's
+    vpc       description (`other` or `released`), ip_range, region; other_vpc: the range of someone else's
     firewall  `changed` when its rules are others, `other` when it is for other droplets
     book      null, or state, new_until (minutes from now), endpoints, addons (`other`)
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
@@ -91,7 +91,7 @@ def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
     other = description(plan).replace(CLUSTER_ID, f"0{CLUSTER_ID[1:]}")
     words = {"other": other, "released": RELEASED, None: description(plan)}[told.get("description")]
     network = IPv4Network(told.get("ip_range", str(plan.vpc)))
-    yield Vpc("v1", "hardway-orderbook", words, "fra1", network)
+    yield Vpc("v1", "hardway-orderbook", words, told.get("region", "fra1"), network)
     if "other_vpc" in case:
         yield Vpc("v2", "default-fra1", "", "fra1", IPv4Network(case["other_vpc"]), default=True)
 
