@@ -1,4 +1,4 @@
-"""Asks a cluster's API server whether it is ready, which of its nodes are, and which addons it has; never changes any."""
+"""Asks a cluster's API server whether it is ready, which nodes are, and which addons it has; knows no other verb."""
 
 from __future__ import annotations
 
