@@ -124,7 +124,7 @@ def launch(
         click.echo(
             f"  {len(launchable.plan.nodes)} droplets at ${price:.0f} a month, Spaces ${SPACES_MONTHLY}", err=True
         )
-        _ask(yes=yes or lab, question="Launch?")
+        _ask(yes=yes, question="Launch?")
     plan = launchable.plan
     try:
         with Watch(Console(stderr=True)) as watch:
@@ -284,7 +284,8 @@ def _ask(*, yes: bool, question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise Problem("nobody is there to be asked", hint="`--yes` launches without asking")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise Problem("not launched; nothing was made")
 
 
 def _confirm_name(name: str) -> None:

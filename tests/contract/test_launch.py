@@ -117,7 +117,7 @@ def ok(outcome: Outcome) -> Outcome:
 
 
 def test_a_first_launch_in_an_unkind_world(unkind: World, project: Project) -> None:
-    told = json.loads(ok(gen(unkind, project, "launch", "--json")).out)
+    told = json.loads(ok(gen(unkind, project, "launch", "--yes", "--json")).out)
     is_one_cluster(unkind, project)
     assert unkind.account.failed_creates == 1
     assert told["api_requests"] < 60
@@ -133,7 +133,7 @@ def test_a_first_launch_in_an_unkind_world(unkind: World, project: Project) -> N
 
 
 def test_a_droplet_is_ordered_as_reviewed(world: World, project: Project) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     for droplet in world.account.living():
         document = (project.rendered_path / "nodes" / droplet.name / "user-data").read_text()
         first = message_from_string(droplet.user_data).get_payload()[0]
@@ -150,9 +150,9 @@ def test_a_droplet_is_ordered_as_reviewed(world: World, project: Project) -> Non
 
 
 def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Project) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     before = objects(world, project)
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     assert world.fate.count == 2, "the lock is taken and given back"
     assert objects(world, project) == before
     assert "node01" in ok(gen(world, project, "status")).out
@@ -162,9 +162,9 @@ def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Proj
 # node its old status, its bundle and its droplet; then endpoints, bundles that were fetched, quorum, lock.
 @pytest.mark.parametrize("change", [1, 2, 3, 4, 11, 12, 13, 15, 16, 17, 18, 19, 22, 25, 26, 27, 29, 31, 33])
 def test_a_killed_launch_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
-    killed = gen(world, project, "launch", die_at=change)
+    killed = gen(world, project, "launch", "--yes", die_at=change)
     assert killed.code in (-9, 0), killed.err
-    said = ok(gen(world, project, "launch")).err
+    said = ok(gen(world, project, "launch", "--yes")).err
     if "lock" in [key.rpartition("/")[2] for key in objects(world, project)]:
         pytest.fail(said)
     is_one_cluster(world, project)
@@ -173,7 +173,7 @@ def test_a_killed_launch_is_continued_by_the_next(world: World, project: Project
 
 @pytest.mark.parametrize("change", [2, 5, 9, 20])
 def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     assert gen(world, project, "destroy", "--yes", "orderbook", die_at=change).code == -9
     ok(gen(world, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(world, project)
@@ -181,13 +181,13 @@ def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Projec
 
 
 def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: World, project: Project) -> None:
-    ok(gen(defaultless, project, "launch"))
+    ok(gen(defaultless, project, "launch", "--yes"))
     (vpc,) = defaultless.account.vpcs.values()
     assert (vpc.default, vpc.description) == (True, description(project.plan))
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(defaultless, project)
     assert vpc.description == RELEASED
-    ok(gen(defaultless, project, "launch"))
+    ok(gen(defaultless, project, "launch", "--yes"))
     is_one_cluster(defaultless, project)
     assert vpc.description == description(project.plan)
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
@@ -196,30 +196,30 @@ def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_launch_gives_the_lock_back(world: World, project: Project, number: int) -> None:
-    outcome = gen(world, project, "launch", die_at=18, signal=number)
+    outcome = gen(world, project, "launch", "--yes", die_at=18, signal=number)
     assert outcome.code == 130, outcome.err
     assert "orderbook/lock" not in objects(world, project)
     assert "Traceback" not in outcome.err
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     is_one_cluster(world, project)
 
 
 @pytest.mark.parametrize("node", ["node01", "node02", "node03"])
 def test_a_droplet_that_is_gone_is_made_again_and_no_other(world: World, project: Project, node: str) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     before = {droplet.name: droplet.id for droplet in world.account.living()}
     world.destroy(node)
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     is_one_cluster(world, project)
     after = {droplet.name: droplet.id for droplet in world.account.living()}
     assert {name for name in before if before[name] != after[name]} == {node}
 
 
 def test_without_quorum_nothing_is_made(world: World, project: Project) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     world.destroy("node01")
     world.destroy("node03")
-    outcome = gen(world, project, "launch")
+    outcome = gen(world, project, "launch", "--yes")
     assert outcome.code == 1
     assert "droplet node01, node03: missing, so etcd has no quorum" in outcome.err
     assert world.fate.count == 0
@@ -228,13 +228,13 @@ def test_without_quorum_nothing_is_made(world: World, project: Project) -> None:
 
 def test_a_failed_phase_is_shown_and_ends_the_launch(world: World, project: Project) -> None:
     world.failing["node02"] = "runtime"
-    outcome = gen(world, project, "launch")
+    outcome = gen(world, project, "launch", "--yes")
     assert outcome.code == 1
     assert "node02: runtime failed, unit hardway-runtime.service" in outcome.err
     assert "node02 | [31mruntime gave up" in outcome.err
     assert "\x1b" not in outcome.err
     world.failing.clear()
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
 
 
 def with_other_addons(project: Project) -> Project:
@@ -248,23 +248,23 @@ def with_other_addons(project: Project) -> Project:
 
 
 def test_changed_addons_are_waited_for(world: World, project: Project) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     first, changed = world.applied, with_other_addons(project)
     world.addons_lag = 4.0
-    assert "publish book     orderbook  (addons)" in ok(gen(world, changed, "launch")).err
+    assert "publish book     orderbook  (addons)" in ok(gen(world, changed, "launch", "--yes")).err
     assert world.applied not in (None, first)
     ok(gen(world, changed, "status"))
 
 
 def test_addons_that_do_not_come_up_end_a_launch(world: World, project: Project) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     first, changed = world.applied, with_other_addons(project)
     world.addons_lag = 1000.0
     # Nothing is heard of the nodes any more, as after the addresses for their reports have expired.
     for droplet in world.account.living():
         droplet.created -= 3600
         spaces(world, project).delete(status_key(project.plan.name, droplet.name))
-    outcome = gen(world, changed, "launch", "--timeout", "10s")
+    outcome = gen(world, changed, "launch", "--yes", "--timeout", "10s")
     assert outcome.code == 1
     assert "time is up, still waiting for the addons of" in outcome.err
     assert f"(the cluster has those of {str(first)[:12]})" in outcome.err
@@ -272,30 +272,30 @@ def test_addons_that_do_not_come_up_end_a_launch(world: World, project: Project)
     assert (status.code, "addons not applied" in status.out) == (1, True)
     world.addons_lag = 0.0
     world.applied = json.loads((changed.rendered_path / "book.json").read_text())["addons"]
-    ok(gen(world, changed, "launch"))
+    ok(gen(world, changed, "launch", "--yes"))
 
 
 def test_a_lost_etcd_is_never_formed_anew(world: World, project: Project) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     for machine in world.machines.values():
         machine.member = machine.api = machine.ready = False
-    outcome = gen(world, project, "launch", "--timeout", "10s")
+    outcome = gen(world, project, "launch", "--yes", "--timeout", "10s")
     assert outcome.code == 1
     assert "as etcd is `existing` by the book no second cluster is formed" in outcome.err
     assert world.fate.count == 2
 
 
 def test_a_second_launch_waits_for_the_first(world: World, project: Project) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     with Lock(spaces(world, project), "orderbook", Clock(), print):
-        outcome = gen(world, project, "launch")
+        outcome = gen(world, project, "launch", "--yes")
         assert outcome.code == 1
         assert "works on this cluster since" in outcome.err
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
 
 
 def test_destroy_finds_a_cluster_by_its_name_alone(world: World, project: Project, tmp_path: Path) -> None:
-    ok(gen(world, project, "launch"))
+    ok(gen(world, project, "launch", "--yes"))
     before = world.fate.count
     outcome = gen(world, project, "destroy", "--yes", "other")
     assert (outcome.code, world.fate.count) == (1, 0)
@@ -310,8 +310,14 @@ def test_destroy_finds_a_cluster_by_its_name_alone(world: World, project: Projec
     nothing_is_left(world, project)
 
 
+def test_the_lab_asks_too(world: World, project: Project) -> None:
+    outcome = gen(world, project, "launch")
+    assert (outcome.code, world.fate.count) == (1, 0)
+    assert "`--yes` launches without asking" in outcome.err
+
+
 def test_a_dry_run_shows_what_would_be_done(world: World, project: Project) -> None:
-    lines = ok(gen(world, project, "launch", "--dry-run")).out.splitlines()
+    lines = ok(gen(world, project, "launch", "--yes", "--dry-run")).out.splitlines()
     assert [line.split()[:3] for line in lines if line.startswith("create  droplet")] == [
         ["create", "droplet", name] for name in ("node01", "node02", "node03")
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from generator import closing
 from generator.access import Access
 from generator.errors import Problem
-from generator.operate import destroy, launch
+from generator.operate import _ask, destroy, launch
 from generator.sshkey import fingerprint, throw_away
 from tests.keyring import planned
 
@@ -35,6 +36,19 @@ def test_destroy_wants_the_right_name(tmp_path: Path, monkeypatch: pytest.Monkey
     for arguments in (["orderbook", "--yes", "other"], [], ["../etc"], ["Order"]):
         result = CliRunner().invoke(destroy, [*arguments, "--lab"], obj=lambda: access)
         assert isinstance(result.exception, Problem), arguments
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n"])
+def test_no_is_an_answer(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    with pytest.raises(Problem, match="nothing was made"):
+        _ask(yes=False, question="Launch?")
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    _ask(yes=False, question="Launch?")
 
 
 def test_the_lines_to_copy_fit_the_way_there() -> None:
