@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from generator.access import Access
 from generator.actions import OWNED, RELEASED
 from generator.clock import Clock
 from generator.cloud import Cloud
-from generator.errors import Problem
+from generator.errors import Problem, Problems
 from generator.exchange import LOOKS
 from generator.lock import Lock
 from generator.observe import bundles_prefix, lock_key, object_name
 from generator.provider import Droplet, Firewall, SshKey, Vpc
-from generator.spaces import Spaces, Stored
+from generator.spaces import Spaces, Stored, Trouble
 
 POLL = 5.0
 POLLS = 120
@@ -56,11 +56,18 @@ class Remains:
 class Destroyer:
     """Finds and removes one cluster.
 
-    The bucket is the one given, else the one that the VPC's description names.
+    The bucket is the one given, else the one that the VPC's description names. `trouble` is what was wrong with Spaces first: the account's objects go
+    nevertheless, as they cost money.
     """
 
     def __init__(
-        self, cluster: str, access: Access, clock: Clock, say: Callable[[str], None], *, bucket: tuple[str, str] | None
+        self,
+        cluster: str,
+        access: Access,
+        clock: Clock,
+        say: Callable[[str], None],
+        *,
+        bucket: tuple[str, str] | None,
     ) -> None:
         self._cluster = cluster
         self._tag = f"hardway:{cluster}"
@@ -69,14 +76,16 @@ class Destroyer:
         self._clock = clock
         self._say = say
         self._cloud = Cloud(access, clock)
+        self._bucket_is_given = bucket is not None
         self._spaces = self._open(bucket) if bucket else None
+        self.trouble: Trouble | None = None
 
     def find(self) -> Remains:
         """List everything that carries the cluster's tag or name."""
         vpcs = tuple(vpc for vpc in self._cloud.vpcs() if vpc.name == self._name and OWNED.search(vpc.description))
-        if self._spaces is None:
-            owner = next((found for vpc in vpcs if (found := OWNED.search(vpc.description))), None)
-            self._spaces = self._open((owner["bucket"], owner["region"])) if owner else None
+        owner = next((found for vpc in vpcs if (found := OWNED.search(vpc.description))), None)
+        if self._spaces is None and owner:
+            self._spaces = self._open((owner["bucket"], owner["region"]))
         firewalls = self._cloud.firewalls(self._name)
         remains = Remains(
             droplets=self._cloud.droplets(self._tag),
@@ -85,20 +94,23 @@ class Destroyer:
             tags=tuple(sorted(self._cloud.tags(self._tag))),
             vpcs=vpcs,
         )
-        if self._spaces is None or not self._spaces.bucket_exists():
-            return remains
-        public = tuple(one for one in self._spaces.public_prefixes() if one.startswith(f"{self._cluster}/"))
-        return replace(remains, objects=self._spaces.objects(f"{self._cluster}/"), public=public)
+        with self._noted():
+            if self._spaces is not None and self._spaces.bucket_exists():
+                public = tuple(one for one in self._spaces.public_prefixes() if one.startswith(f"{self._cluster}/"))
+                return replace(remains, objects=self._spaces.objects(f"{self._cluster}/"), public=public)
+        return remains
 
     def destroy(self, remains: Remains) -> None:
         """Remove what was found, droplets first, and look again.
 
         Raises:
             Problem: something is still there.
+            Problems: Spaces were in trouble; everything else is gone.
         """
-        bucket = self._spaces if self._spaces is not None and self._spaces.bucket_exists() else None
-        with Lock(bucket, self._cluster, self._clock, self._say) if bucket else nullcontext() as lock:
-            self._droplets(remains, lock.keep if lock else lambda: None)
+        with ExitStack() as stack:
+            stack.enter_context(self._noted())
+            lock = self._lock(stack)
+            self._droplets(remains, lock)
             for firewall in remains.firewalls:
                 self._say(f"delete firewall {firewall.name}")
                 self._cloud.delete_firewall(firewall)
@@ -108,24 +120,52 @@ class Destroyer:
             for tag in remains.tags:
                 self._say(f"delete tag {tag}")
                 self._cloud.delete_tag(tag)
-            if bucket:
-                self._empty(bucket)
-        # The VPC's description names the bucket, so it goes last.
-        for vpc in remains.vpcs:
+            with self._noted():
+                self._empty()
+        # The VPC's description names the bucket, so it goes last; while nothing else names it, not before it is empty.
+        is_kept = self.trouble is not None and not self._bucket_is_given
+        for vpc in () if is_kept else remains.vpcs:
             self._delete_vpc(vpc)
-        self._prove()
+        self._prove(is_kept=is_kept)
+        if self.trouble:
+            self._admit(self.trouble, is_kept=is_kept)
 
-    def _droplets(self, remains: Remains, keep: Callable[[], None]) -> None:
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Keep the first trouble with Spaces for the end."""
+        try:
+            yield
+        except Trouble as trouble:
+            self.trouble = self.trouble or trouble
+
+    def _admit(self, trouble: Trouble, *, is_kept: bool) -> None:
+        bucket = self._spaces.bucket if self._spaces else ""
+        left = f"objects below {self._cluster}/ are left, if there were any"
+        hint = f"`gen destroy {self._cluster}` once Spaces answer, or delete them yourself"
+        if is_kept:
+            left += f"; so is the vpc {self._name}, which costs nothing and names the bucket"
+        raise Problems([trouble, Problem(left, where=f"bucket {bucket}", hint=hint)])
+
+    def _lock(self, stack: ExitStack) -> Lock | None:
+        """Take the lock, if Spaces answer; without them there is none to be had, and none to be respected."""
+        with self._noted():
+            if self.trouble is None and self._spaces is not None and self._spaces.bucket_exists():
+                return stack.enter_context(Lock(self._spaces, self._cluster, self._clock, self._say))
+        return None
+
+    def _droplets(self, remains: Remains, lock: Lock | None) -> None:
         """Delete droplets until none is listed, and each that was is really gone.
 
-        A bundle that was put a moment ago may belong to a droplet that lists don't show yet.
+        A bundle that was put a moment ago, or can't be seen, may belong to a droplet that lists don't show yet.
         """
         newest = max((one.modified for one in remains.objects if self._is_bundle(one)), default=None)
         in_flight = newest is not None and (self._clock.now() - newest).total_seconds() < IN_FLIGHT_SECONDS
-        quiet = len(LOOKS) if in_flight else 1
+        quiet = len(LOOKS) if in_flight or self.trouble else 1
         going: dict[int, Droplet] = {}
         for _ in range(POLLS):
-            keep()
+            with self._noted():
+                if lock:
+                    lock.keep()
             listed = self._cloud.droplets(self._tag)
             for droplet in listed:
                 if droplet.id not in going:
@@ -142,7 +182,10 @@ class Destroyer:
     def _is_bundle(self, stored: Stored) -> bool:
         return stored.key.startswith(bundles_prefix(self._cluster))
 
-    def _empty(self, spaces: Spaces) -> None:
+    def _empty(self) -> None:
+        spaces = self._spaces
+        if self.trouble or spaces is None or not spaces.bucket_exists():
+            return
         self._say(f"delete objects below {self._cluster}/ in bucket {spaces.bucket}")
         for stored in spaces.objects(f"{self._cluster}/"):
             if stored.key != lock_key(self._cluster):
@@ -162,11 +205,12 @@ class Destroyer:
         hint = "destroy again in some minutes"
         raise Problem("still counts members that are gone", where=f"vpc {vpc.name}", hint=hint)
 
-    def _prove(self) -> None:
-        """Look again at everything; lists may show what is gone for some seconds."""
+    def _prove(self, *, is_kept: bool) -> None:
+        """Look again at everything, but for a VPC that is kept; lists may show what is gone for some seconds."""
         left: tuple[str, ...] = ()
         for pause in (*LOOKS, None):
-            left = self.find().lines()
+            found = self.find()
+            left = (replace(found, vpcs=()) if is_kept else found).lines()
             if not left or pause is None:
                 break
             self._clock.sleep(pause)

@@ -227,20 +227,12 @@ def destroy(
 
     With NAME and without a description the cluster is found by the account alone.
     """
-    from generator import spec as specs
     from generator.clock import Clock
     from generator.destroy import Destroyer
 
     _end_on_signal()
     access = _access(factory, lab=lab)
-    bucket = None
-    path = file or DESCRIPTION
-    if file is not None or path.exists():
-        spec = specs.load(path)
-        if name in (None, spec.name):
-            name, bucket = spec.name, (spec.spaces.bucket, spec.spaces.region)
-        elif file is not None:
-            raise Problem(f"describes `{spec.name}`, not `{name}`", where=str(file))
+    name, bucket = _described(name, file)
     if name is None:
         raise Problem("which cluster?", hint="`gen destroy NAME`, or run it beside its cluster.yaml")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
@@ -251,14 +243,39 @@ def destroy(
     remains = destroyer.find()
     lines = remains.lines()
     if not lines:
+        if destroyer.trouble:
+            raise destroyer.trouble
         click.echo(f"nothing of {name} is there", err=True)
         return
     for line in lines:
         click.echo(f"  {line}", err=True)
+    if destroyer.trouble:
+        click.echo(f"warning: {destroyer.trouble.message}; everything else goes first", err=True)
     if yes is None:
         _confirm_name(name)
     destroyer.destroy(remains)
     click.echo(f"{name} is gone: no droplet, firewall, VPC, key, tag or object of it is left", err=True)
+
+
+def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[str, str] | None]:
+    """Read name and bucket of the cluster to destroy; a name needs no description, so a broken one is passed over."""
+    from generator import spec as specs
+
+    path = file or DESCRIPTION
+    if file is None and not path.exists():
+        return name, None
+    try:
+        spec = specs.load(path)
+    except (Problem, Problems):
+        if name is None or file is not None:
+            raise
+        click.echo(f"warning: {path} is broken, as `gen check` shows; going on by the name alone", err=True)
+        return name, None
+    if name in (None, spec.name):
+        return spec.name, (spec.spaces.bucket, spec.spaces.region)
+    if file is not None:
+        raise Problem(f"describes `{spec.name}`, not `{name}`", where=str(file))
+    return name, None
 
 
 def _access(factory: Callable[[], Access] | None, *, lab: bool) -> Access:

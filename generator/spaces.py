@@ -35,6 +35,10 @@ class Stored:
     modified: datetime
 
 
+class Trouble(Problem):
+    """Spaces said no, said nothing, or the bucket is one that can't be used."""
+
+
 class Spaces:
     """One bucket, in path style, so that bucket names need no certificate of their own."""
 
@@ -82,7 +86,7 @@ class Spaces:
         """Tell whether the bucket is there and ours.
 
         Raises:
-            Problem: it belongs to someone else, the key is refused, or it keeps old versions of objects.
+            Trouble: it belongs to someone else, the key is refused, or it keeps old versions of objects.
         """
         with self._errors(*MISSING) as missing:
             self._client.head_bucket(Bucket=self.bucket)
@@ -91,7 +95,7 @@ class Spaces:
         with self._errors():
             versioning = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
         if versioning:
-            raise Problem(
+            raise Trouble(
                 f"the bucket keeps old versions of its objects (versioning is {versioning.lower()})",
                 where=f"bucket {self.bucket}",
                 hint="deleted bundles would stay readable; name another bucket in `spaces.bucket`",
@@ -249,10 +253,10 @@ class Spaces:
                 raise self._problem(code, str(error.response.get("Error", {}).get("Message", ""))) from error
             noted.append(code)
         except BotoCoreError as error:
-            raise Problem(f"Spaces can't be reached: {error}", where=f"bucket {self.bucket}") from error
+            raise Trouble(f"Spaces can't be reached: {error}", where=f"bucket {self.bucket}") from error
 
-    def _problem(self, code: str, message: str) -> Problem:
+    def _problem(self, code: str, message: str) -> Trouble:
         hint = None
         if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"):
             hint = f"is `{SPACES_KEY_ID}` right, with full access, and does the bucket's name belong to this account?"
-        return Problem(f"Spaces answered {code}: {message or 'nothing more'}", where=f"bucket {self.bucket}", hint=hint)
+        return Trouble(f"Spaces answered {code}: {message or 'nothing more'}", where=f"bucket {self.bucket}", hint=hint)

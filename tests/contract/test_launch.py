@@ -19,13 +19,16 @@ import yaml
 from generator import render
 from generator.actions import RELEASED, description
 from generator.clock import Clock
+from generator.destroy import Destroyer
+from generator.errors import Problems
 from generator.keys import KeyStore
+from generator.lab.account import Firewall
 from generator.lab.unkindness import KIND
 from generator.lock import Lock
 from generator.observe import book_key, status_key
 from generator.project import Project
 from generator.spaces import Spaces
-from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
+from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw
 from tests.contract.world import World, launch_part, running
 
 UNKIND = replace(
@@ -40,6 +43,7 @@ UNKIND = replace(
     failing_creates=1,
     shuffled_addresses=True,
 )
+FAST = Clock(sleep=lambda seconds: time.sleep(seconds / HASTE))
 CHANGES = 36
 """A first launch changes no more than this many things at the provider and in the bucket."""
 
@@ -302,11 +306,48 @@ def test_destroy_finds_a_cluster_by_its_name_alone(world: World, project: Projec
     assert before
     shutil.rmtree(project.file.parent / "rendered")
     shutil.rmtree(project.keys_path)
-    from generator.destroy import Destroyer
-
-    fast = Clock(sleep=lambda seconds: time.sleep(seconds / 20))
-    destroyer = Destroyer("orderbook", world.access, fast, print, bucket=None)
+    destroyer = Destroyer("orderbook", world.access, FAST, print, bucket=None)
     destroyer.destroy(destroyer.find())
+    nothing_is_left(world, project)
+
+
+def test_other_droplets_firewall_of_the_name_stays(world: World, project: Project) -> None:
+    other = Firewall("f", "hardway-orderbook", [], [], [], ["web"], created=0.0, settled=0.0)
+    world.account.firewalls["f"] = other
+    outcome = gen(world, project, "launch", "--yes")
+    assert (outcome.code, world.fate.count) == (1, 0)
+    assert "firewall hardway-orderbook: has this cluster's name, but stands before web" in outcome.err
+    world.account.firewalls.clear()
+    ok(gen(world, project, "launch", "--yes"))
+    world.account.firewalls["f"] = other
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    assert list(world.account.firewalls) == ["f"]
+
+
+@pytest.mark.parametrize("is_described", [True, False])
+def test_droplets_go_although_spaces_refuse(world: World, project: Project, is_described: bool) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    good = world.access
+    refused = replace(good, spaces_secret="0" * 43)
+    if is_described:
+        world.access = refused
+        outcome = gen(world, project, "destroy", "--yes", "orderbook")
+        assert (outcome.code, "Traceback" in outcome.err) == (1, False)
+        assert "error: bucket orderbook-hardway: Spaces answered" in outcome.err
+        assert "bucket orderbook-hardway: objects below orderbook/ are left" in outcome.err
+        world.access = good
+    else:
+        destroyer = Destroyer("orderbook", refused, FAST, print, bucket=None)
+        with pytest.raises(Problems, match="objects below orderbook/ are left"):
+            destroyer.destroy(destroyer.find())
+    account = world.account
+    assert (account.living(), account.firewalls, account.keys, account.tags) == ([], {}, {}, {})
+    assert objects(world, project) != []
+    if is_described:
+        ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    else:
+        destroyer = Destroyer("orderbook", good, FAST, print, bucket=None)
+        destroyer.destroy(destroyer.find())
     nothing_is_left(world, project)
 
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from generator import closing
 from generator.access import Access
-from generator.errors import Problem
-from generator.operate import _ask, destroy, launch
+from generator.errors import Problem, Problems
+from generator.operate import _ask, _described, destroy, launch
 from generator.sshkey import fingerprint, throw_away
 from tests.keyring import planned
 
@@ -36,6 +36,18 @@ def test_destroy_wants_the_right_name(tmp_path: Path, monkeypatch: pytest.Monkey
     for arguments in (["orderbook", "--yes", "other"], [], ["../etc"], ["Order"]):
         result = CliRunner().invoke(destroy, [*arguments, "--lab"], obj=lambda: access)
         assert isinstance(result.exception, Problem), arguments
+
+
+def test_a_broken_description_is_passed_over_where_a_name_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cluster.yaml").write_text("name: [")
+    assert _described("orderbook", None) == ("orderbook", None)
+    assert "warning: cluster.yaml is broken" in capsys.readouterr().err
+    for name, file in ((None, None), ("orderbook", Path("cluster.yaml"))):
+        with pytest.raises((Problem, Problems)):
+            _described(name, file)
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n"])
