@@ -56,7 +56,8 @@ class Remains:
 class Destroyer:
     """Finds and removes one cluster.
 
-    The bucket is the one given, else the one that the VPC's description names. `trouble` is what was wrong with Spaces first: the account's objects go
+    The bucket is the one given, else the one that the VPC's description names. Where the cluster's id is known, no
+    other cluster of its name is touched. `trouble` is what was wrong with Spaces first: the account's objects go
     nevertheless, as they cost money.
     """
 
@@ -68,6 +69,7 @@ class Destroyer:
         say: Callable[[str], None],
         *,
         bucket: tuple[str, str] | None,
+        cluster_id: str | None = None,
     ) -> None:
         self._cluster = cluster
         self._tag = f"hardway:{cluster}"
@@ -76,14 +78,23 @@ class Destroyer:
         self._clock = clock
         self._say = say
         self._cloud = Cloud(access, clock)
+        self._id = cluster_id
         self._bucket_is_given = bucket is not None
         self._spaces = self._open(bucket) if bucket else None
         self.trouble: Trouble | None = None
 
     def find(self) -> Remains:
-        """List everything that carries the cluster's tag or name."""
+        """List everything that carries the cluster's tag or name.
+
+        Raises:
+            Problem: the name is another cluster's.
+        """
         vpcs = tuple(vpc for vpc in self._cloud.vpcs() if vpc.name == self._name and OWNED.search(vpc.description))
         owner = next((found for vpc in vpcs if (found := OWNED.search(vpc.description))), None)
+        if owner and self._id not in (None, owner["id"]):
+            message = f"belongs to another cluster of this name, {owner['id']}; nothing was deleted"
+            hint = f"this directory's is {self._id}; `gen destroy {self._cluster}` elsewhere goes by the name alone"
+            raise Problem(message, where=f"vpc {self._name}", hint=hint)
         if self._spaces is None and owner:
             self._spaces = self._open((owner["bucket"], owner["region"]))
         firewalls = self._cloud.firewalls(self._name)

@@ -225,8 +225,10 @@ def destroy(
 ) -> None:
     """Remove everything that launch made, and prove that nothing is left.
 
-    With NAME and without a description the cluster is found by the account alone.
+    With NAME and without a description the cluster is found by the account alone. Beside an inventory of that
+    name, another cluster of the name is not touched.
     """
+    from generator import inventory
     from generator.clock import Clock
     from generator.destroy import Destroyer
 
@@ -239,7 +241,15 @@ def destroy(
         raise Problem(f"`{name}` is no cluster's name")
     if yes is not None and yes != name:
         raise Problem(f"`--yes {yes}` is not the cluster's name", hint=f"it is `{name}`")
-    destroyer = Destroyer(name, access, Clock(), lambda text: click.echo(text, err=True), bucket=bucket)
+    committed = inventory.load((file or DESCRIPTION).parent / "rendered" / name / "inventory.yaml")
+    destroyer = Destroyer(
+        name,
+        access,
+        Clock(),
+        lambda text: click.echo(text, err=True),
+        bucket=bucket,
+        cluster_id=committed.cluster_id if committed else None,
+    )
     remains = destroyer.find()
     lines = remains.lines()
     if not lines:

@@ -311,6 +311,19 @@ def test_destroy_finds_a_cluster_by_its_name_alone(world: World, project: Projec
     nothing_is_left(world, project)
 
 
+def test_another_cluster_of_the_name_is_not_destroyed(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    path = project.rendered_path / "inventory.yaml"
+    mine = path.read_text()
+    path.write_text(mine.replace(project.plan.cluster_id, "00000000-0000-4000-8000-000000000000"))
+    outcome = gen(world, project, "destroy", "--yes", "orderbook")
+    assert (outcome.code, world.fate.count) == (1, 0)
+    assert f"belongs to another cluster of this name, {project.plan.cluster_id}" in outcome.err
+    path.write_text(mine)
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    nothing_is_left(world, project)
+
+
 def test_other_droplets_firewall_of_the_name_stays(world: World, project: Project) -> None:
     other = Firewall("f", "hardway-orderbook", [], [], [], ["web"], created=0.0, settled=0.0)
     world.account.firewalls["f"] = other
