@@ -323,8 +323,8 @@ def _confirm_name(name: str) -> None:
 
 
 def _end_on_signal() -> None:
-    """Let SIGTERM end a run as Ctrl-C does, so that the lock is given back."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """Let SIGTERM end a run as Ctrl-C does, so that the lock is given back; a shell's background jobs ignore SIGINT."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _span(span: timedelta) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from generator import closing
 from generator.access import Access
 from generator.errors import Problem, Problems
-from generator.operate import _ask, _described, destroy, launch
+from generator.operate import _ask, _described, _end_on_signal, destroy, launch
 from generator.sshkey import fingerprint, throw_away
 from tests.keyring import planned
 
@@ -61,6 +62,18 @@ def test_no_is_an_answer(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
         _ask(yes=False, question="Launch?")
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     _ask(yes=False, question="Launch?")
+
+
+def test_a_background_job_can_be_ended() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _end_on_signal()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_the_lines_to_copy_fit_the_way_there() -> None:
