@@ -125,7 +125,7 @@ class Repository:
 def pool() -> urllib3.PoolManager:
     """Give a client that waits seconds for a registry, not minutes, and follows it to where it keeps things."""
     retries = urllib3.Retry(5, connect=0, read=0, other=0, respect_retry_after_header=False)
-    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=15), retries=retries)
+    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=10), retries=retries)
 
 
 def split(reference: str) -> tuple[str, str, str]:

@@ -1,20 +1,26 @@
-"""Builds everything a lock names from source and writes the lock that names the result: only digests differ."""
+"""Has everything that a lock names: upstream's own where it can be reached, else built from source.
+
+The result is a lock of its own, which differs from upstream's in digests alone.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TypeVar
 
 from generator import registry
 from generator.errors import Problem
-from generator.lab import archive, debian, images, postgres, recipes
+from generator.lab import archive, debian, images, postgres, pull, recipes
 from generator.lab.archive import Member
 from generator.lab.cache import Cache, recipe_key, tree_sha256
 from generator.lab.fetch import Fetcher
 from generator.lab.golang import SOURCE, Go, GoRecipe
 from generator.lab.images import Settings
+from generator.lab.process import bound
 from generator.lab.progress import Progress
 from generator.release import Artifact, Image, Package, Release
 
@@ -26,28 +32,40 @@ BUILD_PACKAGES = {
     "gpgv": "gpgv debian-archive-keyring",
 }
 NOBODY = "65532:65532"
+FETCHED = "upstream's own"
+BUILT = "built from source"
+STAND_IN = "a stand-in for the real image"
+# any Go does: what the lab runs itself is in no lock
+ANY_GO = "any"
+_File = TypeVar("_File", Artifact, Image)
 
 
 def build(release: Release, progress: Progress, *, cache: Cache | None = None) -> Release:
-    """Make every artifact, package and image of a release, or find it made, and give the made lock.
+    """Have every artifact, package and image of a release, and give the lock that names them.
 
-    The result is called `<name>-source` and has the same names, addresses, archive members and references. It can be
-    interrupted at any moment and goes on where it was.
+    Upstream is asked first, each host once; what it does not give is built from source. What was built once stays,
+    also when upstream can be reached later, so that a lock does not change under a cluster. The result is called
+    `<name>-source` and has the same names, addresses, archive members and references. It can be interrupted at any
+    moment and goes on where it was.
 
     Raises:
         Problem: a tool is missing, sources cannot be fetched, or a build fails.
     """
     cache = cache or Cache.default()
-    _require_tools()
-    builder = _Builder(cache, Go.find(), progress)
+    builder = _Builder(cache, progress)
     with cache.locked(progress):
-        return replace(
+        made = replace(
             release,
             name=made_name(release),
             artifacts=builder.artifacts(release),
             packages=builder.packages(release),
             images=tuple(builder.image(image) for image in release.images),
         )
+    for way in (FETCHED, BUILT, STAND_IN):
+        names = ", ".join(name for name, taken in builder.ways.items() if taken == way)
+        if names:
+            progress.say(f"{way}: {names}")
+    return made
 
 
 def made_name(release: Release) -> str:
@@ -56,20 +74,47 @@ def made_name(release: Release) -> str:
 
 
 def tools(progress: Progress, *, cache: Cache) -> Mapping[str, str]:
-    """Build the lab's own services, or find them built; name to digest."""
+    """Build the lab's own services, or find them built, also where there is no Go; name to digest."""
     found: dict[str, str] = {}
-    go = Go.find()
     for recipe in recipes.tools():
-        found |= go.build(recipe, cache, progress)
+        key = recipe_key(recipe.inputs(ANY_GO))
+        known = cache.result(key)
+        if known is None:
+            known = Go.find().build(recipe, cache, progress)
+            cache.remember(key, f"{recipe.name} {recipe.version}", known)
+        found |= known
     return found
 
 
+@dataclass(frozen=True)
+class _Making:
+    """How an image is made from source: all that decides its bytes, and the work."""
+
+    inputs: Mapping[str, object]
+    make: Callable[[], str]
+    way: str = BUILT
+
+
 class _Builder:
-    def __init__(self, cache: Cache, go: Go, progress: Progress) -> None:
+    def __init__(self, cache: Cache, progress: Progress) -> None:
         self.cache = cache
-        self.go = go
         self.progress = progress
         self.fetcher = Fetcher(cache, progress)
+        self.ways: dict[str, str] = {}
+
+    @cached_property
+    def go(self) -> Go:
+        """The compiler and all that goes with it; asked for when something must be built."""
+        _require_tools()
+        return Go.find()
+
+    @cached_property
+    def go_version(self) -> str:
+        """What results of this machine's Go are known by; empty without Go, where nothing was built."""
+        try:
+            return Go.find().version
+        except Problem:
+            return ""
 
     def artifacts(self, release: Release) -> tuple[Artifact, ...]:
         makers = recipes.artifacts(release)
@@ -79,9 +124,18 @@ class _Builder:
         return tuple(self._artifact(artifact, makers[artifact.name]) for artifact in release.artifacts)
 
     def _artifact(self, artifact: Artifact, recipe: GoRecipe) -> Artifact:
-        binaries = self._binaries(recipe)
-        if tuple(artifact.install) == ("",):
-            return replace(artifact, sha256=binaries[artifact.name])
+        if self.cache.has(artifact.sha256):
+            return self._took(artifact, FETCHED)
+        binaries = self.cache.result(self._key(recipe))
+        if binaries is None:
+            if self.fetcher.file(artifact.name, artifact.urls, artifact.sha256):
+                return self._took(artifact, FETCHED)
+            binaries = self.go.build(recipe, self.cache, self.progress)
+        is_single = tuple(artifact.install) == ("",)
+        made = binaries[artifact.name] if is_single else self._archive(artifact, binaries)
+        return self._took(replace(artifact, sha256=made), BUILT)
+
+    def _archive(self, artifact: Artifact, binaries: Mapping[str, str]) -> str:
         members = {member: member.rpartition("/")[2] for member in artifact.install}
         inputs = {"kind": "archive", "members": {member: binaries[name] for member, name in members.items()}}
         key = recipe_key(inputs)
@@ -93,7 +147,7 @@ class _Builder:
                 archive.write(work / "archive", content, gzip=True)
                 known = {"archive": self.cache.adopt(work / "archive")}
             self.cache.remember(key, f"archive of {artifact.name} {artifact.version}", known)
-        return replace(artifact, sha256=known["archive"])
+        return known["archive"]
 
     def packages(self, release: Release) -> tuple[Package, ...]:
         """Fetch the packages of the lock; when one is gone from everywhere, those that the index has now."""
@@ -112,8 +166,21 @@ class _Builder:
         return current
 
     def image(self, image: Image) -> Image:
+        making = self._making(image)
+        digest, way = self._known({"kind": "pulled", "reference": image.pinned}), FETCHED
+        if digest is None:
+            digest, way = self._known(making.inputs), making.way
+        if digest is None:
+            digest, way = self._pull(image), FETCHED
+        if digest is None:
+            self.progress.step(image.name, "write the image")
+            digest, way = making.make(), making.way
+            self._remember(image, making.inputs, digest)
+        return self._took(replace(image, digest=digest), way)
+
+    def _making(self, image: Image) -> _Making:
         tag = registry.split(image.reference)[2]
-        makers: Mapping[str, Callable[[str], str]] = {
+        makers: Mapping[str, Callable[[str], _Making]] = {
             "pause": self._pause,
             "coredns": self._coredns,
             "traefik": self._traefik,
@@ -122,58 +189,85 @@ class _Builder:
         }
         if image.name not in makers:
             raise Problem(f"no recipe makes the image `{image.name}`", where=image.reference)
-        return replace(image, digest=makers[image.name](tag))
+        return makers[image.name](tag)
 
-    def _pause(self, _tag: str) -> str:
-        inputs = {"kind": "pause", "source": tree_sha256(SOURCE / "pause")}
-        binary = self.cache.result(recipe_key(inputs))
-        if binary is None:
-            self.progress.step("pause", "compile")
+    def _pull(self, image: Image) -> str | None:
+        self.progress.step(image.name, f"pull {image.reference}")
+        try:
+            digest = pull.pull(self.cache, self.fetcher, image.reference, image.digest if image.is_pinned else None)
+        except Problem as problem:
+            self.progress.step(image.name, problem.message)
+            return None
+        self._remember(image, {"kind": "pulled", "reference": image.pinned}, digest)
+        return digest
+
+    def _pause(self, _tag: str) -> _Making:
+        def compiled() -> str:
+            _require_tools()
             with self.cache.workspace("pause") as work:
                 command = ["gcc", "-Os", "-static", "-s", "-Wl,--build-id=none", "-o", str(work / "pause")]
-                subprocess.run([*command, str(SOURCE / "pause" / "pause.c")], check=True)
-                binary = {"pause": self.cache.adopt(work / "pause")}
-            self.cache.remember(recipe_key(inputs), "pause", binary)
-        return self._single("pause", "/pause", binary["pause"], Settings(["/pause"], "65535:65535"))
+                subprocess.run(bound([*command, str(SOURCE / "pause" / "pause.c")]), check=True)
+                return self.cache.adopt(work / "pause")
 
-    def _coredns(self, tag: str) -> str:
-        binary = self._binaries(recipes.coredns(f"v{tag}"))["coredns"]
-        return self._single("coredns", "/coredns", binary, Settings(["/coredns"], NOBODY, ports=[53]))
+        settings = Settings(["/pause"], "65535:65535")
+        return self._single("pause", "/pause", tree_sha256(SOURCE / "pause"), compiled, settings)
 
-    def _traefik(self, tag: str) -> str:
-        binary = self._binaries(recipes.traefik(tag))["traefik"]
+    def _coredns(self, tag: str) -> _Making:
+        return self._of_go(recipes.coredns(f"v{tag}"), "/coredns", Settings(["/coredns"], NOBODY, ports=[53]))
+
+    def _traefik(self, tag: str) -> _Making:
         path = "/usr/local/bin/traefik"
         settings = Settings([path], NOBODY, environment={"PATH": "/usr/local/bin"}, ports=[80])
-        return self._single("traefik", path, binary, settings)
+        return self._of_go(recipes.traefik(tag), path, settings)
 
-    def _order_book(self, _tag: str) -> str:
-        binary = self._binaries(recipes.order_book())["orderbook"]
-        return self._single("order-book", "/orderbook", binary, Settings(["/orderbook"], NOBODY, ports=[3000]))
+    def _order_book(self, _tag: str) -> _Making:
+        settings = Settings(["/orderbook"], NOBODY, ports=[3000])
+        return replace(self._of_go(recipes.order_book(), "/orderbook", settings), way=STAND_IN)
 
-    def _single(self, name: str, path: str, binary: str, settings: Settings) -> str:
+    def _of_go(self, recipe: GoRecipe, path: str, settings: Settings) -> _Making:
+        """Make an image of a Go command, which has the same name as the file."""
+
+        def compiled() -> str:
+            return self.go.build(recipe, self.cache, self.progress)[path.rpartition("/")[2]]
+
+        return self._single(recipe.name, path, recipe.inputs(self.go_version), compiled, settings)
+
+    def _single(self, name: str, path: str, binary: object, compiled: Callable[[], str], settings: Settings) -> _Making:
         """Make an image of one binary, a world-writable /tmp and nothing else."""
-        members = [Member(path.lstrip("/"), self.cache.blob(binary)), Member("tmp", mode=0o1777)]
-        inputs = {"kind": "image", "path": path, "binary": binary, "settings": asdict(settings)}
-        return self._once(name, inputs, lambda: images.make(self.cache, name, members, settings))
 
-    def _postgres(self, tag: str) -> str:
+        def make() -> str:
+            members = [Member(path.lstrip("/"), self.cache.blob(compiled())), Member("tmp", mode=0o1777)]
+            return images.make(self.cache, name, members, settings)
+
+        return _Making({"kind": "image", "path": path, "binary": binary, "settings": asdict(settings)}, make)
+
+    def _postgres(self, tag: str) -> _Making:
         # The packages' versions are no input: an image that was made once stays, so that the lock does.
         major = tag.partition(".")[0]
         inputs = {"kind": "postgres", "major": major, "source": tree_sha256(SOURCE / "postgres"), "recipe": 2}
-        return self._once("postgres", inputs, lambda: postgres.make(self.cache, self.fetcher, major))
 
-    def _once(self, name: str, inputs: Mapping[str, object], make: Callable[[], str]) -> str:
-        key = recipe_key(inputs)
-        known = self.cache.result(key)
+        def make() -> str:
+            _require_tools()
+            return postgres.make(self.cache, self.fetcher, major)
+
+        return _Making(inputs, make)
+
+    def _known(self, inputs: Mapping[str, object]) -> str | None:
+        known = self.cache.result(recipe_key(inputs))
         digest = f"sha256:{known['manifest']}" if known else None
-        if digest is None or images.parts(self.cache, digest) is None:
-            self.progress.step(name, "write the image")
-            digest = make()
-            self.cache.remember(key, f"image {name}", {"manifest": digest.removeprefix("sha256:")})
-        return digest
+        return digest if digest and images.parts(self.cache, digest) else None
 
-    def _binaries(self, recipe: GoRecipe) -> Mapping[str, str]:
-        return self.go.build(recipe, self.cache, self.progress)
+    def _remember(self, image: Image, inputs: Mapping[str, object], digest: str) -> None:
+        outputs = {"manifest": digest.removeprefix("sha256:")}
+        self.cache.remember(recipe_key(inputs), f"image {image.name}", outputs)
+
+    def _key(self, recipe: GoRecipe) -> str:
+        return recipe_key(recipe.inputs(self.go_version))
+
+    def _took(self, file: _File, way: str) -> _File:
+        self.progress.step(file.name, way)
+        self.ways[file.name] = way
+        return file
 
 
 def _require_tools() -> None:

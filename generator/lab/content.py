@@ -68,9 +68,6 @@ def ensure(release: Release, *, progress: Progress, cache: Cache | None = None) 
 def _image(cache: Cache, fetcher: Fetcher, image: Image) -> str | None:
     if image.is_pinned and images.parts(cache, image.digest) is not None:
         return image.digest
-    host = registry.split(image.reference)[0]
-    if registry.HOSTS.get(host, host) in fetcher.unreachable:
-        return None
     fetcher.progress.step(image.name, f"pull {image.reference}")
     try:
         return pull.pull(cache, fetcher, image.reference, image.digest if image.is_pinned else None)

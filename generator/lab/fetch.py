@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import queue
+import socket
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import urllib3
 
+from generator import registry
 from generator.errors import Problem
 from generator.lab.cache import Cache, file_sha256
 from generator.lab.progress import Progress
@@ -18,6 +22,9 @@ MEBIBYTE = 1 << 20
 # small, because what has not filled a chunk when the connection breaks is lost
 CHUNK_BYTES = 1 << 16
 NONE: Mapping[str, str] = {}
+# how long a host may take to show that it is there; the name server's time is in it
+CONTACT_SECONDS = 5.0
+PORTS = {"http": 80, "https": 443}
 
 
 @dataclass
@@ -27,11 +34,29 @@ class Fetcher:
     cache: Cache
     progress: Progress
     unreachable: set[str] = field(default_factory=set)
+    reached: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    impatient: urllib3.PoolManager = field(default_factory=registry.pool)
     pool: urllib3.PoolManager = field(
         default_factory=lambda: urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=6, read=30), retries=urllib3.Retry(2, connect=0, redirect=5)
+            timeout=urllib3.Timeout(connect=CONTACT_SECONDS, read=30),
+            retries=urllib3.Retry(5, connect=0, read=1, other=0, respect_retry_after_header=False),
         )
     )
+
+    def reaches(self, url: str) -> bool:
+        """Tell whether an address's host takes connections; a host is tried once, and for seconds."""
+        parts = urlsplit(url)
+        if parts.netloc not in self.reached | self.unreachable:
+            port = parts.port or PORTS[parts.scheme]
+            there = _takes_connections(str(parts.hostname), port, CONTACT_SECONDS)
+            (self.reached if there else self.unreachable).add(parts.netloc)
+        return parts.netloc in self.reached
+
+    def lose(self, host: str) -> None:
+        """Ask a host no more: it takes connections and does not answer, or not any longer."""
+        self.reached.discard(host)
+        self.unreachable.add(host)
 
     def file(self, name: str, urls: Sequence[str], sha256: str, *, headers: Mapping[str, str] = NONE) -> bool:
         """Have the content in the cache, from there or from one of the addresses; tell whether it is there now."""
@@ -43,6 +68,8 @@ class Fetcher:
         Raises:
             Problem: it cannot be had.
         """
+        if not self.reaches(url):
+            raise Problem("the host cannot be reached", where=url)
         try:
             answer = self.pool.request("GET", url)
         except urllib3.exceptions.HTTPError as error:
@@ -57,13 +84,16 @@ class Fetcher:
         for _ in range(ATTEMPTS):
             if host in self.unreachable:
                 return False
+            if not self.reaches(url):
+                self.progress.step(name, f"{host} cannot be reached")
+                return False
             try:
                 if not self._receive(name, url, sha256, headers):
                     return False
             except urllib3.exceptions.MaxRetryError:
-                self.unreachable.add(host)
-                self.progress.step(name, f"{host} cannot be reached")
-                continue
+                self.lose(host)
+                self.progress.step(name, f"{host} does not answer")
+                return False
             except urllib3.exceptions.HTTPError as error:
                 # cut off in the middle: the next attempt goes on from there
                 self.progress.step(name, f"{host}: {_reason(error)}")
@@ -79,7 +109,10 @@ class Fetcher:
         part = self.cache.partial(sha256)
         have = part.stat().st_size if part.is_file() else 0
         wanted = {"Range": f"bytes={have}-"} if have else {}
-        answer = self.pool.request("GET", url, headers={**headers, **wanted}, preload_content=False)
+        host = urlsplit(url).netloc
+        pool = self.pool if host in self.answered else self.impatient
+        answer = pool.request("GET", url, headers={**headers, **wanted}, preload_content=False)
+        self.answered.add(host)
         try:
             if answer.status == 416:
                 # all of it was here already, or it is not the same file
@@ -99,6 +132,25 @@ class Fetcher:
             return True
         finally:
             answer.release_conn()
+
+
+def _takes_connections(host: str, port: int, seconds: float) -> bool:
+    """Try all addresses of a host within one span of time; a thread, because a name server's silence has no limit."""
+    told: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, port), seconds).close()
+        except OSError:
+            told.put(False)
+        else:
+            told.put(True)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        return told.get(timeout=seconds)
+    except queue.Empty:
+        return False
 
 
 def _reason(error: BaseException) -> str:

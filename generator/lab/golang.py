@@ -197,6 +197,7 @@ class Go:
             raise
         finally:
             process.wait()
+            process.stderr.close()
         if process.returncode != 0:
             raise Problem(
                 "`go build` failed:\n  " + "\n  ".join(_last(said, 15)), where=f"{recipe.name} {recipe.version}"

@@ -11,9 +11,15 @@ class Progress(Protocol):
     def step(self, name: str, detail: str) -> None:
         """Take note: `name` is the thing worked on, `detail` what happens to it now."""
 
+    def say(self, line: str) -> None:
+        """Take note of something that is worth to stay."""
+
 
 class Silent:
     """Shows nothing."""
 
     def step(self, name: str, detail: str) -> None:
         """Ignore the step."""
+
+    def say(self, line: str) -> None:
+        """Ignore the line."""

@@ -6,7 +6,7 @@ from generator.errors import Problem
 from generator.lab import images
 from generator.lab.cache import Cache
 from generator.lab.fetch import Fetcher
-from generator.registry import Repository, split
+from generator.registry import Repository, Unreachable, split
 
 
 def pull(cache: Cache, fetcher: Fetcher, reference: str, digest: str | None, *, scheme: str = "https") -> str:
@@ -16,8 +16,14 @@ def pull(cache: Cache, fetcher: Fetcher, reference: str, digest: str | None, *, 
         Unreachable: the registry does not answer.
         Problem: it does not have it, or sends something else.
     """
-    source = Repository(reference, fetcher.pool, scheme)
-    found = source.manifest(digest or split(reference)[2])
+    source = Repository(reference, fetcher.impatient, scheme)
+    if not fetcher.reaches(source.url):
+        raise Unreachable("the registry cannot be reached", where=reference)
+    try:
+        found = source.manifest(digest or split(reference)[2])
+    except Unreachable:
+        fetcher.lose(source.host)
+        raise
     if found.droplets is None:
         raise Problem("the image is not made for linux/amd64", where=reference)
     image = found if found.droplets == found.digest else source.manifest(found.droplets)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import urllib3
 
+from generator.lab import fetch
 from generator.lab.cache import Cache
 from generator.lab.fetch import Fetcher
 from generator.lab.progress import Silent
@@ -103,3 +107,34 @@ def test_a_connection_that_breaks_is_made_again(fetcher: Fetcher, server: str) -
 def test_a_host_that_is_away_is_asked_once(fetcher: Fetcher) -> None:
     assert not fetcher.file("file", ["http://127.0.0.1:9/file", "http://127.0.0.1:9/file"], DIGEST)
     assert fetcher.unreachable == {"127.0.0.1:9"}
+
+
+def test_a_host_that_takes_connections_and_says_nothing_is_waited_for_once(tmp_path: Path) -> None:
+    impatient = urllib3.PoolManager(timeout=0.3, retries=urllib3.Retry(5, connect=0, read=0))
+    fetcher = Fetcher(Cache(tmp_path / "cache"), Silent(), impatient=impatient)
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        for number in range(20):
+            assert not fetcher.file("file", [f"http://{host}/{number}"], DIGEST)
+        assert time.monotonic() - begun < 3
+    assert fetcher.unreachable == {host}
+
+
+def test_a_host_whose_name_nobody_tells_is_waited_for_once(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    released = threading.Event()
+
+    def resolve(host: str, *arguments: object, **options: object) -> None:
+        asked.append(host)
+        released.wait(20)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(fetch, "CONTACT_SECONDS", 0.3)
+    begun = time.monotonic()
+    for number in range(20):
+        assert not fetcher.file("file", [f"https://nobody.test/{number}"], DIGEST)
+    assert time.monotonic() - begun < 3
+    assert asked == ["nobody.test"]
+    released.set()
