@@ -37,6 +37,7 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb("generator.operate:status", "Show how the nodes are."),
     "kubeconfig": Verb("generator.operate:kubeconfig", "Write a kubeconfig for a running cluster."),
     "destroy": Verb("generator.operate:destroy", "Remove everything that launch made."),
+    "lock": Verb("generator.commands:lock", "Complete the lock of a release."),
     "lab": Verb("generator.lab.commands:lab", "Run a DigitalOcean on this machine."),
 }
 

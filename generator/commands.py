@@ -1,4 +1,4 @@
-"""Holds the commands that need no account: init, check, plan and render."""
+"""Holds the commands that need no account: init, check, plan, render and lock."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import click
 
 from generator import cost, summary
 from generator import init as tutorial
+from generator import release as releases
 from generator import render as rendering
+from generator import spec as specs
 from generator.errors import Problem, Problems
+from generator.files import write_atomic
 from generator.plan import Plan
 from generator.project import DESCRIPTION, Project
 
@@ -126,8 +129,45 @@ def render(file: Path, *, only_check: bool) -> int:
     if project.release.unpinned:
         images = ", ".join(f"`{image.name}`" for image in project.release.unpinned)
         _say(f"warning: release `{project.release.name}` has images without digest: {images}")
-        _say("  hint: a launch in the cloud refuses them")
+        _say(f"  hint: a launch in the cloud refuses them; {releases.PINNING}")
     return 0
+
+
+@click.group()
+def lock() -> None:
+    """Complete the lock of a release."""
+
+
+@lock.command("pin")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path),
+    default=DESCRIPTION,
+    show_default=True,
+    help="The description, whose release it is; the lock is written to releases/ beside it.",
+)
+@click.option("--release", "name", help="Another release than the description's.")
+def pin_images(file: Path, name: str | None) -> None:
+    """Ask the registries for the digests of images that have none, and write them into a lock of your own.
+
+    An image keeps a digest that it has. Nothing is written unless all can be had.
+    """
+    # the one command of these that asks the network; the others need not wait for its client
+    from generator import pin, registry
+
+    release = releases.load(name or specs.load(file).release, file.parent)
+    if not release.unpinned:
+        _say(f"release `{release.name}`: every image has its digest")
+        return
+    pinned = pin.pin(release, registry.pool())
+    for image in release.unpinned:
+        _say(f"{pinned.image(image.name).pinned}")
+    path = file.parent / "releases" / f"{release.name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    write_atomic(path, releases.dump(pinned).encode())
+    _say(f"wrote {path}, which now stands for `{release.name}`")
+    _say("next: `gen render`, read what changed, and commit both")
 
 
 def _compare(project: Project) -> int:

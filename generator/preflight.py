@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from generator import addons, agent, bundle, render
+from generator import addons, agent, bundle, release, render
 from generator.actions import Action, Documents
 from generator.cloud import Cloud
 from generator.errors import Problem, Problems, raise_all
@@ -59,7 +59,7 @@ def prepare(project: Project, *, now: datetime) -> Launchable:
         hint = "`gen render --check` shows the difference; `gen render` writes it, to be reviewed and committed"
         problems.append(Problem("is not what would be rendered", where=str(project.rendered_path), hint=hint))
     for image in plan.release.unpinned:
-        hint = "a launch runs nothing that is not pinned; write its digest into the lock"
+        hint = f"a launch runs nothing that is not pinned; {release.PINNING}"
         problems.append(Problem(f"`{image.reference}` has no digest", where=f"release {plan.release.name}", hint=hint))
     try:
         store = KeyStore.open(project.keys_path, plan, project.inventory, now=now)
