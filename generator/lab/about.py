@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+# In the order of a first run; docs/lab.md says more about each.
+CHECKLIST = (
+    (
+        "Images without a digest",
+        "here they are pinned when they are pulled or built; `gen lock pin` does it for the cloud",
+    ),
+    ("The application's image", "it may be private, and nodes have no pull secret yet; a stand-in may run here"),
+    ("Upstream's own bytes", "where a lock made from source was used: same addresses and layouts, other digests"),
+    ("The droplet's real image", "what it holds, its boot loader, its agents, its time synchronisation"),
+    ("python3-cryptography", "nodes unseal their secrets with it; here, as in Debian, it comes with cloud-init"),
+    ("The kernel's WireGuard", "here wireguard-go may stand for the module"),
+    ("Kernel modules", "machines share this host's kernel, nothing is loaded"),
+    ("cgroup version 2", "where this host has version 1"),
+    ("Sysctls and kernel limits", "outside `net` they are files here"),
+    ("Foreign addresses on the VPC", "foreign source addresses may be dropped or not, by region"),
+    ("Speed", "boot, downloads and disks are this host's"),
+    ("Droplet sizes", "memory is limited as bought, the number of processors is this host's"),
+    ("The API's real lags and limits", "and sizes that are sold out"),
+    ("Spaces' own ways", "beyond what the S3 server here knows"),
+    ("The bill", "prices here are those of one day"),
+)
+
 ABOUT = """\
 The lab is a DigitalOcean on this machine: its API over TLS, Spaces by a real S3 server, registries and download hosts
 under their own names, and droplets that are real machines with Debian 13's systemd and cloud-init. The documents that
@@ -12,13 +34,5 @@ addresses, gets its VPC address in no order; one creation answers 500 although i
 are gone; the provider's vendor-data rewrite /etc/hosts and hold dpkg's lock; firewalls deny by default, in the VPC too;
 the VPC drops frames with foreign source addresses (`gen lab spoofing on` lets them pass).
 
-What it can't prove, and a first run in the cloud has to show:
-  [ ] WireGuard of the kernel: here wireguard-go stands for the module
-  [ ] kernel modules and sysctls outside `net`: machines share this host's kernel, host-wide sysctls are files
-  [ ] cgroup version 2, where this host has version 1
-  [ ] the provider's own Debian image: what it holds, its boot loader, its agents, its time synchronisation
-  [ ] foreign source addresses on the provider's VPC: dropped or not may differ by region
-  [ ] upstream's own bytes, where a lock made from source was used: same addresses and layouts, other digests
-  [ ] the provider's real lags, limits and prices, and Spaces beyond what the S3 server here knows
-  [ ] droplet sizes: memory is limited as bought, the number of processors is this host's
-"""
+What it can't prove, and a first run in the cloud has to show (docs/lab.md says more):
+""" + "".join(f"  [ ] {title}: {sentence}\n" for title, sentence in CHECKLIST)

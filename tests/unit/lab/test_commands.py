@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from generator import cli
+from generator.lab.about import CHECKLIST
 from generator.lab.commands import lab
 from generator.lab.display import Display
 
@@ -17,10 +19,16 @@ def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_the_page_and_the_command_list_the_same_points() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "lab.md").read_text()
+    assert re.findall(r"^- \[ \] \*\*(.+?)\.\*\* ", page, re.MULTILINE) == [title for title, _ in CHECKLIST]
+    assert page.count("- [ ]") == len(CHECKLIST)
+
+
 def test_about_names_what_only_the_cloud_can_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["lab", "up", "--about"]) == 0
     text = capsys.readouterr().out
-    for word in ("wireguard-go", "cgroup", "foreign source addresses", "upstream's own bytes", "--kind"):
+    for word in ("wireguard-go", "cgroup", "foreign source addresses", "Upstream's own bytes", "--kind"):
         assert word in text
 
 
