@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from generator.errors import Problem, Problems
@@ -175,6 +176,8 @@ def main() -> int:
     """Run the daemon of the lab that the environment names."""
     if sys.stdin.buffer.readline() != control.RECORDED:
         return 1
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
     state = State.default()
     make_private_directory(state.directory / "logs")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
