@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from signal import SIGINT, default_int_handler
+from signal import signal as handle
 
 import boto3  # noqa: F401 - loaded once, before processes are forked
 import pydo  # noqa: F401
@@ -78,6 +80,7 @@ def gen(world: World, project: Project, *arguments: str, die_at: int | None = No
 
 
 def _run(words: list[str], access: Access, out: Path, err: Path) -> None:
+    handle(SIGINT, default_int_handler)  # a shell's background job has it ignored, and these tests may run in one
     real = clock.Clock
     clock.Clock = lambda: real(sleep=lambda seconds: time.sleep(seconds / HASTE))  # type: ignore[misc,assignment]
     launch.SECOND_LOOK = timedelta(seconds=0.5)
