@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 from generator import kubeconfig
 from generator.keys import KeyStore
 from generator.plan import Plan
+from tests.contract.binaries import find
 from tests.keyring import made
 
 SERVER = "https://203.0.113.101:6443"
@@ -36,10 +36,7 @@ def texts(cluster: tuple[Plan, KeyStore]) -> dict[str, str]:
 
 
 def view(path: Path, *arguments: str) -> dict[str, Any]:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
-    command = [kubectl, "config", "view", "--kubeconfig", str(path), "-o", "json", *arguments]
+    command = [str(find("kubectl")["kubectl"]), "config", "view", "--kubeconfig", str(path), "-o", "json", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return dict(json.loads(done.stdout))
