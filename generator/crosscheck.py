@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from generator.reading import shown, suggestion
 from generator.schema import PoolSpec
 from generator.strict_yaml import Location
+from generator.validation import shown, suggestion
 
 POD_PREFIX = 24
 CONTROL_PLANE_COUNTS = (1, 3, 5)

@@ -8,7 +8,7 @@ from pathlib import Path
 from generator import schema
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, resource, write_atomic
-from generator.reading import Misfit, shown
+from generator.validation import Misfit, shown
 
 DESCRIPTION = "cluster.yaml"
 _BESIDE_KEYS = (".gitignore", "README.md")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from generator import reading, strict_yaml
+from generator import strict_yaml, validation
 
 LIMIT_BYTES = 4 * 1024 * 1024
 OPERATOR_KEY = "operator"
@@ -82,7 +82,7 @@ def load(path: Path) -> Inventory | None:
     if not path.exists():
         return None
     document = strict_yaml.load(path, limit_bytes=LIMIT_BYTES)
-    stored = reading.read(TypeAdapter(_Stored), document, keys=lambda _: list(_Stored.model_fields))
+    stored = validation.read(TypeAdapter(_Stored), document, keys=lambda _: list(_Stored.model_fields))
     return Inventory(stored.cluster_id, stored.name, stored.numbers, stored.keys, stored.bundles)
 
 

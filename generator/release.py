@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from generator import reading, strict_yaml
+from generator import strict_yaml, validation
 from generator.errors import Problem, raise_all
-from generator.reading import Misfit
+from generator.validation import Misfit
 
 Role = Literal["control-plane", "worker"]
 UNPINNED = "unpinned"
@@ -210,7 +210,7 @@ def _plain(file: Artifact | Package | Image) -> dict[str, object]:
 
 
 def _read(document: strict_yaml.Document) -> Release:
-    stored = reading.read(TypeAdapter(_Stored), document)
+    stored = validation.read(TypeAdapter(_Stored), document)
     raise_all(_incomplete(stored, document))
     return Release(stored.name, stored.kubernetes, stored.artifacts, stored.packages, stored.images)
 

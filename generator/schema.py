@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from generator.reading import Misfit, suggestion
+from generator.validation import Misfit, suggestion
 
 # Source: the provider's list of regions, https://docs.digitalocean.com/platform/regional-availability/
 REGIONS = (

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from generator import crosscheck, reading, strict_yaml
+from generator import crosscheck, strict_yaml, validation
 from generator import release as releases
 from generator.errors import Problem, raise_all
 from generator.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
@@ -40,7 +40,7 @@ def load(path: Path) -> ClusterSpec:
     try:
         spec = ClusterSpec.model_validate(document.value)
     except ValidationError as error:
-        found = list(reading.sentences(error, document, _keys))
+        found = list(validation.sentences(error, document, _keys))
     else:
         found = list(document.oddities)
     draft = _draft(document.value, {place for place, _ in found})
@@ -49,7 +49,7 @@ def load(path: Path) -> ClusterSpec:
         for finding in crosscheck.findings(draft)
     ]
     checked += _unknown_release(document, path.parent) if ("release",) not in {place for place, _ in found} else []
-    raise_all(sorted([problem for _, problem in found] + checked, key=reading.line_of))
+    raise_all(sorted([problem for _, problem in found] + checked, key=validation.line_of))
     return spec
 
 
@@ -58,8 +58,8 @@ def _unknown_release(document: Document, beside: Path) -> list[Problem]:
     name = document.value.get("release") if isinstance(document.value, dict) else None
     if name is None or name in known:
         return []
-    hint = reading.suggestion(name, known) or f"known: {', '.join(known)}"
-    message = f"`release` is {reading.shown(name)}, and there is no such lock file"
+    hint = validation.suggestion(name, known) or f"known: {', '.join(known)}"
+    message = f"`release` is {validation.shown(name)}, and there is no such lock file"
     return [Problem(message, where=document.where(("release",)), hint=hint)]
 
 
@@ -79,7 +79,7 @@ def _credentials(document: Document, value: Any, path: Location) -> Iterator[tup
         if isinstance(key, str) and _CREDENTIAL.search(key):
             yield path, _leak("a key", document.where((*path, key)))
     if isinstance(value, str) and _CREDENTIAL.search(value):
-        yield path, _leak(f"`{reading.name_of(path)}`", document.where(path))
+        yield path, _leak(f"`{validation.name_of(path)}`", document.where(path))
 
 
 def _leak(what: str, where: str) -> Problem:
