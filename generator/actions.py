@@ -11,7 +11,7 @@ from generator.edition import changes
 from generator.observe import Observed, object_name
 from generator.placement import existing, node_of, placed, quorum, ready, told
 from generator.plan import Node, Plan
-from generator.provider import Droplet, Rule, rules
+from generator.provider.resources import Droplet, Rule, rules
 
 Verb = Literal["refuse", "delete", "create", "update", "upload", "publish", "wait", "keep"]
 

@@ -7,21 +7,22 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from generator import book as books
-from generator import bundle, launchpart, provider, sshkey
+from generator import bundle, launchpart
 from generator.actions import Action, description, inbound, outbound
 from generator.bundle import KEY_BYTES
 from generator.clock import Clock, stamp
-from generator.cloud import Cloud
 from generator.edition import next_book
 from generator.errors import Problem
-from generator.exchange import LOOKS
 from generator.launchpart import LaunchFacts
 from generator.lookout import Memory
 from generator.observe import Observed, book_key, bundles_prefix, object_name, status_key
 from generator.plan import Node
 from generator.preflight import Launchable
-from generator.provider import Droplet
-from generator.spaces import Spaces
+from generator.provider import resources, ssh_key
+from generator.provider.digitalocean import Cloud
+from generator.provider.resources import Droplet
+from generator.provider.retry import LOOKS
+from generator.provider.spaces import Spaces
 
 IN_FLIGHT = timedelta(minutes=3)
 """A bundle younger than this may belong to a droplet that lists don't show yet."""
@@ -52,7 +53,7 @@ class Applier:
                 self.cloud.create_tag(action.name)
                 return replace(observed, tags=observed.tags | {action.name})
             case "create", "ssh key":
-                key = sshkey.throw_away()
+                key = ssh_key.throw_away()
                 registered = self.cloud.create_ssh_key(action.name, key.line, key.fingerprint)
                 return replace(observed, ssh_keys=(registered,))
             case "create", "vpc":
@@ -138,7 +139,7 @@ class Applier:
             self.clock.sleep(pause)
         return None
 
-    def _order(self, node: Node, observed: Observed) -> provider.Json:
+    def _order(self, node: Node, observed: Observed) -> resources.Json:
         """Seal the node's bundle, put it where only its droplet finds it, and write the order of that droplet."""
         plan, store = self.launchable.plan, self.launchable.store
         if observed.book is None:

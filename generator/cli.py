@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import click
 
 from generator import __version__
-from generator.access import Access
 from generator.errors import Problem, Problems
+from generator.provider.connection import Access
 
 DONE, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
 

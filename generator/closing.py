@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from generator import kubeconfig
-from generator.access import Access
 from generator.files import write_atomic
 from generator.keys import KeyStore
 from generator.plan import Plan
+from generator.provider.connection import Access
 
 KUBECONFIG = "admin.conf"
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from generator.access import Access
 from generator.actions import OWNED, RELEASED
 from generator.clock import Clock
-from generator.cloud import Cloud
 from generator.errors import Problem, Problems
-from generator.exchange import LOOKS
 from generator.lock import Lock
 from generator.observe import bundles_prefix, lock_key, object_name
-from generator.provider import Droplet, Firewall, SshKey, Vpc
-from generator.spaces import Spaces, Stored, Trouble
+from generator.provider.connection import Access
+from generator.provider.digitalocean import Cloud
+from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.provider.retry import LOOKS
+from generator.provider.spaces import Spaces, Stored, Trouble
 
 POLL = 5.0
 POLLS = 120

@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from generator.access import Access
 from generator.actions import Action, diff
 from generator.apply import Applier
 from generator.clock import Clock
-from generator.cloud import Cloud
 from generator.errors import Problem, raise_all
 from generator.kube import Credentials
 from generator.lock import Lock
@@ -23,8 +21,10 @@ from generator.observe import Observed, Report
 from generator.placement import placed, ready
 from generator.plan import Node
 from generator.preflight import Launchable, Market, faults, look, skewed
-from generator.provider import Droplet
-from generator.spaces import Spaces
+from generator.provider.connection import Access
+from generator.provider.digitalocean import Cloud
+from generator.provider.resources import Droplet
+from generator.provider.spaces import Spaces
 from generator.watch import Watch, last_words, rows
 
 TICK = 3.0

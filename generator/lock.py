@@ -16,7 +16,7 @@ from typing import Any
 from generator.clock import Clock, stamp
 from generator.errors import Problem
 from generator.observe import lock_key
-from generator.spaces import Spaces
+from generator.provider.spaces import Spaces
 
 STALE = timedelta(minutes=5)
 """A lock that nobody renewed for so long belongs to nobody."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from generator.clock import Clock
-from generator.cloud import Cloud
 from generator.kube import Credentials, Kube
 from generator.observe import Observed, observe, read_book, read_bundles, read_reports
 from generator.placement import placed, told
 from generator.plan import Node, Plan
-from generator.provider import Droplet
-from generator.spaces import Spaces
+from generator.provider.digitalocean import Cloud
+from generator.provider.resources import Droplet
+from generator.provider.spaces import Spaces
 
 READ_LAG = timedelta(minutes=2)
 """How long a droplet just made may be unknown to reads and lists."""

@@ -11,11 +11,11 @@ from datetime import datetime
 from generator import book, progress
 from generator.book import Book
 from generator.clock import moment
-from generator.cloud import Cloud
 from generator.plan import Plan
 from generator.progress import Progress
-from generator.provider import Droplet, Firewall, SshKey, Vpc
-from generator.spaces import LONGEST_URL, Spaces, Stored
+from generator.provider.digitalocean import Cloud
+from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.provider.spaces import LONGEST_URL, Spaces, Stored
 
 BUNDLE = re.compile(r"(?P<node>.+)-[0-9a-f]{32}\.bundle")
 

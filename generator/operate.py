@@ -22,8 +22,8 @@ from generator.errors import Problem, Problems
 from generator.project import DESCRIPTION, Project
 
 if TYPE_CHECKING:
-    from generator.access import Access
     from generator.kube import Credentials
+    from generator.provider.connection import Access
 
 SHORTEST_URL, LONGEST_URL = timedelta(minutes=5), timedelta(hours=2)
 SPACES_MONTHLY = 5
@@ -152,9 +152,9 @@ def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_js
     from generator.actions import Documents, diff
     from generator.addons import digest, manifests
     from generator.clock import Clock
-    from generator.cloud import Cloud
     from generator.lookout import Lookout
-    from generator.spaces import Spaces
+    from generator.provider.digitalocean import Cloud
+    from generator.provider.spaces import Spaces
     from generator.status import assess, text, warnings
 
     project = Project.load(file)
@@ -188,9 +188,9 @@ def kubeconfig(factory: Callable[[], Access] | None, *, file: Path, lab: bool) -
     """Write a kubeconfig for a running cluster, and print its path."""
     from generator.clock import Clock
     from generator.closing import write_kubeconfig
-    from generator.cloud import Cloud
     from generator.keys import KeyStore
     from generator.kube import Kube
+    from generator.provider.digitalocean import Cloud
 
     project = Project.load(file)
     access = _access(factory, lab=lab)
@@ -289,7 +289,7 @@ def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[s
 
 
 def _access(factory: Callable[[], Access] | None, *, lab: bool) -> Access:
-    from generator.access import from_environment
+    from generator.provider.connection import from_environment
 
     if not lab:
         return from_environment()

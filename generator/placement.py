@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from generator.observe import Observed
 from generator.plan import Node, Plan
-from generator.provider import Droplet
+from generator.provider.resources import Droplet
 
 FETCH = timedelta(minutes=2)
 """How long the fetching of a bundle may take once its address was opened in time."""

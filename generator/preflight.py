@@ -9,12 +9,12 @@ from hashlib import sha256
 
 from generator import addons, agent, bundle, release, render
 from generator.actions import Action, Documents
-from generator.cloud import Cloud
 from generator.errors import Problem, Problems, raise_all
 from generator.keys import KeyStore
 from generator.plan import Plan
 from generator.project import Project
-from generator.provider import Account, Size
+from generator.provider.digitalocean import Cloud
+from generator.provider.resources import Account, Size
 
 SKEW = timedelta(seconds=60)
 

@@ -34,7 +34,7 @@ from generator.inventory import Inventory, KeyFact, wireguard_key
 from generator.observe import Bundle, Observed, Report
 from generator.plan import Plan
 from generator.progress import Phase, Progress, phases_of
-from generator.provider import Droplet, Firewall, SshKey, Vpc
+from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned
 

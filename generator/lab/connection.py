@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from generator.access import Access
 from generator.lab import control
 from generator.lab.settings import credentials
 from generator.lab.state import State
+from generator.provider.connection import Access
 
 
 def access(state: State | None = None) -> Access:

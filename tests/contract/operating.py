@@ -22,9 +22,9 @@ import urllib3  # noqa: F401
 
 from generator import cli, clock, launch, lock, operate, render  # noqa: F401
 from generator import init as tutorial
-from generator.access import Access
 from generator.lab.cache import Cache
 from generator.project import Project
+from generator.provider.connection import Access
 from tests.contract.world import World
 
 HASTE = 20

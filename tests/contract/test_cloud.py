@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from generator.access import Access
 from generator.clock import Clock
-from generator.cloud import KEY_LAG, Cloud
 from generator.errors import Problem
-from generator.exchange import LOOKS, POSTS, REPEATS, Refused
 from generator.lab.authority import Authority
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
-from generator.provider import Rule, SshKey
+from generator.provider.connection import Access
+from generator.provider.digitalocean import KEY_LAG, Cloud
+from generator.provider.resources import Rule, SshKey
+from generator.provider.retry import LOOKS, POSTS, REPEATS, Refused
 
 TOKEN = "dop_v1_" + "a" * 64
 NOT_FOUND = {"id": "not_found", "message": "The resource you were accessing could not be found."}

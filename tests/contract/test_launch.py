@@ -27,7 +27,7 @@ from generator.lab.unkindness import KIND
 from generator.lock import Lock
 from generator.observe import book_key, status_key
 from generator.project import Project
-from generator.spaces import Spaces
+from generator.provider.spaces import Spaces
 from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw
 from tests.contract.world import World, launch_part, running
 

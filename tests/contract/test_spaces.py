@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from generator.access import Access
 from generator.clock import Clock
 from generator.errors import Problem
 from generator.lock import STALE, Lock
 from generator.observe import read_bundles
-from generator.spaces import Spaces
+from generator.provider.connection import Access
+from generator.provider.spaces import Spaces
 from tests.contract.operating import versitygw
 from tests.contract.world import KEY_ID, REGION, SECRET, World, running
 

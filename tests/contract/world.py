@@ -27,7 +27,6 @@ import urllib3
 
 from generator import book as books
 from generator import bundle
-from generator.access import Access
 from generator.keys import KeyStore
 from generator.lab import vpcs
 from generator.lab.account import Account, Droplet
@@ -38,6 +37,7 @@ from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.plan import Plan
 from generator.progress import phases_of
+from generator.provider.connection import Access
 
 TOKEN = "dop_v1_" + "a" * 64
 KEY_ID, SECRET = "DO00TESTTESTTESTTEST", "s" * 43

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import urllib3
 
-from generator.access import Access
 from generator.errors import Problem
 from generator.lab import bringup, control, images, netns, root
 from generator.lab.archive import Member
@@ -30,6 +29,7 @@ from generator.lab.progress import Silent
 from generator.lab.settings import Settings
 from generator.lab.state import DNS_ADDRESS, OPERATOR_NAMESPACE, State
 from generator.lab.unkindness import KIND
+from generator.provider.connection import Access
 from tests.contract.test_lab_front import tool
 from tests.e2e.harness import until
 

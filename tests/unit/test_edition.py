@@ -10,7 +10,7 @@ from generator.edition import FORMING, changes, next_book
 from generator.observe import Observed, Report
 from generator.plan import Plan
 from generator.progress import Phase, Progress
-from generator.provider import Droplet
+from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
 
 ADDONS = "a" * 64

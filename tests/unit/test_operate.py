@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from generator import closing
-from generator.access import Access
 from generator.errors import Problem, Problems
 from generator.operate import _ask, _described, _end_on_signal, destroy, launch
-from generator.sshkey import fingerprint, throw_away
+from generator.provider.connection import Access
+from generator.provider.ssh_key import fingerprint, throw_away
 from tests.keyring import planned
 
 

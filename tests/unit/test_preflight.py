@@ -7,7 +7,7 @@ import pytest
 
 from generator.actions import Action
 from generator.preflight import Market, faults, monthly, skewed
-from generator.provider import Account, Size
+from generator.provider.resources import Account, Size
 from tests.keyring import NOW, planned
 
 PLAN = planned(workers=0)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from generator.observe import Observed, Report
 from generator.progress import Failure, Phase, Progress
-from generator.provider import Droplet
+from generator.provider.resources import Droplet
 from generator.watch import Watch, last_words, rows
 from tests.keyring import NOW, planned
 

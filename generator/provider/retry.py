@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from generator.access import TOKEN
 from generator.clock import Clock
 from generator.errors import Problem
-from generator.provider import Json
+from generator.provider.connection import TOKEN
+from generator.provider.resources import Json
 
 T = TypeVar("T")
 

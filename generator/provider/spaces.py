@@ -16,8 +16,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from generator.access import SPACES_KEY_ID, Access
 from generator.errors import Problem
+from generator.provider.connection import SPACES_KEY_ID, Access
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,11 +12,11 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from generator import provider
-from generator.access import Access
 from generator.clock import Clock
-from generator.exchange import REPEATS, Exchange, Refused, inside
-from generator.provider import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Vpc
+from generator.provider import resources
+from generator.provider.connection import Access
+from generator.provider.resources import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Vpc
+from generator.provider.retry import REPEATS, Exchange, Refused, inside
 
 if TYPE_CHECKING:
     from pydo import Client
@@ -63,7 +63,7 @@ class Cloud:
     def account(self) -> tuple[Account, datetime]:
         """Give the account, and the time by the provider's clock."""
         answer = self._api.get("account", self._client.account.get)
-        account = inside("account", provider.account)(answer.body)
+        account = inside("account", resources.account)(answer.body)
         date = answer.headers.get("date")
         return account, parsedate_to_datetime(date).replace(tzinfo=UTC) if date else self._clock.now()
 
@@ -74,7 +74,7 @@ class Cloud:
 
     def sizes(self) -> tuple[Size, ...]:
         """List the sizes."""
-        return self._api.pages("sizes", provider.size, self._client.sizes.list)
+        return self._api.pages("sizes", resources.size, self._client.sizes.list)
 
     def image_regions(self, slug: str) -> tuple[str, ...] | None:
         """List where an image can be had; None when there is no such image."""
@@ -83,7 +83,7 @@ class Cloud:
 
     def vpcs(self) -> tuple[Vpc, ...]:
         """List the account's VPCs."""
-        return self._api.pages("vpcs", provider.vpc, self._client.vpcs.list)
+        return self._api.pages("vpcs", resources.vpc, self._client.vpcs.list)
 
     def create_vpc(self, name: str, description: str, region: str, ip_range: str) -> Vpc:
         """Make a VPC, or find the one that an unclear attempt made."""
@@ -92,7 +92,7 @@ class Cloud:
         def find() -> Vpc | None:
             return next((vpc for vpc in self.vpcs() if (vpc.name, vpc.description) == (name, description)), None)
 
-        return self._api.create(f"vpc {name}", self._client.vpcs.create, body, inside("vpc", provider.vpc), find)
+        return self._api.create(f"vpc {name}", self._client.vpcs.create, body, inside("vpc", resources.vpc), find)
 
     def describe_vpc(self, vpc: Vpc, description: str) -> None:
         """Write another description onto a VPC."""
@@ -110,22 +110,22 @@ class Cloud:
 
     def firewalls(self, name: str) -> tuple[Firewall, ...]:
         """List the firewalls of that name."""
-        listed = self._api.pages("firewalls", provider.firewall, self._client.firewalls.list)
+        listed = self._api.pages("firewalls", resources.firewall, self._client.firewalls.list)
         return tuple(sorted((one for one in listed if one.name == name), key=lambda one: one.id))
 
     def create_firewall(self, name: str, tag: str, inbound: Sequence[Rule], outbound: Sequence[Rule]) -> Firewall:
         """Make a firewall for all droplets with the tag, or find the one that an unclear attempt made."""
-        body = provider.firewall_body(name, tag, inbound, outbound)
+        body = resources.firewall_body(name, tag, inbound, outbound)
 
         def find() -> Firewall | None:
             return next(iter(self.firewalls(name)), None)
 
-        read = inside("firewall", provider.firewall)
+        read = inside("firewall", resources.firewall)
         return self._api.create(f"firewall {name}", self._client.firewalls.create, body, read, find)
 
     def update_firewall(self, firewall: Firewall, tag: str, inbound: Sequence[Rule], outbound: Sequence[Rule]) -> None:
         """Replace everything the firewall says."""
-        body = provider.firewall_body(firewall.name, tag, inbound, outbound)
+        body = resources.firewall_body(firewall.name, tag, inbound, outbound)
         where = f"firewall {firewall.name}"
         self._api.expect(self._api.repeat(where, self._client.firewalls.update, firewall.id, body=body), where)
 
@@ -154,7 +154,7 @@ class Cloud:
 
     def ssh_keys(self, name: str) -> tuple[SshKey, ...]:
         """List the registered public keys of that name; the API allows this ten times a minute."""
-        listed = self._api.pages("ssh_keys", provider.ssh_key, self._client.ssh_keys.list)
+        listed = self._api.pages("ssh_keys", resources.ssh_key, self._client.ssh_keys.list)
         return tuple(sorted((key for key in listed if key.name == name), key=lambda key: key.id))
 
     def create_ssh_key(self, name: str, public_key: str, fingerprint: str) -> SshKey:
@@ -163,9 +163,9 @@ class Cloud:
 
         def find() -> SshKey | None:
             answer = self._api.get(f"ssh key {name}", self._client.ssh_keys.get, fingerprint, missing=True)
-            return inside("ssh_key", provider.ssh_key)(answer.body) if answer.status == 200 else None
+            return inside("ssh_key", resources.ssh_key)(answer.body) if answer.status == 200 else None
 
-        read = inside("ssh_key", provider.ssh_key)
+        read = inside("ssh_key", resources.ssh_key)
         return self._api.create(f"ssh key {name}", self._client.ssh_keys.create, body, read, find)
 
     def delete_ssh_key(self, key: SshKey) -> None:
@@ -174,13 +174,13 @@ class Cloud:
 
     def droplets(self, tag: str) -> tuple[Droplet, ...]:
         """List the droplets that carry a tag, the oldest first."""
-        listed = self._api.pages("droplets", provider.droplet, self._client.droplets.list, tag_name=tag)
+        listed = self._api.pages("droplets", resources.droplet, self._client.droplets.list, tag_name=tag)
         return tuple(sorted((one for one in listed if tag in one.tags), key=lambda one: one.id))
 
     def droplet(self, number: int) -> Droplet | None:
         """Give one droplet; None when it is gone, or so new that reads do not know it yet."""
         answer = self._api.get(f"droplet {number}", self._client.droplets.get, number, missing=True)
-        return inside("droplet", provider.droplet)(answer.body) if answer.status == 200 else None
+        return inside("droplet", resources.droplet)(answer.body) if answer.status == 200 else None
 
     def create_droplet(self, body: Json, node_tag: str, known: Iterable[int] = ()) -> Droplet:
         """Make a droplet, or find by its node's tag the one that an unclear attempt made.
@@ -198,7 +198,7 @@ class Cloud:
 
         for pause in (*KEY_LAG, None):
             try:
-                read = inside("droplet", provider.droplet)
+                read = inside("droplet", resources.droplet)
                 return self._api.create(where, self._client.droplets.create, body, read, find, unique=False)
             except Refused as refusal:
                 if pause is None or refusal.status != 422 or "invalid key" not in refusal.said:
