@@ -12,13 +12,13 @@ import click
 
 from generator import cost, summary
 from generator import init as tutorial
-from generator import release as releases
 from generator import render as rendering
 from generator import spec as specs
 from generator.errors import Problem, Problems
 from generator.files import write_atomic
 from generator.plan import Plan
 from generator.project import DESCRIPTION, Project
+from generator.release import lock_file
 
 RELEASE = "k8s-1.36"
 # More files than this are counted, not listed.
@@ -129,7 +129,7 @@ def render(file: Path, *, only_check: bool) -> int:
     if project.release.unpinned:
         images = ", ".join(f"`{image.name}`" for image in project.release.unpinned)
         _say(f"warning: release `{project.release.name}` has images without digest: {images}")
-        _say(f"  hint: a launch in the cloud refuses them; {releases.PINNING}")
+        _say(f"  hint: a launch in the cloud refuses them; {lock_file.PINNING}")
     return 0
 
 
@@ -154,9 +154,9 @@ def pin_images(file: Path, name: str | None) -> None:
     An image keeps a digest that it has. Nothing is written unless all can be had.
     """
     # the one command of these that asks the network; the others need not wait for its client
-    from generator import pin, registry
+    from generator.release import pin, registry
 
-    release = releases.load(name or specs.load(file).release, file.parent)
+    release = lock_file.load(name or specs.load(file).release, file.parent)
     if not release.unpinned:
         _say(f"release `{release.name}`: every image has its digest")
         return
@@ -165,7 +165,7 @@ def pin_images(file: Path, name: str | None) -> None:
         _say(f"{pinned.image(image.name).pinned}")
     path = file.parent / "releases" / f"{release.name}.yaml"
     path.parent.mkdir(exist_ok=True)
-    write_atomic(path, releases.dump(pinned).encode())
+    write_atomic(path, lock_file.dump(pinned).encode())
     _say(f"wrote {path}, which now stands for `{release.name}`")
     _say("next: `gen render`, read what changed, and commit both")
 

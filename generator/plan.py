@@ -14,7 +14,7 @@ from generator.certificates import Certificate
 from generator.crosscheck import POD_PREFIX, room
 from generator.errors import Problem, raise_all
 from generator.inventory import OPERATOR_KEY, Inventory, wireguard_key
-from generator.release import Artifact, Package, Release
+from generator.release.lock_file import Artifact, Package, Release
 from generator.schema import ClusterSpec, PoolSpec
 
 ORDER_BOOK_HOST = "limit-order-book.local"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from generator import addons, agent, bundle, release, render
+from generator import addons, agent, bundle, render
 from generator.actions import Action, Documents
 from generator.errors import Problem, Problems, raise_all
 from generator.keys import KeyStore
@@ -15,6 +15,7 @@ from generator.plan import Plan
 from generator.project import Project
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Account, Size
+from generator.release import lock_file
 
 SKEW = timedelta(seconds=60)
 
@@ -59,7 +60,7 @@ def prepare(project: Project, *, now: datetime) -> Launchable:
         hint = "`gen render --check` shows the difference; `gen render` writes it, to be reviewed and committed"
         problems.append(Problem("is not what would be rendered", where=str(project.rendered_path), hint=hint))
     for image in plan.release.unpinned:
-        hint = f"a launch runs nothing that is not pinned; {release.PINNING}"
+        hint = f"a launch runs nothing that is not pinned; {lock_file.PINNING}"
         problems.append(Problem(f"`{image.reference}` has no digest", where=f"release {plan.release.name}", hint=hint))
     try:
         store = KeyStore.open(project.keys_path, plan, project.inventory, now=now)

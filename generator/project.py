@@ -8,12 +8,12 @@ from pathlib import Path
 
 from generator import inventory as inventories
 from generator import plan as plans
-from generator import release as releases
 from generator import spec as specs
 from generator.errors import Problem
 from generator.inventory import Inventory
 from generator.plan import Plan
-from generator.release import Release
+from generator.release import lock_file
+from generator.release.lock_file import Release
 from generator.spec import ClusterSpec
 
 DESCRIPTION = Path("cluster.yaml")
@@ -37,7 +37,7 @@ class Project:
             Problems: every mistake in the description.
         """
         spec = specs.load(file)
-        release = releases.load(spec.release, file.parent)
+        release = lock_file.load(spec.release, file.parent)
         path = file.parent / "rendered" / spec.name / "inventory.yaml"
         inventory = inventories.load(path)
         if inventory is not None and inventory.name != spec.name:

@@ -11,8 +11,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from generator import crosscheck, strict_yaml, validation
-from generator import release as releases
 from generator.errors import Problem, raise_all
+from generator.release import lock_file
 from generator.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
 from generator.strict_yaml import Document, Location
 
@@ -54,7 +54,7 @@ def load(path: Path) -> ClusterSpec:
 
 
 def _unknown_release(document: Document, beside: Path) -> list[Problem]:
-    known = releases.known(beside)
+    known = lock_file.known(beside)
     name = document.value.get("release") if isinstance(document.value, dict) else None
     if name is None or name in known:
         return []

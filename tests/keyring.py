@@ -9,7 +9,7 @@ from generator import keys
 from generator.inventory import Inventory
 from generator.keys import KeyStore
 from generator.plan import Plan, plan
-from generator.release import Release
+from generator.release.lock_file import Release
 from generator.schema import ClusterSpec
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)

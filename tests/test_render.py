@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import cli, init, release, render
+from generator import cli, init, render
 from generator.errors import Problem, Problems
 from generator.inventory import Inventory
 from generator.project import Project
+from generator.release import lock_file
 
 from . import facts
 from .conftest import TESTS
@@ -91,7 +92,7 @@ def test_a_lock_with_other_digests_changes_nothing_else(own: Path) -> None:
         "packages": tuple(replace(file, sha256=_other(file.sha256)) for file in project.release.packages),
         "images": tuple(replace(image, digest=f"sha256:{_other(image.name)}") for image in project.release.images),
     }
-    made = release.parse(release.dump(replace(project.release, **changed)), "made")
+    made = lock_file.parse(lock_file.dump(replace(project.release, **changed)), "made")
     before, after = render.documents(project), render.documents(replace(project, release=made))
     assert before.keys() == after.keys()
     assert before != after

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-from generator import release as releases
 from generator import spec as specs
 from generator import strict_yaml
 from generator.errors import Problem, raise_all
@@ -24,7 +23,8 @@ from generator.lab.process import Process, wait_until_gone
 from generator.lab.settings import Settings
 from generator.lab.state import State, write_record
 from generator.lab.unkindness import Unkindness
-from generator.release import Release
+from generator.release import lock_file
+from generator.release.lock_file import Release
 
 COMMANDS = {"nginx": "nginx-light", "dnsmasq": "dnsmasq-base"}
 RELEASE = "k8s-1.36"
@@ -50,7 +50,7 @@ def up(state: State, file: Path, unkind: Unkindness | None, display: Display) ->
     """
     raise_all(host.requirements(COMMANDS))
     spec = specs.load(file)
-    release = releases.load(spec.release, file.parent)
+    release = lock_file.load(spec.release, file.parent)
     if daemon(state) is not None:
         serves = Settings.read(state).release
         if serves != release.name:
@@ -113,17 +113,17 @@ def make(state: State, name: str, beside: Path | None, display: Display) -> None
     raise_all(host.requirements(COMMANDS))
     here = beside or Path()
     if name.endswith(build.SUFFIX):
-        upstream = releases.load(name.removesuffix(build.SUFFIX), here)
+        upstream = lock_file.load(name.removesuffix(build.SUFFIX), here)
         release = build.build(upstream, display, cache=Cache(state.cache))
         if beside is not None:
             path = beside / "releases" / f"{release.name}.yaml"
             path.parent.mkdir(exist_ok=True)
-            text = releases.dump(release).encode()
+            text = lock_file.dump(release).encode()
             if not path.exists() or path.read_bytes() != text:
                 write_atomic(path, text)
                 display.say(f"wrote {path}")
     else:
-        release = releases.load(name, here)
+        release = lock_file.load(name, here)
     prepare(state, release, (), Unkindness(), display)
 
 

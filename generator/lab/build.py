@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from generator import registry
 from generator.errors import Problem
 from generator.lab import archive, debian, images, postgres, pull, recipes
 from generator.lab.archive import Member
@@ -22,7 +21,8 @@ from generator.lab.golang import SOURCE, Go, GoRecipe
 from generator.lab.images import Settings
 from generator.lab.process import bound
 from generator.lab.progress import Progress
-from generator.release import Artifact, Image, Package, Release
+from generator.release import registry
+from generator.release.lock_file import Artifact, Image, Package, Release
 
 SUFFIX = "-source"
 BUILD_PACKAGES = {

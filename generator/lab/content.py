@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator import registry
 from generator.errors import Problem
 from generator.lab import build, images, pull
 from generator.lab.cache import Cache, link_or_copy
 from generator.lab.fetch import Fetcher
 from generator.lab.progress import Progress
-from generator.release import Artifact, Image, Package, Release
+from generator.release import registry
+from generator.release.lock_file import Artifact, Image, Package, Release
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from generator.errors import Problem
 from generator.lab.fetch import Fetcher
-from generator.release import Package, Release, Role
+from generator.release.lock_file import Package, Release, Role
 
 MIRROR = "https://deb.debian.org"
 SNAPSHOT = "https://snapshot.debian.org/archive"

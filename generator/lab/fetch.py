@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from generator import registry
 from generator.errors import Problem
 from generator.lab.cache import Cache, file_sha256
 from generator.lab.progress import Progress
+from generator.release import registry
 
 ATTEMPTS = 3
 MEBIBYTE = 1 << 20

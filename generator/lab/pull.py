@@ -6,7 +6,7 @@ from generator.errors import Problem
 from generator.lab import images
 from generator.lab.cache import Cache
 from generator.lab.fetch import Fetcher
-from generator.registry import Repository, Unreachable, split
+from generator.release.registry import Repository, Unreachable, split
 
 
 def pull(cache: Cache, fetcher: Fetcher, reference: str, digest: str | None, *, scheme: str = "https") -> str:

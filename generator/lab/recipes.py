@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from generator.lab.golang import SOURCE, Copy, GoRecipe
-from generator.release import Release
+from generator.release.lock_file import Release
 
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 ORDER_BOOK = Path(__file__).parent / "orderbook"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from generator import release
 from generator.errors import Problem
 from generator.lab import recipes
 from generator.lab.cache import Cache, recipe_key
 from generator.lab.golang import Go
+from generator.release import lock_file
 
 
 def find(*names: str) -> dict[str, Path]:
@@ -28,7 +28,7 @@ def find(*names: str) -> dict[str, Path]:
 
 
 def _built() -> dict[str, Path]:
-    lock = release.load("k8s-1.36", Path.cwd())
+    lock = lock_file.load("k8s-1.36", Path.cwd())
     wanted = (
         recipes.kubernetes(lock.kubernetes),
         recipes.etcd(lock.artifact("etcd").version),
@@ -44,5 +44,5 @@ def _built() -> dict[str, Path]:
     return {name: cache.blob(digest) for outputs in results for name, digest in outputs.items()}
 
 
-def _tag(lock: release.Release, image: str) -> str:
+def _tag(lock: lock_file.Release, image: str) -> str:
     return lock.image(image).reference.rpartition(":")[2]

@@ -28,7 +28,7 @@ from generator.provider.connection import Access
 from tests.contract.world import World
 
 HASTE = 20
-LOCK = Path(render.__file__).parent / "releases" / "k8s-1.36.yaml"
+LOCK = Path(render.__file__).parent / "release" / "locks" / "k8s-1.36.yaml"
 
 
 @dataclass(frozen=True)

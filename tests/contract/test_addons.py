@@ -21,8 +21,9 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import addons, release
+from generator import addons
 from generator.plan import Plan
+from generator.release import lock_file
 from tests import keyring
 from tests.contract import api_server, binaries
 from tests.contract.api_server import ApiServer
@@ -34,7 +35,7 @@ APPLY = ("apply", "--server-side", "--field-manager=hardway", "--force-conflicts
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     planned = keyring.planned(control_planes=1, workers=2)
-    lock = release.load("k8s-1.36", Path("/nonexistent"))
+    lock = lock_file.load("k8s-1.36", Path("/nonexistent"))
     return replace(planned, release=lock, addons=("bridge", "coredns", "ingress", "order-book"))
 
 

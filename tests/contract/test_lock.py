@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from generator import registry, release
 from generator.lab import archive, build, content, recipes
 from generator.lab.cache import Cache, file_sha256, recipe_key
 from generator.lab.golang import Go
 from generator.lab.progress import Silent
-from generator.release import Artifact, Release
+from generator.release import lock_file, registry
+from generator.release.lock_file import Artifact, Release
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Release:
-    return release.load("k8s-1.36", Path("/nonexistent"))
+    return lock_file.load("k8s-1.36", Path("/nonexistent"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def made(upstream: Release) -> Release:
 
 
 def test_it_reads_back_as_it_was_written(made: Release) -> None:
-    assert release.parse(release.dump(made), "made") == made
+    assert lock_file.parse(lock_file.dump(made), "made") == made
 
 
 def test_only_digests_differ(upstream: Release, made: Release) -> None:

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from generator import release
 from generator.lab import build, recipes
 from generator.lab.cache import Cache, recipe_key
 from generator.lab.golang import Go
 from generator.lab.progress import Silent
+from generator.release import lock_file
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("go") is None, reason="needs root (a root file system of another) and Go"
@@ -72,8 +72,8 @@ def wait_for(port: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def made() -> release.Release:
-    lock = release.load("k8s-1.36", Path("/nonexistent"))
+def made() -> lock_file.Release:
+    lock = lock_file.load("k8s-1.36", Path("/nonexistent"))
     key = recipe_key(recipes.kubernetes(lock.kubernetes).inputs(Go.find().version))
     if Cache.default().result(key) is None:
         pytest.skip("not built yet: `gen lab build`")
@@ -92,7 +92,7 @@ def unpacked(digest: str, place: Path) -> Mapping[str, str]:
 
 
 @pytest.fixture
-def database(made: release.Release, tmp_path: Path) -> Iterator[tuple[Server, int]]:
+def database(made: lock_file.Release, tmp_path: Path) -> Iterator[tuple[Server, int]]:
     port = free_port()
     root = tmp_path / "postgres"
     environment = unpacked(made.image("postgres").digest, root)
@@ -116,7 +116,7 @@ def database(made: release.Release, tmp_path: Path) -> Iterator[tuple[Server, in
 
 
 @pytest.fixture
-def application(made: release.Release, database: tuple[Server, int], tmp_path: Path) -> Iterator[tuple[Server, str]]:
+def application(made: lock_file.Release, database: tuple[Server, int], tmp_path: Path) -> Iterator[tuple[Server, str]]:
     root = tmp_path / "application"
     unpacked(made.image("order-book").digest, root)
     port = free_port()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from generator import registry
 from generator.errors import Problem
 from generator.lab import build, images, pull, recipes
 from generator.lab.archive import Member
@@ -21,6 +20,7 @@ from generator.lab.fetch import Fetcher
 from generator.lab.golang import Go
 from generator.lab.images import Settings
 from generator.lab.progress import Silent
+from generator.release import registry
 
 CONFIG = """\
 version: 0.1

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import addons, release
+from generator import addons
 from generator.plan import Plan
+from generator.release import lock_file
 from tests import keyring
 
 PODS = {"StatefulSet", "Deployment", "DaemonSet"}
@@ -28,7 +29,7 @@ READS_SECRETS = {
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    lock = release.load("k8s-1.36", Path("/nonexistent"))
+    lock = lock_file.load("k8s-1.36", Path("/nonexistent"))
     images = tuple(replace(image, digest=f"sha256:{number:064x}") for number, image in enumerate(lock.images))
     planned = keyring.planned(control_planes=3, workers=1)
     return replace(planned, release=replace(lock, images=images), addons=("bridge", "coredns", "ingress", "order-book"))

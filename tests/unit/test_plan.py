@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from generator import init, plan, release, spec
+from generator import init, plan, spec
 from generator.errors import Problems
 from generator.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
+from generator.release import lock_file
 from generator.schema import ClusterSpec, PoolSpec
 
-RELEASE = release.load("k8s-1.36", Path("nowhere"))
+RELEASE = lock_file.load("k8s-1.36", Path("nowhere"))
 
 
 @pytest.fixture

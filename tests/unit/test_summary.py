@@ -11,7 +11,7 @@ import pytest
 from generator import cost, init, render, summary
 from generator.plan import Plan
 from generator.project import Project
-from generator.release import Image
+from generator.release.lock_file import Image
 
 from .. import facts
 from ..conftest import TESTS

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from generator import release as releases
 from generator.lab import build, fetch, images, recipes
 from generator.lab.cache import Cache, recipe_key
 from generator.lab.golang import Go, GoRecipe
-from generator.release import Image, Release
+from generator.release import lock_file
+from generator.release.lock_file import Image, Release
 
 from ... import registries
 
@@ -96,7 +96,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def lock(base: str) -> Release:
     """The program's lock with other addresses and digests, and without what Debian and the registries have."""
-    known = releases.load("k8s-1.36", Path("/nonexistent"))
+    known = lock_file.load("k8s-1.36", Path("/nonexistent"))
     artifacts = tuple(
         replace(file, urls=(f"{base}/{file.name}",), sha256=hashlib.sha256(file.name.encode()).hexdigest())
         for file in known.artifacts

@@ -13,24 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from generator import release
 from generator.errors import Problem
 from generator.lab import recipes
 from generator.lab.cache import Cache, recipe_key
 from generator.lab.golang import Go, GoRecipe
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.progress import Silent
+from generator.release import lock_file
 
 
 def all_recipes() -> list[GoRecipe]:
-    lock = release.load("k8s-1.36", Path("/nonexistent"))
+    lock = lock_file.load("k8s-1.36", Path("/nonexistent"))
     made = {recipe.name: recipe for recipe in recipes.artifacts(lock).values()}
     others = [recipes.coredns("v1.14.7"), recipes.traefik("v3.7.13"), recipes.order_book(), *recipes.tools()]
     return [*made.values(), *others]
 
 
 def test_every_artifact_has_a_recipe_that_gives_its_binaries() -> None:
-    lock = release.load("k8s-1.36", Path("/nonexistent"))
+    lock = lock_file.load("k8s-1.36", Path("/nonexistent"))
     found = recipes.artifacts(lock)
     for artifact in lock.artifacts:
         wanted = {member.rpartition("/")[2] or artifact.name for member in artifact.install}

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import urllib3
 
-from generator import registry
 from generator.errors import Problem, raise_all
-from generator.registry import Repository, Unreachable
-from generator.release import Image, Release
+from generator.release import registry
+from generator.release.lock_file import Image, Release
+from generator.release.registry import Repository, Unreachable
 
 
 def pin(release: Release, pool: urllib3.PoolManager) -> Release:

@@ -20,7 +20,7 @@ Role = Literal["control-plane", "worker"]
 UNPINNED = "unpinned"
 PINNING = "`gen lock pin` fills in their digests where the registries can be reached"
 LIMIT_BYTES = 1024 * 1024
-BUILT_IN = Path(__file__).parent / "releases"
+BUILT_IN = Path(__file__).parent / "locks"
 
 ARTIFACTS = (
     "kube-apiserver",

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from generator import release
 from generator.errors import Problem, Problems
+from generator.release import lock_file
 
-TEXT = (release.BUILT_IN / "k8s-1.36.yaml").read_text()
+TEXT = (lock_file.BUILT_IN / "k8s-1.36.yaml").read_text()
 
 
 def test_dump_and_parse_are_inverse() -> None:
-    lock = release.parse(TEXT, "lock")
-    assert release.parse(release.dump(lock), "lock") == lock
-    assert release.dump(release.parse(release.dump(lock), "lock")) == release.dump(lock)
+    lock = lock_file.parse(TEXT, "lock")
+    assert lock_file.parse(lock_file.dump(lock), "lock") == lock
+    assert lock_file.dump(lock_file.parse(lock_file.dump(lock), "lock")) == lock_file.dump(lock)
 
 
 def test_upstream_lock_pins_every_file_and_names_upstream_alone() -> None:
-    lock = release.load("k8s-1.36", Path("nowhere"))
-    assert {artifact.name for artifact in lock.artifacts} == set(release.ARTIFACTS)
+    lock = lock_file.load("k8s-1.36", Path("nowhere"))
+    assert {artifact.name for artifact in lock.artifacts} == set(lock_file.ARTIFACTS)
     assert all(len(file.sha256) == 64 for file in (*lock.artifacts, *lock.packages))
     assert len({file.sha256 for file in (*lock.artifacts, *lock.packages)}) == len(lock.artifacts) + len(lock.packages)
     assert set(lock.hosts) <= {
@@ -35,20 +35,20 @@ def test_upstream_lock_pins_every_file_and_names_upstream_alone() -> None:
 def test_a_lock_beside_the_description_comes_first(tmp_path: Path) -> None:
     (tmp_path / "releases").mkdir()
     (tmp_path / "releases" / "k8s-1.36.yaml").write_text(TEXT.replace("kubernetes: v1.36.4", "kubernetes: v1.36.99"))
-    assert release.load("k8s-1.36", tmp_path).kubernetes == "v1.36.99"
-    assert release.load("k8s-1.36", tmp_path / "other").kubernetes == "v1.36.4"
+    assert lock_file.load("k8s-1.36", tmp_path).kubernetes == "v1.36.99"
+    assert lock_file.load("k8s-1.36", tmp_path / "other").kubernetes == "v1.36.4"
 
 
 def test_an_unknown_lock_lists_the_known() -> None:
     with pytest.raises(Problem) as caught:
-        release.load("k8s-9.9", Path("nowhere"))
+        lock_file.load("k8s-9.9", Path("nowhere"))
     assert "k8s-1.36" in str(caught.value)
 
 
 def test_pinned_is_reference_and_digest() -> None:
-    image = release.Image("pause", "registry.k8s.io/pause:3.10.2", "sha256:" + "a" * 64)
+    image = lock_file.Image("pause", "registry.k8s.io/pause:3.10.2", "sha256:" + "a" * 64)
     assert image.pinned == f"registry.k8s.io/pause:3.10.2@sha256:{'a' * 64}"
-    assert release.Image("pause", "registry.k8s.io/pause:3.10.2", "unpinned").pinned == "registry.k8s.io/pause:3.10.2"
+    assert lock_file.Image("pause", "registry.k8s.io/pause:3.10.2", "unpinned").pinned == "registry.k8s.io/pause:3.10.2"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,6 @@ def test_pinned_is_reference_and_digest() -> None:
 def test_a_wrong_lock_is_refused_with_its_line(old: str, new: str, message: str) -> None:
     assert old in TEXT
     with pytest.raises(Problems) as caught:
-        release.parse(TEXT.replace(old, new, 1), "lock.yaml")
+        lock_file.parse(TEXT.replace(old, new, 1), "lock.yaml")
     assert message in str(caught.value)
     assert "lock.yaml:" in str(caught.value)

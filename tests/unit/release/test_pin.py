@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli, pin, preflight, registry
-from generator import release as releases
+from generator import cli, preflight
 from generator.errors import Problem, Problems
 from generator.project import Project
-from generator.release import Image, Release
+from generator.release import lock_file, pin, registry
+from generator.release.lock_file import Image, Release
 
-from .. import registries
-from ..registries import Registry
+from ... import registries
+from ...registries import Registry
 
 REPOSITORIES = {"pause": "pause", "coredns": "coredns/coredns", "traefik": "library/traefik"}
 REPOSITORIES |= {"postgres": "library/postgres", "order-book": "amagnu/limit-order-book"}
@@ -31,7 +31,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
 
 def lock(served: Registry, **digests: str) -> Release:
     """The program's lock, its images in the registry here."""
-    known = releases.load("k8s-1.36", Path("/nonexistent"))
+    known = lock_file.load("k8s-1.36", Path("/nonexistent"))
     images = tuple(
         Image(name, served.reference(repository, "1.0"), digests.get(name, "unpinned"))
         for name, repository in REPOSITORIES.items()
@@ -42,7 +42,7 @@ def lock(served: Registry, **digests: str) -> Release:
 def write(release: Release) -> Path:
     path = Path("releases") / f"{release.name}.yaml"
     path.parent.mkdir()
-    path.write_text(releases.dump(release))
+    path.write_text(lock_file.dump(release))
     return path
 
 
@@ -55,7 +55,7 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
         platforms = ("arm64", "amd64") if name == "postgres" else ()
         digests[name] = served.add(repository, "1.0", *platforms)
     assert cli.run(["lock", "pin", "--release", "k8s-1.36"]) == 0
-    pinned = releases.load("k8s-1.36", Path())
+    pinned = lock_file.load("k8s-1.36", Path())
     assert {image.name: image.digest for image in pinned.images} == digests
     assert replace(pinned, images=()) == replace(release, images=())
     assert "/v2/pause/manifests/1.0" not in served.asked
@@ -73,7 +73,7 @@ def test_the_description_says_which_release(served: Registry) -> None:
     assert cli.run(["init"]) == 0
     write(lock(served))
     assert cli.run(["lock", "pin"]) == 0
-    assert releases.load("k8s-1.36", Path()).unpinned == ()
+    assert lock_file.load("k8s-1.36", Path()).unpinned == ()
 
 
 def test_all_that_is_in_the_way_is_said_and_nothing_written(
@@ -132,6 +132,6 @@ def test_who_is_stopped_by_an_unpinned_image_is_told_how_to_pin(
     assert "gen lock pin" in capsys.readouterr().err
     with pytest.raises(Problems) as caught:
         preflight.prepare(Project.load(), now=datetime.now(UTC))
-    unpinned = releases.load("k8s-1.36", Path()).unpinned
+    unpinned = lock_file.load("k8s-1.36", Path()).unpinned
     assert len(caught.value.problems) == len(unpinned) > 0
     assert all("gen lock pin" in str(problem.hint) for problem in caught.value.problems)

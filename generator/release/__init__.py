@@ -1,0 +1,1 @@
+"""Lock files: every binary, package and image of a Kubernetes release by digest."""
