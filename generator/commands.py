@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from generator import cost, summary
-from generator import init as tutorial
 from generator import render as rendering
-from generator import spec as specs
+from generator.description import tutorial
+from generator.description.load import load as load_description
 from generator.errors import Problem, Problems
 from generator.files import write_atomic
 from generator.plan import Plan
@@ -156,7 +156,7 @@ def pin_images(file: Path, name: str | None) -> None:
     # the one command of these that asks the network; the others need not wait for its client
     from generator.release import pin, registry
 
-    release = lock_file.load(name or specs.load(file).release, file.parent)
+    release = lock_file.load(name or load_description(file).release, file.parent)
     if not release.unpinned:
         _say(f"release `{release.name}`: every image has its digest")
         return

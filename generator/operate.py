@@ -269,13 +269,13 @@ def destroy(
 
 def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[str, str] | None]:
     """Read name and bucket of the cluster to destroy; a name needs no description, so a broken one is passed over."""
-    from generator import spec as specs
+    from generator.description.load import load as load_description
 
     path = file or DESCRIPTION
     if file is None and not path.exists():
         return name, None
     try:
-        spec = specs.load(path)
+        spec = load_description(path)
     except (Problem, Problems):
         if name is None or file is not None:
             raise

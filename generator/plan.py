@@ -11,11 +11,11 @@ from typing import Literal
 
 from generator import certificates
 from generator.certificates import Certificate
-from generator.crosscheck import POD_PREFIX, room
+from generator.description.rules import POD_PREFIX, room
+from generator.description.schema import ClusterSpec, PoolSpec
 from generator.errors import Problem, raise_all
 from generator.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Package, Release
-from generator.schema import ClusterSpec, PoolSpec
 
 ORDER_BOOK_HOST = "limit-order-book.local"
 

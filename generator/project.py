@@ -8,13 +8,13 @@ from pathlib import Path
 
 from generator import inventory as inventories
 from generator import plan as plans
-from generator import spec as specs
+from generator.description.load import ClusterSpec
+from generator.description.load import load as load_description
 from generator.errors import Problem
 from generator.inventory import Inventory
 from generator.plan import Plan
 from generator.release import lock_file
 from generator.release.lock_file import Release
-from generator.spec import ClusterSpec
 
 DESCRIPTION = Path("cluster.yaml")
 
@@ -36,7 +36,7 @@ class Project:
             Problem: a file cannot be read, or the inventory is another cluster's.
             Problems: every mistake in the description.
         """
-        spec = specs.load(file)
+        spec = load_description(file)
         release = lock_file.load(spec.release, file.parent)
         path = file.parent / "rendered" / spec.name / "inventory.yaml"
         inventory = inventories.load(path)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from generator import keys
+from generator.description.schema import ClusterSpec
 from generator.inventory import Inventory
 from generator.keys import KeyStore
 from generator.plan import Plan, plan
 from generator.release.lock_file import Release
-from generator.schema import ClusterSpec
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 CLUSTER_ID = "3d6f0a4e-8f5b-4c7e-9a53-0d6a3c1b2e4f"

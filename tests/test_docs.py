@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli, spec
+from generator import cli
+from generator.description.load import load as load_description
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,7 +19,7 @@ def test_the_readmes_description_is_one(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "cluster.yaml"
     file.write_text(block)
-    assert spec.load(file).name == "orderbook"
+    assert load_description(file).name == "orderbook"
 
 
 def test_the_readmes_description_is_what_init_writes(tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_the_readmes_description_is_what_init_writes(tmp_path: Path) -> None:
     short = tmp_path / "short.yaml"
     short.write_text(block)
     assert cli.run(["init", "--directory", str(tmp_path / "new")]) == 0
-    assert spec.load(short) == spec.load(tmp_path / "new" / "cluster.yaml")
+    assert load_description(short) == load_description(tmp_path / "new" / "cluster.yaml")
 
 
 def test_every_verb_is_in_the_readme() -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import cli, init, render
+from generator import cli, render
+from generator.description import tutorial
 from generator.errors import Problem, Problems
 from generator.inventory import Inventory
 from generator.project import Project
@@ -26,7 +27,7 @@ from generator.release import lock_file
 from . import facts
 from .conftest import TESTS
 
-TUTORIAL = init.description("orderbook", "k8s-1.36")
+TUTORIAL = tutorial.description("orderbook", "k8s-1.36")
 POOL = "- {name: node, role: control-plane, schedulable: true, count: 3, size: s-2vcpu-4gb}\n"
 WORKERS = "- {{name: worker, role: worker, count: {}, size: s-1vcpu-1gb}}\n"
 

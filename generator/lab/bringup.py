@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from generator import spec as specs
 from generator import strict_yaml
+from generator.description.load import load as load_description
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
 from generator.lab import build, content, control, host, root
@@ -49,7 +49,7 @@ def up(state: State, file: Path, unkind: Unkindness | None, display: Display) ->
         Problems: the host lacks something, or the description has mistakes.
     """
     raise_all(host.requirements(COMMANDS))
-    spec = specs.load(file)
+    spec = load_description(file)
     release = lock_file.load(spec.release, file.parent)
     if daemon(state) is not None:
         serves = Settings.read(state).release

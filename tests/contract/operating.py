@@ -21,7 +21,7 @@ import rich.live  # noqa: F401
 import urllib3  # noqa: F401
 
 from generator import cli, clock, launch, lock, operate, render  # noqa: F401
-from generator import init as tutorial
+from generator.description import tutorial
 from generator.lab.cache import Cache
 from generator.project import Project
 from generator.provider.connection import Access

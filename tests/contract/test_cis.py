@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import init, userdata
+from generator import userdata
+from generator.description import tutorial
 from generator.plan import Plan
 
 from .. import facts
@@ -27,7 +28,7 @@ Flags = Mapping[str, str]
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     file = tmp_path_factory.mktemp("cis") / "cluster.yaml"
-    file.write_text(init.description("orderbook", "k8s-1.36"))
+    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
     return facts.load(file).plan
 
 

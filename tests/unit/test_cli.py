@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli, init, spec
+from generator import cli
+from generator.description import tutorial
+from generator.description.load import load as load_description
 from generator.errors import Problem
 
 
@@ -40,8 +42,8 @@ def test_init_writes_a_right_description_under_any_possible_name(here: Path) -> 
         file = here / name / "cluster.yaml"
         (here / name / "releases").mkdir(parents=True)
         (here / name / "releases" / f"{release}.yaml").write_text("")
-        init.init(here / name, name, release)
-        read = spec.load(file)
+        tutorial.init(here / name, name, release)
+        read = load_description(file)
         assert (read.name, read.release, read.spaces.bucket) == (name, release, f"{name}-hardway")
         assert all(len(line) <= 120 for line in file.read_text().splitlines())
 

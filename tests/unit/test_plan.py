@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from generator import init, plan, spec
+from generator import plan
+from generator.description import tutorial
+from generator.description.load import load as load_description
+from generator.description.schema import ClusterSpec, PoolSpec
 from generator.errors import Problems
 from generator.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
 from generator.release import lock_file
-from generator.schema import ClusterSpec, PoolSpec
 
 RELEASE = lock_file.load("k8s-1.36", Path("nowhere"))
 
@@ -20,8 +22,8 @@ RELEASE = lock_file.load("k8s-1.36", Path("nowhere"))
 @pytest.fixture
 def described(tmp_path: Path) -> ClusterSpec:
     file = tmp_path / "cluster.yaml"
-    file.write_text(init.description("orderbook", "k8s-1.36"))
-    return spec.load(file)
+    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
+    return load_description(file)
 
 
 def with_pools(described: ClusterSpec, *pools: tuple[str, str, int]) -> ClusterSpec:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import cost, init, render, summary
+from generator import cost, render, summary
+from generator.description import tutorial
 from generator.plan import Plan
 from generator.project import Project
 from generator.release.lock_file import Image
@@ -20,7 +21,7 @@ from ..conftest import TESTS
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     file = tmp_path / "cluster.yaml"
-    file.write_text(init.description("orderbook", "k8s-1.36"))
+    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
     return facts.load(file)
 
 

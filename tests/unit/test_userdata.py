@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import init, userdata
+from generator import userdata
+from generator.description import tutorial
 from generator.errors import Problem, Problems
 from generator.plan import Plan
 
@@ -19,7 +20,7 @@ from .. import facts
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     file = tmp_path / "cluster.yaml"
-    file.write_text(init.description("orderbook", "k8s-1.36"))
+    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
     return facts.load(file).plan
 
 

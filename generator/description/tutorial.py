@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from generator import schema
+from generator.description import schema
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, resource, write_atomic
 from generator.validation import Misfit, shown

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from generator.schema import PoolSpec
+from generator.description.schema import PoolSpec
 from generator.strict_yaml import Location
 from generator.validation import shown, suggestion
 

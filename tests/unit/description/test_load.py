@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from generator import init, spec
+from generator.description import tutorial
+from generator.description.load import ClusterSpec
+from generator.description.load import load as load_description
 from generator.errors import Problem, Problems
 
-TUTORIAL = init.description("orderbook", "k8s-1.36")
+TUTORIAL = tutorial.description("orderbook", "k8s-1.36")
 # What has been tried on other programs, in places where a word is expected.
 HOSTILE = (
     *("x; rm -rf /", "$(id)", "`id`", "a&&b", "%n", "${HOME}", "{{ 7*7 }}", "{% raw %}", "../../etc/passwd", "-oX=y"),
@@ -45,9 +47,9 @@ def write(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def attempt(tmp_path: Path, text: str) -> spec.ClusterSpec | None:
+def attempt(tmp_path: Path, text: str) -> ClusterSpec | None:
     try:
-        return spec.load(write(tmp_path, text))
+        return load_description(write(tmp_path, text))
     except (Problem, Problems) as error:
         shown = str(error)
     assert shown.startswith("error: ")
@@ -56,7 +58,7 @@ def attempt(tmp_path: Path, text: str) -> spec.ClusterSpec | None:
 
 
 def test_the_tutorial_is_read_as_it_is_meant(tmp_path: Path) -> None:
-    read = spec.load(write(tmp_path, TUTORIAL))
+    read = load_description(write(tmp_path, TUTORIAL))
     assert read.network.pods == IPv4Network("10.42.0.0/16")
     assert [pool.name for pool in read.pools] == ["node"]
     assert read.pools[0].schedulable is True

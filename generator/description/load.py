@@ -10,10 +10,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from generator import crosscheck, strict_yaml, validation
+from generator import strict_yaml, validation
+from generator.description import rules
+from generator.description.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
 from generator.errors import Problem, raise_all
 from generator.release import lock_file
-from generator.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
 from generator.strict_yaml import Document, Location
 
 __all__ = ["AccessSpec", "ClusterSpec", "NetworkSpec", "PoolSpec", "SpacesSpec", "load"]
@@ -46,7 +47,7 @@ def load(path: Path) -> ClusterSpec:
     draft = _draft(document.value, {place for place, _ in found})
     checked = [
         Problem(finding.message, where=document.where(finding.path), hint=finding.hint)
-        for finding in crosscheck.findings(draft)
+        for finding in rules.findings(draft)
     ]
     checked += _unknown_release(document, path.parent) if ("release",) not in {place for place, _ in found} else []
     raise_all(sorted([problem for _, problem in found] + checked, key=validation.line_of))
@@ -87,7 +88,7 @@ def _leak(what: str, where: str) -> Problem:
     return Problem(f"{what} looks like a credential (not shown)", where=where, hint=hint)
 
 
-def _draft(value: Any, wrong: set[Location]) -> crosscheck.Draft:
+def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
     """Take what is right by itself, so that the other checks can go on beside a mistake."""
 
     def right(*path: str | int) -> bool:
@@ -101,7 +102,7 @@ def _draft(value: Any, wrong: set[Location]) -> crosscheck.Draft:
     access = top.get("access")
     api = access.get("api") if isinstance(access, dict) else None
     pool = TypeAdapter(PoolSpec)
-    return crosscheck.Draft(
+    return rules.Draft(
         region=top["region"] if "region" in top and right("region") else None,
         networks={name: IPv4Network(network[name]) for name in names},
         datapath=network.get("datapath") if right("network", "datapath") else None,

@@ -1,0 +1,1 @@
+"""What a person wrote, and every mistake in it."""
