@@ -10,7 +10,7 @@ from typing import Literal
 from generator.edition import changes
 from generator.observe import Observed, object_name
 from generator.placement import existing, node_of, placed, quorum, ready, told
-from generator.plan import Node, Plan
+from generator.plan.decide import Node, Plan
 from generator.provider.resources import Droplet, Rule, rules
 
 Verb = Literal["refuse", "delete", "create", "update", "upload", "publish", "wait", "keep"]

@@ -14,7 +14,7 @@ import yaml
 
 from generator import templates
 from generator.files import resource
-from generator.plan import Plan
+from generator.plan.decide import Plan
 
 INDEX = "index.json"
 ALWAYS = "base"

@@ -16,7 +16,7 @@ from generator.errors import Problem
 from generator.launchpart import LaunchFacts
 from generator.lookout import Memory
 from generator.observe import Observed, book_key, bundles_prefix, object_name, status_key
-from generator.plan import Node
+from generator.plan.decide import Node
 from generator.preflight import Launchable
 from generator.provider import resources, ssh_key
 from generator.provider.digitalocean import Cloud

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from generator.clock import moment, stamp
 from generator.errors import Problem
-from generator.plan import Plan
+from generator.plan.decide import Plan
 
 VERSION = 1
 _CONTEXT = b"hardway-book-v1\n"

@@ -13,10 +13,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from generator import kubeconfig
-from generator.certificates import node_path
 from generator.errors import Problem
 from generator.keys import KeyStore
-from generator.plan import Node, Plan
+from generator.plan.certificates import node_path
+from generator.plan.decide import Node, Plan
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12

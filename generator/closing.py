@@ -9,7 +9,7 @@ from typing import Any
 from generator import kubeconfig
 from generator.files import write_atomic
 from generator.keys import KeyStore
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from generator.provider.connection import Access
 
 KUBECONFIG = "admin.conf"

@@ -10,14 +10,15 @@ from typing import Any
 
 import click
 
-from generator import cost, summary
 from generator import render as rendering
+from generator import summary
 from generator.description import tutorial
 from generator.description.load import load as load_description
 from generator.errors import Problem, Problems
 from generator.files import write_atomic
-from generator.plan import Plan
-from generator.project import DESCRIPTION, Project
+from generator.plan import cost
+from generator.plan.decide import Plan
+from generator.plan.project import DESCRIPTION, Project
 from generator.release import lock_file
 
 RELEASE = "k8s-1.36"

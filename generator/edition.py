@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from generator.book import Book, Etcd, EtcdState, compose, next_generation
 from generator.observe import Observed
 from generator.placement import existing, placed
-from generator.plan import Plan
+from generator.plan.decide import Plan
 
 FORMING = timedelta(minutes=30)
 """How long a new etcd cluster may be formed."""

@@ -12,12 +12,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from generator import keymaterial, pki
-from generator.certificates import Certificate
 from generator.clock import stamp
 from generator.errors import Problem
-from generator.inventory import Inventory
 from generator.keymaterial import Material
-from generator.plan import Plan
+from generator.plan.certificates import Certificate
+from generator.plan.decide import Plan
+from generator.plan.inventory import Inventory
 
 
 @dataclass(frozen=True)

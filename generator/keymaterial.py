@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from generator import pki
-from generator.inventory import OPERATOR_KEY, wireguard_key
+from generator.plan.inventory import OPERATOR_KEY, wireguard_key
 
 SERVICE_ACCOUNT_KEY = "sa"
 ENCRYPTION_KEY = "encryption"

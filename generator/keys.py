@@ -16,8 +16,8 @@ from generator import keycheck, keymaterial, pki, private
 from generator.clock import stamp
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
-from generator.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
-from generator.plan import Plan
+from generator.plan.decide import Plan
+from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
 
 _CLUSTER_ID = "cluster-id"
 _MODE = 0o600

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from generator.certificates import node_path
 from generator.keys import KeyStore
-from generator.plan import Node, Plan
+from generator.plan.certificates import node_path
+from generator.plan.decide import Node, Plan
 
 _AUTHORITY = "kubernetes-ca"
 _ADMIN = "admin"

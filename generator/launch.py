@@ -19,7 +19,7 @@ from generator.lock import Lock
 from generator.lookout import Lookout
 from generator.observe import Observed, Report
 from generator.placement import placed, ready
-from generator.plan import Node
+from generator.plan.decide import Node
 from generator.preflight import Launchable, Market, faults, look, skewed
 from generator.provider.connection import Access
 from generator.provider.digitalocean import Cloud

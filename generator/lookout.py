@@ -10,7 +10,7 @@ from generator.clock import Clock
 from generator.kube import Credentials, Kube
 from generator.observe import Observed, observe, read_book, read_bundles, read_reports
 from generator.placement import placed, told
-from generator.plan import Node, Plan
+from generator.plan.decide import Node, Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
 from generator.provider.spaces import Spaces

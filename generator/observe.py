@@ -11,7 +11,7 @@ from datetime import datetime
 from generator import book, progress
 from generator.book import Book
 from generator.clock import moment
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from generator.progress import Progress
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from generator.errors import Problem, Problems
-from generator.project import DESCRIPTION, Project
+from generator.plan.project import DESCRIPTION, Project
 
 if TYPE_CHECKING:
     from generator.kube import Credentials
@@ -228,9 +228,9 @@ def destroy(
     With NAME and without a description the cluster is found by the account alone. Beside an inventory of that
     name, another cluster of the name is not touched.
     """
-    from generator import inventory
     from generator.clock import Clock
     from generator.destroy import Destroyer
+    from generator.plan import inventory
 
     _end_on_signal()
     access = _access(factory, lab=lab)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from generator.certificates import Certificate, Usage
+from generator.plan.certificates import Certificate, Usage
 
 # A machine whose clock is behind at boot must not find its certificates "not yet valid".
 BACKDATE = timedelta(hours=24)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from generator.observe import Observed
-from generator.plan import Node, Plan
+from generator.plan.decide import Node, Plan
 from generator.provider.resources import Droplet
 
 FETCH = timedelta(minutes=2)

@@ -11,8 +11,8 @@ from generator import addons, agent, bundle, render
 from generator.actions import Action, Documents
 from generator.errors import Problem, Problems, raise_all
 from generator.keys import KeyStore
-from generator.plan import Plan
-from generator.project import Project
+from generator.plan.decide import Plan
+from generator.plan.project import Project
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Account, Size
 from generator.release import lock_file

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from generator import addons, agent, book, bundle, inventory, keys, plan, summary, userdata
+from generator import addons, agent, book, bundle, keys, summary, userdata
 from generator.errors import Problem, raise_all
 from generator.files import write_atomic
-from generator.inventory import Inventory
 from generator.keys import KeyStore
-from generator.plan import Plan
-from generator.project import Project
+from generator.plan import decide, inventory
+from generator.plan.decide import Plan
+from generator.plan.inventory import Inventory
+from generator.plan.project import Project
 
 INVENTORY = "inventory.yaml"
 
@@ -36,11 +37,11 @@ def refresh(project: Project, *, now: datetime) -> Project:
     """
     known = project.inventory
     identity = known or Inventory(keys.cluster_id(project.keys_path), project.spec.name)
-    planned = plan.plan(project.spec, project.release, identity)
+    planned = decide.plan(project.spec, project.release, identity)
     store = keys.ensure(project.keys_path, planned, known, now=now)
     numbers = {**identity.numbers, **{node.name: node.number for node in planned.nodes}}
     facts = replace(identity, numbers=numbers, keys=keys.facts(store, planned), bundles={})
-    with_keys = plan.plan(project.spec, project.release, facts)
+    with_keys = decide.plan(project.spec, project.release, facts)
     return replace(project, inventory=replace(facts, bundles=_bundles(with_keys, store)))
 
 

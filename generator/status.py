@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from generator.actions import Action
-from generator.inventory import Inventory
 from generator.observe import Observed
 from generator.placement import placed
-from generator.plan import Plan
+from generator.plan.decide import Plan
+from generator.plan.inventory import Inventory
 from generator.watch import rows
 
 PARTIAL = timedelta(hours=24)

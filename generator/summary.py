@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from generator import cost
-from generator.inventory import Inventory
-from generator.plan import Node, Plan
+from generator.plan import cost
+from generator.plan.decide import Node, Plan
+from generator.plan.inventory import Inventory
 
 
 def caveats(plan: Plan) -> tuple[str, ...]:

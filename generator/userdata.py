@@ -17,7 +17,7 @@ import yaml
 from generator import agent, templates
 from generator.errors import Problem, raise_all
 from generator.files import resource
-from generator.plan import Node, Plan
+from generator.plan.decide import Node, Plan
 
 # The provider takes 64 KiB; the launch part travels in the same field.
 LIMIT_BYTES = 48 * 1024

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from generator.observe import Observed
 from generator.placement import placed
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from generator.progress import PHASES, Progress, clean
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from generator import keymaterial
-from generator.inventory import Inventory, KeyFact
-from generator.project import Project
+from generator.plan.inventory import Inventory, KeyFact
+from generator.plan.project import Project
 
 CLUSTER_ID = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0ff"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from generator import keys
 from generator.description.schema import ClusterSpec
-from generator.inventory import Inventory
 from generator.keys import KeyStore
-from generator.plan import Plan, plan
+from generator.plan.decide import Plan, plan
+from generator.plan.inventory import Inventory
 from generator.release.lock_file import Release
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)

@@ -30,9 +30,9 @@ import pytest
 
 from generator import book as books
 from generator.actions import RELEASED, Documents, description, diff, inbound, outbound
-from generator.inventory import Inventory, KeyFact, wireguard_key
 from generator.observe import Bundle, Observed, Report
-from generator.plan import Plan
+from generator.plan.decide import Plan
+from generator.plan.inventory import Inventory, KeyFact, wireguard_key
 from generator.progress import Phase, Progress, phases_of
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from tests.conftest import TESTS, Golden

@@ -9,7 +9,7 @@ import pytest
 
 from generator import cli
 from generator.errors import Problem, Problems
-from generator.project import Project
+from generator.plan.project import Project
 
 from .conftest import TESTS, Golden
 

@@ -20,8 +20,8 @@ import yaml
 from generator import cli, render
 from generator.description import tutorial
 from generator.errors import Problem, Problems
-from generator.inventory import Inventory
-from generator.project import Project
+from generator.plan.inventory import Inventory
+from generator.plan.project import Project
 from generator.release import lock_file
 
 from . import facts

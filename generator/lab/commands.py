@@ -25,7 +25,7 @@ from generator.lab.settings import Settings
 from generator.lab.state import State
 from generator.lab.unkindness import KIND, Unkindness, adjust
 from generator.lab.webserver import tcp_listener
-from generator.project import DESCRIPTION
+from generator.plan.project import DESCRIPTION
 
 _file = click.option(
     "-f",

@@ -23,7 +23,7 @@ import urllib3  # noqa: F401
 from generator import cli, clock, launch, lock, operate, render  # noqa: F401
 from generator.description import tutorial
 from generator.lab.cache import Cache
-from generator.project import Project
+from generator.plan.project import Project
 from generator.provider.connection import Access
 from tests.contract.world import World
 

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from generator import addons
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from generator.release import lock_file
 from tests import keyring
 from tests.contract import api_server, binaries

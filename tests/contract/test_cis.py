@@ -15,7 +15,7 @@ import yaml
 
 from generator import userdata
 from generator.description import tutorial
-from generator.plan import Plan
+from generator.plan.decide import Plan
 
 from .. import facts
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from generator import userdata
-from generator.plan import Node, Plan
+from generator.plan.decide import Node, Plan
 
 from .. import facts
 from ..conftest import TESTS

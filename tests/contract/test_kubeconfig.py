@@ -14,7 +14,7 @@ import yaml
 
 from generator import kubeconfig
 from generator.keys import KeyStore
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from tests.contract.binaries import find
 from tests.keyring import made
 

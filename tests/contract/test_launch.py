@@ -26,7 +26,7 @@ from generator.lab.account import Firewall
 from generator.lab.unkindness import KIND
 from generator.lock import Lock
 from generator.observe import book_key, status_key
-from generator.project import Project
+from generator.plan.project import Project
 from generator.provider.spaces import Spaces
 from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw
 from tests.contract.world import World, launch_part, running

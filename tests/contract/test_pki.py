@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from generator import bundle
-from generator.certificates import Certificate
 from generator.keys import KeyStore
-from generator.plan import Plan
+from generator.plan.certificates import Certificate
+from generator.plan.decide import Plan
 from tests.keyring import made, planned
 
 LEAVES = [row for row in planned(control_planes=1, workers=1).certificates if not row.is_authority]

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from generator import agent, userdata
-from generator.plan import Node, Plan
+from generator.plan.decide import Node, Plan
 
 from .. import facts
 from ..conftest import TESTS

@@ -35,7 +35,7 @@ from generator.lab.authority import Authority
 from generator.lab.proxy import Relay, proxy
 from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from generator.progress import phases_of
 from generator.provider.connection import Access
 

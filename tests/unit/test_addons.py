@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from generator import addons
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from generator.release import lock_file
 from tests import keyring
 

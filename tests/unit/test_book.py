@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from generator import book
 from generator.book import Book, Etcd
 from generator.errors import Problem
-from generator.inventory import Inventory, KeyFact, wireguard_key
-from generator.plan import Plan
+from generator.plan.decide import Plan
+from generator.plan.inventory import Inventory, KeyFact, wireguard_key
 from tests.keyring import CLUSTER_ID, NOW, planned
 
 OPERATOR = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

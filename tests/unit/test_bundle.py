@@ -17,7 +17,7 @@ from generator import bundle, keys
 from generator.bundle import BundleFile
 from generator.errors import Problem
 from generator.keys import KeyStore
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from tests.conftest import Golden
 from tests.keyring import CLUSTER_ID, NOW, made, planned
 

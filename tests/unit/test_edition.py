@@ -8,7 +8,7 @@ from datetime import timedelta
 from generator.book import Book
 from generator.edition import FORMING, changes, next_book
 from generator.observe import Observed, Report
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from generator.progress import Phase, Progress
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from generator import keycheck, keys, pki, private
 from generator.errors import Problem, Problems
 from generator.files import write_atomic
-from generator.inventory import Inventory
-from generator.plan import Plan
+from generator.plan.decide import Plan
+from generator.plan.inventory import Inventory
 from tests.keyring import CLUSTER_ID, NOW, inventory_of, made, planned
 
 SMALL = {"control_planes": 1, "workers": 1}

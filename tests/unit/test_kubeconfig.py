@@ -11,7 +11,7 @@ import yaml
 
 from generator import kubeconfig, pki
 from generator.keys import KeyStore
-from generator.plan import Plan
+from generator.plan.decide import Plan
 from tests.keyring import made
 
 

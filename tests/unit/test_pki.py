@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from generator import pki
-from generator.certificates import Certificate, Names
+from generator.plan.certificates import Certificate, Names
 from tests.keyring import NOW, planned
 
 ROWS = {row.path: row for row in planned().certificates}

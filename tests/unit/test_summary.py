@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from generator import cost, render, summary
+from generator import render, summary
 from generator.description import tutorial
-from generator.plan import Plan
-from generator.project import Project
+from generator.plan import cost
+from generator.plan.decide import Plan
+from generator.plan.project import Project
 from generator.release.lock_file import Image
 
 from .. import facts

@@ -12,7 +12,7 @@ import yaml
 from generator import userdata
 from generator.description import tutorial
 from generator.errors import Problem, Problems
-from generator.plan import Plan
+from generator.plan.decide import Plan
 
 from .. import facts
 

@@ -11,7 +11,7 @@ import pytest
 
 from generator import cli, preflight
 from generator.errors import Problem, Problems
-from generator.project import Project
+from generator.plan.project import Project
 from generator.release import lock_file, pin, registry
 from generator.release.lock_file import Image, Release
 

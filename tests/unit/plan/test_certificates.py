@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from generator import certificates
-from generator.certificates import TABLE, Certificate
+from generator.plan import certificates
+from generator.plan.certificates import TABLE, Certificate
 from tests.keyring import CLUSTER_ID, planned
 
 LEAF = next(row for row in TABLE if row.name == "apiserver")

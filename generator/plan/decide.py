@@ -9,12 +9,12 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from typing import Literal
 
-from generator import certificates
-from generator.certificates import Certificate
 from generator.description.rules import POD_PREFIX, room
 from generator.description.schema import ClusterSpec, PoolSpec
 from generator.errors import Problem, raise_all
-from generator.inventory import OPERATOR_KEY, Inventory, wireguard_key
+from generator.plan import certificates
+from generator.plan.certificates import Certificate
+from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Package, Release
 
 ORDER_BOOK_HOST = "limit-order-book.local"

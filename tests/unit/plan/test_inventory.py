@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from generator import inventory
 from generator.errors import Problems
-from generator.inventory import Inventory, KeyFact
+from generator.plan import inventory
+from generator.plan.inventory import Inventory, KeyFact
 
 INVENTORY = Inventory(
     cluster_id="0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0ff",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from generator.plan import Plan
+from generator.plan.decide import Plan
 
 # US dollars a month. Source: the provider's price list as of 2026, https://www.digitalocean.com/pricing/droplets
 SIZES: Mapping[str, int] = {

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from generator import plan
 from generator.description import tutorial
 from generator.description.load import load as load_description
 from generator.description.schema import ClusterSpec, PoolSpec
 from generator.errors import Problems
-from generator.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
+from generator.plan import decide
+from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
 from generator.release import lock_file
 
 RELEASE = lock_file.load("k8s-1.36", Path("nowhere"))
@@ -37,18 +37,18 @@ def with_pools(described: ClusterSpec, *pools: tuple[str, str, int]) -> ClusterS
     return described.model_copy(update={"pools": made})
 
 
-def numbers(decided: plan.Plan) -> dict[str, int]:
+def numbers(decided: decide.Plan) -> dict[str, int]:
     return {node.name: node.number for node in decided.nodes}
 
 
-def after(decided: plan.Plan, before: Inventory | None = None) -> Inventory:
+def after(decided: decide.Plan, before: Inventory | None = None) -> Inventory:
     """Make the inventory that a render of this plan commits."""
     known = before.numbers if before else {}
     return Inventory("0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0ff", decided.name, {**known, **numbers(decided)})
 
 
 def test_the_tutorial(described: ClusterSpec) -> None:
-    decided = plan.plan(described, RELEASE, None)
+    decided = decide.plan(described, RELEASE, None)
     assert [node.name for node in decided.nodes] == ["node01", "node02", "node03"]
     node = decided.nodes[1]
     assert (node.address, node.pod_cidr) == (IPv4Address("10.44.0.2"), IPv4Network("10.42.1.0/24"))
@@ -63,47 +63,47 @@ def test_the_tutorial(described: ClusterSpec) -> None:
 
 
 def test_a_plan_is_equal_to_itself(described: ClusterSpec) -> None:
-    assert plan.plan(described, RELEASE, None) == plan.plan(described, RELEASE, None)
+    assert decide.plan(described, RELEASE, None) == decide.plan(described, RELEASE, None)
 
 
 def test_growing_one_pool_moves_no_other(described: ClusterSpec) -> None:
-    small = plan.plan(with_pools(described, ("cp", "control-plane", 1), ("worker", "worker", 2)), RELEASE, None)
+    small = decide.plan(with_pools(described, ("cp", "control-plane", 1), ("worker", "worker", 2)), RELEASE, None)
     large_spec = with_pools(described, ("cp", "control-plane", 3), ("worker", "worker", 2))
-    large = plan.plan(large_spec, RELEASE, after(small))
+    large = decide.plan(large_spec, RELEASE, after(small))
     assert numbers(small) == {"cp01": 1, "worker01": 2, "worker02": 3}
     assert numbers(large) == {"cp01": 1, "worker01": 2, "worker02": 3, "cp02": 4, "cp03": 5}
     assert {node.name: node for node in small.nodes}.items() <= {node.name: node for node in large.nodes}.items()
 
 
 def test_a_number_is_never_used_again_by_another(described: ClusterSpec) -> None:
-    both = plan.plan(with_pools(described, ("cp", "control-plane", 1), ("a", "worker", 2)), RELEASE, None)
-    gone = plan.plan(with_pools(described, ("cp", "control-plane", 1)), RELEASE, after(both))
+    both = decide.plan(with_pools(described, ("cp", "control-plane", 1), ("a", "worker", 2)), RELEASE, None)
+    gone = decide.plan(with_pools(described, ("cp", "control-plane", 1)), RELEASE, after(both))
     other_spec = with_pools(described, ("cp", "control-plane", 1), ("b", "worker", 1))
-    other = plan.plan(other_spec, RELEASE, after(gone, after(both)))
+    other = decide.plan(other_spec, RELEASE, after(gone, after(both)))
     assert numbers(other) == {"cp01": 1, "b01": 4}
     back_spec = with_pools(described, ("cp", "control-plane", 1), ("a", "worker", 2))
-    back = plan.plan(back_spec, RELEASE, after(other, after(gone, after(both))))
+    back = decide.plan(back_spec, RELEASE, after(other, after(gone, after(both))))
     assert numbers(back) == numbers(both)
 
 
 def test_used_up_numbers_are_a_problem(described: ClusterSpec) -> None:
     known = Inventory("", "orderbook", {f"gone{number:02}": number for number in range(1, 254)})
     with pytest.raises(Problems) as caught:
-        plan.plan(described, RELEASE, known)
+        decide.plan(described, RELEASE, known)
     assert "has number 255, the networks have room for 254" in str(caught.value)
     assert len(caught.value.problems) == 2
 
 
 def test_key_facts_reach_their_nodes(described: ClusterSpec) -> None:
     known = replace(
-        after(plan.plan(described, RELEASE, None)),
+        after(decide.plan(described, RELEASE, None)),
         keys=(
             KeyFact(OPERATOR_KEY, sha256="0" * 64, public="b3A="),
             KeyFact(wireguard_key("node02"), sha256="0" * 64, public="d2c="),
         ),
         bundles={"node02": "c" * 64},
     )
-    decided = plan.plan(described, RELEASE, known)
+    decided = decide.plan(described, RELEASE, known)
     assert decided.operator_public_key == "b3A="
     assert [node.wireguard_public_key for node in decided.nodes] == ["", "d2c=", ""]
     assert [node.bundle_sha256 for node in decided.nodes] == ["", "c" * 64, ""]
@@ -111,7 +111,7 @@ def test_key_facts_reach_their_nodes(described: ClusterSpec) -> None:
 
 
 def test_certificates_are_signed_by_one_above_and_hold_planned_addresses_only(described: ClusterSpec) -> None:
-    decided = plan.plan(described, RELEASE, None)
+    decided = decide.plan(described, RELEASE, None)
     seen: set[str] = set()
     planned = {str(node.address) for node in decided.nodes} | {"127.0.0.1", str(decided.kubernetes_service_ip)}
     for row in decided.certificates:
@@ -121,7 +121,7 @@ def test_certificates_are_signed_by_one_above_and_hold_planned_addresses_only(de
 
 
 def test_roles_decide_what_is_downloaded(described: ClusterSpec) -> None:
-    decided = plan.plan(with_pools(described, ("cp", "control-plane", 1), ("a", "worker", 1)), RELEASE, None)
+    decided = decide.plan(with_pools(described, ("cp", "control-plane", 1), ("a", "worker", 1)), RELEASE, None)
     first, second = ({item.name for item in decided.artifacts(node)} for node in decided.nodes)
     assert first - second == {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"}
     assert second < first

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from generator import inventory as inventories
-from generator import plan as plans
 from generator.description.load import ClusterSpec
 from generator.description.load import load as load_description
 from generator.errors import Problem
-from generator.inventory import Inventory
-from generator.plan import Plan
+from generator.plan import decide
+from generator.plan import inventory as inventories
+from generator.plan.decide import Plan
+from generator.plan.inventory import Inventory
 from generator.release import lock_file
 from generator.release.lock_file import Release
 
@@ -57,4 +57,4 @@ class Project:
     @cached_property
     def plan(self) -> Plan:
         """Decide everything that the committed facts allow."""
-        return plans.plan(self.spec, self.release, self.inventory)
+        return decide.plan(self.spec, self.release, self.inventory)

@@ -1,0 +1,1 @@
+"""Every decision: nodes, addresses, names, certificates, cost; and what a project holds beside its description."""
