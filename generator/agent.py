@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from generator.bundle import BundleFile, pack
 from generator.files import resource
+from generator.pki.bundle import BundleFile, pack
 
 PIN = PurePosixPath("/etc/hardway/agent.sha256")
 

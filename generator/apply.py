@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from generator import book as books
-from generator import bundle, launchpart
+from generator import launchpart
 from generator.actions import Action, description, inbound, outbound
-from generator.bundle import KEY_BYTES
 from generator.clock import Clock, stamp
 from generator.edition import next_book
 from generator.errors import Problem
 from generator.launchpart import LaunchFacts
 from generator.lookout import Memory
 from generator.observe import Observed, book_key, bundles_prefix, object_name, status_key
+from generator.pki import bundle
+from generator.pki.bundle import KEY_BYTES
 from generator.plan.decide import Node
 from generator.preflight import Launchable
 from generator.provider import resources, ssh_key

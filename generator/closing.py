@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from generator import kubeconfig
 from generator.files import write_atomic
-from generator.keys import KeyStore
+from generator.pki import kubeconfig
+from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from generator.provider.connection import Access
 

@@ -188,8 +188,8 @@ def kubeconfig(factory: Callable[[], Access] | None, *, file: Path, lab: bool) -
     """Write a kubeconfig for a running cluster, and print its path."""
     from generator.clock import Clock
     from generator.closing import write_kubeconfig
-    from generator.keys import KeyStore
     from generator.kube import Kube
+    from generator.pki.store import KeyStore
     from generator.provider.digitalocean import Cloud
 
     project = Project.load(file)

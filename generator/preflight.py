@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from generator import addons, agent, bundle, render
+from generator import addons, agent, render
 from generator.actions import Action, Documents
 from generator.errors import Problem, Problems, raise_all
-from generator.keys import KeyStore
+from generator.pki import bundle
+from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from generator.plan.project import Project
 from generator.provider.digitalocean import Cloud

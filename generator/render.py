@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from generator import addons, agent, book, bundle, keys, summary, userdata
+from generator import addons, agent, book, summary, userdata
 from generator.errors import Problem, raise_all
 from generator.files import write_atomic
-from generator.keys import KeyStore
+from generator.pki import bundle
+from generator.pki import store as key_store
+from generator.pki.store import KeyStore
 from generator.plan import decide, inventory
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
@@ -36,11 +38,11 @@ def refresh(project: Project, *, now: datetime) -> Project:
         Problems: a key is lost or is not what the plan says; then nothing was made.
     """
     known = project.inventory
-    identity = known or Inventory(keys.cluster_id(project.keys_path), project.spec.name)
+    identity = known or Inventory(key_store.cluster_id(project.keys_path), project.spec.name)
     planned = decide.plan(project.spec, project.release, identity)
-    store = keys.ensure(project.keys_path, planned, known, now=now)
+    store = key_store.ensure(project.keys_path, planned, known, now=now)
     numbers = {**identity.numbers, **{node.name: node.number for node in planned.nodes}}
-    facts = replace(identity, numbers=numbers, keys=keys.facts(store, planned), bundles={})
+    facts = replace(identity, numbers=numbers, keys=key_store.facts(store, planned), bundles={})
     with_keys = decide.plan(project.spec, project.release, facts)
     return replace(project, inventory=replace(facts, bundles=_bundles(with_keys, store)))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from generator import keymaterial
+from generator.pki import plain_keys
 from generator.plan.inventory import Inventory, KeyFact
 from generator.plan.project import Project
 
@@ -26,7 +26,7 @@ def load(file: Path, inventory: Inventory | None = None) -> Project:
         name=planned.name,
         numbers={**known, **{node.name: node.number for node in planned.nodes}},
         keys=(
-            *(_material(item.path, published=item.kind.is_published) for item in keymaterial.planned(names)),
+            *(_material(item.path, published=item.kind.is_published) for item in plain_keys.planned(names)),
             *(
                 KeyFact(row.path, row.subject, row.sans, "2027-11-22T08:30:00Z", _digest(row.path))
                 for row in planned.certificates

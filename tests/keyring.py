@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from generator import keys
 from generator.description.schema import ClusterSpec
-from generator.keys import KeyStore
+from generator.pki import store as key_store
+from generator.pki.store import KeyStore
 from generator.plan.decide import Plan, plan
 from generator.plan.inventory import Inventory
 from generator.release.lock_file import Release
@@ -54,13 +54,13 @@ def planned(
 def inventory_of(planned: Plan, store: KeyStore) -> Inventory:
     """Write down what is known of a store, as `gen render` commits it."""
     numbers = {node.name: node.number for node in planned.nodes}
-    return Inventory(store.cluster_id, planned.name, numbers, keys.facts(store, planned))
+    return Inventory(store.cluster_id, planned.name, numbers, key_store.facts(store, planned))
 
 
 def made(path: Path, *, now: datetime = NOW, **shape: int) -> tuple[Plan, KeyStore, Inventory]:
     """Make a whole store, and plan again with what is then known."""
-    identity = Inventory(keys.cluster_id(path), "orderbook", {})
+    identity = Inventory(key_store.cluster_id(path), "orderbook", {})
     first = planned(identity, **shape)
-    store = keys.ensure(path, first, None, now=now)
+    store = key_store.ensure(path, first, None, now=now)
     inventory = inventory_of(first, store)
     return planned(inventory, **shape), store, inventory

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import kubeconfig
-from generator.keys import KeyStore
+from generator.pki import kubeconfig
+from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from tests.contract.binaries import find
 from tests.keyring import made

@@ -21,11 +21,11 @@ from generator.actions import RELEASED, description
 from generator.clock import Clock
 from generator.destroy import Destroyer
 from generator.errors import Problems
-from generator.keys import KeyStore
 from generator.lab.account import Firewall
 from generator.lab.unkindness import KIND
 from generator.lock import Lock
 from generator.observe import book_key, status_key
+from generator.pki.store import KeyStore
 from generator.plan.project import Project
 from generator.provider.spaces import Spaces
 from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import bundle
-from generator.keys import KeyStore
+from generator.pki import bundle
+from generator.pki.store import KeyStore
 from generator.plan.certificates import Certificate
 from generator.plan.decide import Plan
 from tests.keyring import made, planned

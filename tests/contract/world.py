@@ -26,8 +26,6 @@ from typing import Any
 import urllib3
 
 from generator import book as books
-from generator import bundle
-from generator.keys import KeyStore
 from generator.lab import vpcs
 from generator.lab.account import Account, Droplet
 from generator.lab.api import Api
@@ -35,6 +33,8 @@ from generator.lab.authority import Authority
 from generator.lab.proxy import Relay, proxy
 from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
+from generator.pki import bundle
+from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from generator.progress import phases_of
 from generator.provider.connection import Access

@@ -14,7 +14,7 @@ import pytest
 from hardway import here, secrets
 from hardway.here import Failure, Terminal
 
-from generator.bundle import BundleFile, pack, seal
+from generator.pki.bundle import BundleFile, pack, seal
 
 from .conftest import CLUSTER_ID, Answer, Store
 

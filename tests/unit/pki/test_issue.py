@@ -11,7 +11,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from generator import pki
+from generator.pki.issue import (
+    Issued,
+    certificate_pem,
+    differences,
+    issue,
+    key_pem,
+    new_key,
+    read_certificate,
+    read_key,
+    sans,
+    subject,
+)
 from generator.plan.certificates import Certificate, Names
 from tests.keyring import NOW, planned
 
@@ -20,9 +31,9 @@ CA = ROWS["kubernetes-ca"]
 SERVER = ROWS["nodes/node01/apiserver"]
 
 
-def authority(row: Certificate = CA) -> pki.Issued:
-    key = pki.new_key()
-    return pki.Issued(pki.issue(row, key, None, now=NOW), key)
+def authority(row: Certificate = CA) -> Issued:
+    key = new_key()
+    return Issued(issue(row, key, None, now=NOW), key)
 
 
 def extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> tuple[x509.ExtensionType, bool]:
@@ -44,12 +55,12 @@ def test_an_authority_lives_ten_years_and_signs_leaves_only() -> None:
 @pytest.mark.parametrize("path", [path for path, row in ROWS.items() if not row.is_authority and row.node != "node02"])
 def test_a_leaf_is_what_its_row_says(path: str) -> None:
     row = ROWS[path]
-    ca, key = authority(ROWS[row.signer or ""]), pki.new_key()
-    certificate = pki.issue(row, key, ca, now=NOW)
+    ca, key = authority(ROWS[row.signer or ""]), new_key()
+    certificate = issue(row, key, ca, now=NOW)
     assert certificate.not_valid_before_utc == NOW - timedelta(hours=24)
     assert certificate.not_valid_after_utc == NOW + timedelta(days=365)
-    assert pki.subject(certificate) == row.subject
-    assert pki.sans(certificate) == row.sans
+    assert subject(certificate) == row.subject
+    assert sans(certificate) == row.sans
     assert certificate.public_key() == key.public_key()
     assert extension(certificate, x509.BasicConstraints) == (x509.BasicConstraints(ca=False, path_length=None), True)
     usage, critical = extension(certificate, x509.KeyUsage)
@@ -69,19 +80,19 @@ def test_a_leaf_is_what_its_row_says(path: str) -> None:
     assert isinstance(subject_key, x509.SubjectKeyIdentifier)
     assert isinstance(issuer_key, x509.AuthorityKeyIdentifier)
     assert issuer_key.key_identifier == subject_key.digest
-    assert pki.differences(row, certificate, key, ca.certificate) == []
+    assert differences(row, certificate, key, ca.certificate) == []
 
 
 def test_a_leaf_does_not_outlive_its_authority() -> None:
     ca = authority()
     late = NOW + timedelta(days=3600)
-    certificate = pki.issue(SERVER, pki.new_key(), ca, now=late)
+    certificate = issue(SERVER, new_key(), ca, now=late)
     assert certificate.not_valid_after_utc == ca.certificate.not_valid_after_utc
 
 
 def test_serial_numbers_are_large_and_never_the_same() -> None:
-    ca, key = authority(), pki.new_key()
-    serials = {pki.issue(SERVER, key, ca, now=NOW).serial_number for _ in range(20)}
+    ca, key = authority(), new_key()
+    serials = {issue(SERVER, key, ca, now=NOW).serial_number for _ in range(20)}
     assert len(serials) == 20
     assert min(serials).bit_length() > 100
 
@@ -99,23 +110,23 @@ def test_serial_numbers_are_large_and_never_the_same() -> None:
     ],
 )
 def test_each_difference_from_the_plan_is_told(other: Certificate, message: str) -> None:
-    ca, key = authority(), pki.new_key()
-    certificate = pki.issue(SERVER, key, ca, now=NOW)
-    found = pki.differences(other, certificate, key, ca.certificate)
+    ca, key = authority(), new_key()
+    certificate = issue(SERVER, key, ca, now=NOW)
+    found = differences(other, certificate, key, ca.certificate)
     assert len(found) == 1
     assert message in found[0]
 
 
 def test_the_order_of_names_is_no_difference() -> None:
-    ca, key = authority(), pki.new_key()
-    certificate = pki.issue(SERVER, key, ca, now=NOW)
+    ca, key = authority(), new_key()
+    certificate = issue(SERVER, key, ca, now=NOW)
     turned = Names(tuple(reversed(SERVER.names.dns)), tuple(reversed(SERVER.names.addresses)))
-    assert pki.differences(replace(SERVER, names=turned), certificate, key, ca.certificate) == []
+    assert differences(replace(SERVER, names=turned), certificate, key, ca.certificate) == []
 
 
 def test_another_key_and_another_signer_are_told_together() -> None:
-    certificate = pki.issue(SERVER, pki.new_key(), authority(), now=NOW)
-    found = pki.differences(SERVER, certificate, pki.new_key(), authority().certificate)
+    certificate = issue(SERVER, new_key(), authority(), now=NOW)
+    found = differences(SERVER, certificate, new_key(), authority().certificate)
     assert found == ["its private key is another's", f"it is not signed by `{CA.subject}`"]
 
 
@@ -126,16 +137,16 @@ def test_another_key_and_another_signer_are_told_together() -> None:
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
         ec.generate_private_key(ec.SECP384R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        pki.new_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")),
+        new_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")),
     ],
 )
 def test_what_is_no_plain_key_of_our_curve_is_refused(pem: bytes) -> None:
     with pytest.raises(ValueError):
-        pki.read_key(pem)
+        read_key(pem)
 
 
 def test_keys_and_certificates_survive_their_files() -> None:
     issued = authority()
-    assert pki.read_key(pki.key_pem(issued.key)).public_key() == issued.key.public_key()
-    assert pki.read_certificate(pki.certificate_pem(issued.certificate)) == issued.certificate
+    assert read_key(key_pem(issued.key)).public_key() == issued.key.public_key()
+    assert read_certificate(certificate_pem(issued.certificate)) == issued.certificate
     assert "EllipticCurve" not in repr(issued)

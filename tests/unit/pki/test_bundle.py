@@ -13,15 +13,16 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from generator import bundle, keys
-from generator.bundle import BundleFile
 from generator.errors import Problem
-from generator.keys import KeyStore
+from generator.pki import bundle
+from generator.pki import store as key_store
+from generator.pki.bundle import BundleFile
+from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from tests.conftest import Golden
 from tests.keyring import CLUSTER_ID, NOW, made, planned
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "secrets.txt"
+GOLDEN = Path(__file__).parent.parent.parent / "golden" / "secrets.txt"
 KEY = bytes(range(32))
 
 
@@ -152,7 +153,7 @@ def test_a_bundle_does_not_depend_on_other_workers(tmp_path: Path) -> None:
     plan, store, inventory = made(tmp_path / "orderbook", control_planes=1, workers=1)
     before = {node.name: bundle.node_bundle(plan, node, store) for node in plan.nodes}
     larger = planned(inventory, control_planes=1, workers=3)
-    store = keys.ensure(tmp_path / "orderbook", larger, inventory, now=NOW)
+    store = key_store.ensure(tmp_path / "orderbook", larger, inventory, now=NOW)
     after = {node.name: bundle.node_bundle(larger, node, store) for node in larger.nodes}
     assert before.items() <= after.items()
     assert len(set(after.values())) == 4

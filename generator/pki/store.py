@@ -12,10 +12,23 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from generator import keycheck, keymaterial, pki, private
 from generator.clock import stamp
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
+from generator.pki import check as key_check
+from generator.pki import plain_keys, private_directory
+from generator.pki.issue import (
+    Issued,
+    certificate_pem,
+    fingerprint,
+    issue,
+    key_pem,
+    new_key,
+    read_certificate,
+    read_key,
+    sans,
+    subject,
+)
 from generator.plan.decide import Plan
 from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
 
@@ -41,7 +54,7 @@ class KeyStore:
         Raises:
             Problems: something is missing, is not what the plan says, or is not private.
         """
-        names = keycheck.names(plan)
+        names = key_check.names(plan)
         raise_all(_openness(store_path, names))
         identity = _read_id(store_path)
         files = _load(store_path, names)
@@ -49,9 +62,9 @@ class KeyStore:
         absent = [name for name in names if name not in files]
         if absent:
             some = f"`{absent[0]}`" + (f" and {len(absent) - 1} more files" if len(absent) > 1 else "")
-            hint = f"run `gen render` if it never ended; else {keycheck.backup_hint(store_path)}"
+            hint = f"run `gen render` if it never ended; else {key_check.backup_hint(store_path)}"
             problems.append(Problem(f"{some} of {len(names)} can't be found", where=str(store_path), hint=hint))
-        problems += keycheck.Check(store_path, plan, inventory, files, now).faults()
+        problems += key_check.Check(store_path, plan, inventory, files, now).faults()
         raise_all(problems)
         return cls(plan.cluster_id, files)
 
@@ -66,27 +79,27 @@ class KeyStore:
     @property
     def operator_key(self) -> Ed25519PrivateKey:
         """Give the key that signs the book."""
-        return keymaterial.read_operator(self.key(OPERATOR_KEY))
+        return plain_keys.read_operator(self.key(OPERATOR_KEY))
 
     @property
     def service_account_key(self) -> bytes:
         """Give the key that signs the tokens of service accounts, as PEM."""
-        return self.key(keymaterial.SERVICE_ACCOUNT_KEY)
+        return self.key(plain_keys.SERVICE_ACCOUNT_KEY)
 
     @property
     def service_account_public(self) -> bytes:
         """Give the public half of the service-account key as PEM."""
-        return keymaterial.service_account_public(self.service_account_key)
+        return plain_keys.service_account_public(self.service_account_key)
 
     @property
     def encryption_key(self) -> str:
         """Give the key that encrypts Secrets in etcd, as base64."""
-        return self.key(keymaterial.ENCRYPTION_KEY).decode().strip()
+        return self.key(plain_keys.ENCRYPTION_KEY).decode().strip()
 
     @property
     def postgres_password(self) -> str:
         """Give the password of the database."""
-        return self.files[keymaterial.POSTGRES_PASSWORD].decode()
+        return self.files[plain_keys.POSTGRES_PASSWORD].decode()
 
     def wireguard_private(self, node: str) -> str:
         """Give a node's WireGuard key as base64."""
@@ -106,14 +119,14 @@ def cluster_id(store_path: Path, inventory: Inventory | None = None) -> str:
     listed = len(inventory.keys) if inventory else 0
     if listed:
         message = f"is empty, the inventory lists {listed} keys"
-        raise_all([Problem(message, where=str(store_path), hint=keycheck.backup_hint(store_path))])
+        raise_all([Problem(message, where=str(store_path), hint=key_check.backup_hint(store_path))])
     make_private_directory(store_path)
-    with private.held(store_path):
+    with private_directory.held(store_path):
         known = _read_id(store_path)
         if known is None:
             known = str(uuid.uuid4())
             write_atomic(store_path / _CLUSTER_ID, f"{known}\n".encode(), _MODE)
-            private.settle(store_path)
+            private_directory.settle(store_path)
     return known
 
 
@@ -126,68 +139,68 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
     Raises:
         Problems: a key is lost or is not what the plan says, or the store is not private; then nothing was made.
     """
-    names = keycheck.names(plan)
+    names = key_check.names(plan)
     raise_all(_openness(store_path, names))
     identity = cluster_id(store_path, inventory)
-    with private.held(store_path):
+    with private_directory.held(store_path):
         files = _load(store_path, names)
-        check = keycheck.Check(store_path, plan, inventory, files, now)
+        check = key_check.Check(store_path, plan, inventory, files, now)
         raise_all([*_strangers(store_path, identity, plan, inventory), *check.lost(), *check.faults()])
         for name, content in _gaps(plan, files, now):
             path = store_path / name
             make_private_directory(path.parent)
             write_atomic(path, content, _MODE)
             files[name] = content
-        private.settle(store_path)
+        private_directory.settle(store_path)
     return KeyStore(plan.cluster_id, files)
 
 
 def facts(store: KeyStore, plan: Plan) -> tuple[KeyFact, ...]:
     """List what may be known of every key of a plan."""
     found = []
-    for material in keycheck.materials(plan):
+    for material in key_check.materials(plan):
         public = material.kind.public(store.files[material.file])
         shown = base64.b64encode(public).decode() if material.kind.is_published else None
         found.append(KeyFact(material.path, "", (), None, sha256(public).hexdigest(), shown))
     for row in plan.certificates:
-        certificate = pki.read_certificate(store.certificate(row.path))
-        names, expires = pki.sans(certificate), stamp(certificate.not_valid_after_utc)
-        found.append(KeyFact(row.path, pki.subject(certificate), names, expires, pki.fingerprint(certificate)))
+        certificate = read_certificate(store.certificate(row.path))
+        names, expires = sans(certificate), stamp(certificate.not_valid_after_utc)
+        found.append(KeyFact(row.path, subject(certificate), names, expires, fingerprint(certificate)))
     return tuple(found)
 
 
 def _gaps(plan: Plan, files: Mapping[str, bytes], now: datetime) -> Iterator[tuple[str, bytes]]:
     """Make what is not in `files`, one at a time; the caller adds each before it asks for the next."""
-    for material in keycheck.materials(plan):
+    for material in key_check.materials(plan):
         if material.file not in files:
             yield material.file, material.kind.make()
     for row in plan.certificates:
         if f"{row.path}.key" not in files:
-            yield f"{row.path}.key", pki.key_pem(pki.new_key())
+            yield f"{row.path}.key", key_pem(new_key())
         if f"{row.path}.crt" not in files:
             signer = _issued(row.signer, files) if row.signer else None
-            certificate = pki.issue(row, pki.read_key(files[f"{row.path}.key"]), signer, now=now)
-            yield f"{row.path}.crt", pki.certificate_pem(certificate)
+            certificate = issue(row, read_key(files[f"{row.path}.key"]), signer, now=now)
+            yield f"{row.path}.crt", certificate_pem(certificate)
 
 
-def _issued(path: str, files: Mapping[str, bytes]) -> pki.Issued:
-    return pki.Issued(pki.read_certificate(files[f"{path}.crt"]), pki.read_key(files[f"{path}.key"]))
+def _issued(path: str, files: Mapping[str, bytes]) -> Issued:
+    return Issued(read_certificate(files[f"{path}.crt"]), read_key(files[f"{path}.key"]))
 
 
 def _openness(store_path: Path, names: Iterable[str]) -> list[Problem]:
-    return private.faults(store_path) or private.exposed(store_path, names)
+    return private_directory.faults(store_path) or private_directory.exposed(store_path, names)
 
 
 def _load(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:
-    found = {name: private.read(store_path / name) for name in names}
+    found = {name: private_directory.read(store_path / name) for name in names}
     return {name: content for name, content in found.items() if content is not None}
 
 
 def _read_id(store_path: Path) -> str | None:
-    content = private.read(store_path / _CLUSTER_ID)
+    content = private_directory.read(store_path / _CLUSTER_ID)
     if content is None:
         if any(store_path.glob("*.key")):
-            hint = keycheck.backup_hint(store_path)
+            hint = key_check.backup_hint(store_path)
             raise Problem("is gone, keys are there", where=str(store_path / _CLUSTER_ID), hint=hint)
         return None
     text = content.decode(errors="replace").strip()
@@ -196,7 +209,7 @@ def _read_id(store_path: Path) -> str | None:
     except ValueError:
         known = ""
     if known != text:
-        hint = keycheck.backup_hint(store_path)
+        hint = key_check.backup_hint(store_path)
         raise Problem("is damaged: it holds no UUID", where=str(store_path / _CLUSTER_ID), hint=hint)
     return known
 

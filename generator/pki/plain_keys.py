@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from generator import pki
+from generator.pki.issue import key_pem, new_key, read_key
 from generator.plan.inventory import OPERATOR_KEY, wireguard_key
 
 SERVICE_ACCOUNT_KEY = "sa"
@@ -72,7 +72,7 @@ def read_operator(content: bytes) -> Ed25519PrivateKey:
 
 def service_account_public(content: bytes) -> bytes:
     """Write the public half of the service-account key as PEM."""
-    public = pki.read_key(content).public_key()
+    public = read_key(content).public_key()
     return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -100,7 +100,7 @@ def _wireguard_public(content: bytes) -> bytes:
 
 
 def _service_account_der(content: bytes) -> bytes:
-    public = pki.read_key(content).public_key()
+    public = read_key(content).public_key()
     return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -140,6 +140,6 @@ def _base64_of_32(content: bytes) -> bytes:
 
 _OPERATOR = Kind(_make_operator, _operator_public, is_published=True)
 _WIREGUARD = Kind(_make_wireguard, _wireguard_public, is_published=True)
-_SERVICE_ACCOUNT = Kind(lambda: pki.key_pem(pki.new_key()), _service_account_der, is_published=False)
+_SERVICE_ACCOUNT = Kind(lambda: key_pem(new_key()), _service_account_der, is_published=False)
 _ENCRYPTION = Kind(_make_encryption, _encryption_public, is_published=False)
 _PASSWORD = Kind(_make_password, _password_public, is_published=False)

@@ -12,9 +12,9 @@ import yaml
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from generator import kubeconfig
 from generator.errors import Problem
-from generator.keys import KeyStore
+from generator.pki import kubeconfig
+from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
 from generator.plan.decide import Node, Plan
 

@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from generator import keycheck, keys, pki, private
 from generator.errors import Problem, Problems
 from generator.files import write_atomic
+from generator.pki import check as key_check
+from generator.pki import private_directory
+from generator.pki import store as keys
+from generator.pki.issue import Issued, certificate_pem, issue, read_certificate, read_key, sans
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 from tests.keyring import CLUSTER_ID, NOW, inventory_of, made, planned
@@ -57,7 +60,7 @@ def sentences(act: Callable[[], object]) -> list[str]:
 
 def test_a_new_store_is_complete_and_nothing_more(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, _ = cluster
-    assert set(contents(root)) == {"cluster-id", *keycheck.names(plan)}
+    assert set(contents(root)) == {"cluster-id", *key_check.names(plan)}
 
 
 def test_everything_is_private_even_when_nothing_masks_modes(root: Path) -> None:
@@ -86,7 +89,7 @@ def test_new_nodes_get_keys_and_the_others_keep_theirs(cluster: tuple[Path, Plan
     store = keys.ensure(root, larger, inventory, now=NOW + timedelta(days=100))
     after = contents(root)
     assert before.items() <= after.items()
-    assert set(after) == {"cluster-id", *keycheck.names(larger)}
+    assert set(after) == {"cluster-id", *key_check.names(larger)}
     rows = {fact.path: fact for fact in keys.facts(store, larger)}
     assert rows["nodes/node01/apiserver"].expires == "2027-11-22T08:30:00Z"
     assert rows["nodes/node02/apiserver"].expires == "2028-03-01T08:30:00Z"
@@ -97,7 +100,7 @@ def test_no_two_keys_are_the_same(cluster: tuple[Path, Plan, Inventory]) -> None
     private = [content for name, (content, _) in contents(root).items() if not name.endswith(".crt")]
     assert len(set(private)) == len(private)
     assert len({fact.sha256 for fact in inventory.keys}) == len(inventory.keys)
-    serials = {pki.read_certificate((root / f"{row.path}.crt").read_bytes()).serial_number for row in plan.certificates}
+    serials = {read_certificate((root / f"{row.path}.crt").read_bytes()).serial_number for row in plan.certificates}
     assert len(serials) == len(plan.certificates)
 
 
@@ -173,7 +176,7 @@ def killed_at(count: int) -> Callable[[Path, bytes, int], None]:
     return write
 
 
-@pytest.mark.parametrize("count", range(len(keycheck.names(planned(**SMALL))) + 1))
+@pytest.mark.parametrize("count", range(len(key_check.names(planned(**SMALL))) + 1))
 def test_a_run_killed_at_any_write_is_completed_by_the_next(
     root: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
@@ -186,7 +189,7 @@ def test_a_run_killed_at_any_write_is_completed_by_the_next(
     plan, store, _ = made(root, now=NOW + timedelta(hours=1), **SMALL)
     after = contents(root)
     assert before.items() <= after.items()
-    assert set(after) == {"cluster-id", *keycheck.names(plan)}
+    assert set(after) == {"cluster-id", *key_check.names(plan)}
     assert keys.KeyStore.open(root, plan, inventory_of(plan, store), now=NOW).files == store.files
 
 
@@ -196,12 +199,12 @@ def test_what_a_killed_write_leaves_is_swept_up(cluster: tuple[Path, Plan, Inven
     left.touch(0o600)
     keys.ensure(root, plan, inventory, now=NOW)
     assert not left.exists()
-    assert set(contents(root)) == {"cluster-id", *keycheck.names(plan)}
+    assert set(contents(root)) == {"cluster-id", *key_check.names(plan)}
 
 
 def test_two_runs_at_once_do_not_write_over_each_other(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, inventory = cluster
-    with private.held(root):
+    with private_directory.held(root):
         act = lambda: keys.ensure(root, plan, inventory, now=NOW)  # noqa: E731
         assert sentences(act) == ["orderbook: another run of `gen` is making keys here"]
     keys.ensure(root, plan, inventory, now=NOW)
@@ -232,7 +235,10 @@ def test_a_listed_key_that_is_gone_is_never_made_again(cluster: tuple[Path, Plan
 def test_a_store_that_is_gone_as_a_whole_is_one_problem(cluster: tuple[Path, Plan, Inventory], tmp_path: Path) -> None:
     root, plan, inventory = cluster
     root.rename(tmp_path / "lost")
-    for act in (lambda: keys.ensure(root, plan, inventory, now=NOW), lambda: keys.cluster_id(root, inventory)):
+    for act in (
+        lambda: keys.ensure(root, plan, inventory, now=NOW),
+        lambda: keys.cluster_id(root, inventory),
+    ):
         problems = refused(act)
         assert [problem.message for problem in problems] == [
             f"is empty, the inventory lists {len(inventory.keys)} keys"
@@ -263,7 +269,7 @@ def test_a_lost_id_is_not_replaced(cluster: tuple[Path, Plan, Inventory]) -> Non
 
 def test_opening_makes_nothing(root: Path) -> None:
     plan = planned(**SMALL)
-    names = keycheck.names(plan)
+    names = key_check.names(plan)
     problems = refused(lambda: keys.KeyStore.open(root, plan))
     assert [problem.message for problem in problems] == [
         f"`operator.key` and {len(names) - 1} more files of {len(names)} can't be found"
@@ -276,7 +282,7 @@ def test_opening_tells_what_is_missing(cluster: tuple[Path, Plan, Inventory]) ->
     (root / "scheduler-unknown.key").touch(0o600)
     (root / "nodes/node01/scheduler.key").unlink()
     found = sentences(lambda: keys.KeyStore.open(root, plan, inventory))
-    assert found == [f"orderbook: `nodes/node01/scheduler.key` of {len(keycheck.names(plan))} can't be found"]
+    assert found == [f"orderbook: `nodes/node01/scheduler.key` of {len(key_check.names(plan))} can't be found"]
 
 
 # What is not what it should be
@@ -301,18 +307,18 @@ def test_the_hint_for_a_certificate_that_differs_works(cluster: tuple[Path, Plan
         (root / f"nodes/node01/apiserver.{extension}").rename(tmp_path / f"apiserver.{extension}")
     rows = tuple(fact for fact in inventory.keys if fact.path != "nodes/node01/apiserver")
     store = keys.ensure(root, moved, replace(inventory, keys=rows), now=NOW)
-    assert "IP:10.99.0.1" in pki.sans(pki.read_certificate(store.certificate("nodes/node01/apiserver")))
+    assert "IP:10.99.0.1" in sans(read_certificate(store.certificate("nodes/node01/apiserver")))
 
 
 def test_a_certificate_of_another_authority_is_told(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, _ = cluster
     row = next(row for row in plan.certificates if row.path == "nodes/node01/etcd-server")
-    key = pki.read_key((root / "nodes/node01/etcd-server.key").read_bytes())
-    wrong = pki.Issued(
-        pki.read_certificate((root / "etcd-peer-ca.crt").read_bytes()),
-        pki.read_key((root / "etcd-peer-ca.key").read_bytes()),
+    key = read_key((root / "nodes/node01/etcd-server.key").read_bytes())
+    wrong = Issued(
+        read_certificate((root / "etcd-peer-ca.crt").read_bytes()),
+        read_key((root / "etcd-peer-ca.key").read_bytes()),
     )
-    (root / "nodes/node01/etcd-server.crt").write_bytes(pki.certificate_pem(pki.issue(row, key, wrong, now=NOW)))
+    (root / "nodes/node01/etcd-server.crt").write_bytes(certificate_pem(issue(row, key, wrong, now=NOW)))
     found = sentences(lambda: keys.ensure(root, plan, None, now=NOW))
     assert found == [f"etcd-server.crt: it is not signed by `CN=etcd-ca {plan.cluster_id},O=orderbook`"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from generator.keys import KeyStore
+from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
 from generator.plan.decide import Node, Plan
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import kubeconfig, pki
-from generator.keys import KeyStore
+from generator.pki import kubeconfig
+from generator.pki.issue import read_certificate, read_key, sans, subject
+from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from tests.keyring import made
 
@@ -21,15 +22,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, KeyStore]:
     return plan, store
 
 
-def subject(config: dict[str, Any]) -> str:
-    return pki.subject(pki.read_certificate(base64.b64decode(config["users"][0]["user"]["client-certificate-data"])))
+def subject_of(config: dict[str, Any]) -> str:
+    return subject(read_certificate(base64.b64decode(config["users"][0]["user"]["client-certificate-data"])))
 
 
 def test_a_node_gets_the_kubeconfigs_of_its_role(cluster: tuple[Path, KeyStore]) -> None:
     plan, store = cluster
     texts = {node.name: kubeconfig.node_files(plan, node, store) for node in plan.nodes}
     found = {
-        node: {file: subject(yaml.safe_load(text)) for file, text in files.items()} for node, files in texts.items()
+        node: {file: subject_of(yaml.safe_load(text)) for file, text in files.items()} for node, files in texts.items()
     }
     assert found == {
         "node01": {
@@ -66,9 +67,9 @@ def test_the_operator_checks_a_planned_name_at_an_address_of_chance(cluster: tup
     target = config["clusters"][0]["cluster"]
     assert target["server"] == "https://203.0.113.101:6443"
     assert target["proxy-url"] == "http://127.0.0.1:3128"
-    served = pki.sans(pki.read_certificate(store.certificate("nodes/node01/apiserver")))
+    served = sans(read_certificate(store.certificate("nodes/node01/apiserver")))
     assert f"DNS:{target['tls-server-name']}" in served
-    assert subject(config) == "CN=admin,O=system:masters"
+    assert subject_of(config) == "CN=admin,O=system:masters"
 
 
 def test_without_a_proxy_none_is_named(cluster: tuple[Plan, KeyStore]) -> None:
@@ -82,5 +83,5 @@ def test_key_and_certificate_of_a_kubeconfig_belong_together(cluster: tuple[Plan
     texts += [text for node in plan.nodes for text in kubeconfig.node_files(plan, node, store).values()]
     for text in texts:
         user = yaml.safe_load(text)["users"][0]["user"]
-        certificate = pki.read_certificate(base64.b64decode(user["client-certificate-data"]))
-        assert pki.read_key(base64.b64decode(user["client-key-data"])).public_key() == certificate.public_key()
+        certificate = read_certificate(base64.b64decode(user["client-certificate-data"]))
+        assert read_key(base64.b64decode(user["client-key-data"])).public_key() == certificate.public_key()

@@ -11,10 +11,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from generator import keymaterial, pki
 from generator.clock import stamp
 from generator.errors import Problem
-from generator.keymaterial import Material
+from generator.pki import plain_keys
+from generator.pki.issue import differences, fingerprint, read_certificate, read_key
+from generator.pki.plain_keys import Material
 from generator.plan.certificates import Certificate
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
@@ -80,11 +81,11 @@ class Check:
         certificate: x509.Certificate | None = None
         key_name, name = f"{row.path}.key", f"{row.path}.crt"
         try:
-            key = pki.read_key(self.files[key_name]) if key_name in self.files else None
+            key = read_key(self.files[key_name]) if key_name in self.files else None
         except ValueError as error:
             yield self._problem(key_name, f"is damaged: {_reason(error)}", self._backup)
         try:
-            certificate = pki.read_certificate(self.files[name]) if name in self.files else None
+            certificate = read_certificate(self.files[name]) if name in self.files else None
         except ValueError as error:
             yield self._problem(name, f"is damaged: {_reason(error)}", self._backup)
         if certificate is None:
@@ -92,11 +93,11 @@ class Check:
         if row.is_authority:
             authorities[row.path] = certificate
         signer = authorities.get(row.signer or row.path)
-        for difference in pki.differences(row, certificate, key, signer):
+        for difference in differences(row, certificate, key, signer):
             yield self._problem(name, difference, self._anew(row))
         if self.now is not None and certificate.not_valid_after_utc <= self.now:
             yield self._problem(name, f"expired at {stamp(certificate.not_valid_after_utc)}", self._anew(row))
-        yield from self._other_than_listed(row.path, name, pki.fingerprint(certificate))
+        yield from self._other_than_listed(row.path, name, fingerprint(certificate))
 
     def _other_than_listed(self, path: str, name: str, found: str) -> Iterator[Problem]:
         row = self.inventory.key(path) if self.inventory else None
@@ -129,7 +130,7 @@ class Check:
 
 def materials(plan: Plan) -> tuple[Material, ...]:
     """List the plan's keys that have no certificate."""
-    return keymaterial.planned(node.name for node in plan.nodes)
+    return plain_keys.planned(node.name for node in plan.nodes)
 
 
 def names(plan: Plan) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Keys, certificates, kubeconfigs and bundles, and the private store that keeps them."""
