@@ -6,10 +6,10 @@ import secrets
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from generator import book as books
 from generator import launchpart
 from generator.actions import Action, description, inbound, outbound
 from generator.clock import Clock, stamp
+from generator.documents import roster as books
 from generator.edition import next_book
 from generator.errors import Problem
 from generator.launchpart import LaunchFacts

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from generator import render as rendering
-from generator import summary
 from generator.description import tutorial
 from generator.description.load import load as load_description
+from generator.documents import render as rendering
+from generator.documents import summary
 from generator.errors import Problem, Problems
 from generator.files import write_atomic
 from generator.plan import cost

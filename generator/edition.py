@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 
-from generator.book import Book, Etcd, EtcdState, compose, next_generation
+from generator.documents.roster import Book, Etcd, EtcdState, compose, next_generation
 from generator.observe import Observed
 from generator.placement import existing, placed
 from generator.plan.decide import Plan

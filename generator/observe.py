@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from generator import book, progress
-from generator.book import Book
+from generator import progress
 from generator.clock import moment
+from generator.documents import roster as book
+from generator.documents.roster import Book
 from generator.plan.decide import Plan
 from generator.progress import Progress
 from generator.provider.digitalocean import Cloud

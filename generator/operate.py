@@ -148,10 +148,10 @@ def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_js
 
     Exits 1 when a node is not ready, the addons are not applied, or something is to be done.
     """
-    from generator import agent, render
     from generator.actions import Documents, diff
-    from generator.addons import digest, manifests
     from generator.clock import Clock
+    from generator.documents import agent, render
+    from generator.documents.addons import digest, manifests
     from generator.lookout import Lookout
     from generator.provider.digitalocean import Cloud
     from generator.provider.spaces import Spaces

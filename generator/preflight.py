@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from generator import addons, agent, render
 from generator.actions import Action, Documents
+from generator.documents import addons, agent, render
 from generator.errors import Problem, Problems, raise_all
 from generator.pki import bundle
 from generator.pki.store import KeyStore

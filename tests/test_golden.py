@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import render
 from generator.description import tutorial
+from generator.documents import render
 
 from . import facts
 from .conftest import TESTS, Golden

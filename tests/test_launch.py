@@ -28,8 +28,8 @@ from typing import Any
 
 import pytest
 
-from generator import book as books
 from generator.actions import RELEASED, Documents, description, diff, inbound, outbound
+from generator.documents import roster as books
 from generator.observe import Bundle, Observed, Report
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import cli, render
+from generator import cli
 from generator.description import tutorial
+from generator.documents import render
 from generator.errors import Problem, Problems
 from generator.plan.inventory import Inventory
 from generator.plan.project import Project

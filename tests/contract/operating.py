@@ -20,15 +20,17 @@ import pytest
 import rich.live  # noqa: F401
 import urllib3  # noqa: F401
 
-from generator import cli, clock, launch, lock, operate, render  # noqa: F401
+from generator import cli, clock, launch, lock, operate  # noqa: F401
 from generator.description import tutorial
+from generator.documents import render
 from generator.lab.cache import Cache
 from generator.plan.project import Project
 from generator.provider.connection import Access
+from generator.release.lock_file import BUILT_IN
 from tests.contract.world import World
 
 HASTE = 20
-LOCK = Path(render.__file__).parent / "release" / "locks" / "k8s-1.36.yaml"
+LOCK = BUILT_IN / "k8s-1.36.yaml"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import userdata
 from generator.description import tutorial
+from generator.documents import user_data
 from generator.plan.decide import Plan
 
 from .. import facts
@@ -33,18 +33,18 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def files(plan: Plan) -> dict[str, userdata.NodeFile]:
-    return {str(file.path): file for file in userdata.files(plan, plan.nodes[0])}
+def files(plan: Plan) -> dict[str, user_data.NodeFile]:
+    return {str(file.path): file for file in user_data.files(plan, plan.nodes[0])}
 
 
-def flags(files: Mapping[str, userdata.NodeFile], unit: str) -> dict[str, str]:
+def flags(files: Mapping[str, user_data.NodeFile], unit: str) -> dict[str, str]:
     text = files[f"/etc/systemd/system/{unit}.service"].content.replace("\\\n", " ")
     (command,) = re.findall(r"^ExecStart=(.*)$", text, re.M)
     words = [word.removeprefix("--").partition("=") for word in command.split() if word.startswith("--")]
     return {name: value for name, _, value in words}
 
 
-def config(files: Mapping[str, userdata.NodeFile], path: str) -> dict[str, Any]:
+def config(files: Mapping[str, user_data.NodeFile], path: str) -> dict[str, Any]:
     read = yaml.safe_load(files[path].content)
     assert isinstance(read, dict)
     return read
@@ -146,29 +146,29 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("unit", "name", "check"), TABLE, ids=[f"{unit}: {name}" for unit, name, _ in TABLE])
-def test_flags(files: dict[str, userdata.NodeFile], unit: str, name: str, check: Callable[[Flags], bool]) -> None:
+def test_flags(files: dict[str, user_data.NodeFile], unit: str, name: str, check: Callable[[Flags], bool]) -> None:
     assert check(flags(files, unit)), (name, flags(files, unit))
 
 
-def test_1_1_files_are_for_root_alone(files: dict[str, userdata.NodeFile]) -> None:
+def test_1_1_files_are_for_root_alone(files: dict[str, user_data.NodeFile]) -> None:
     private = ("/etc/systemd/system/", "/etc/cni/net.d/", "/etc/kubernetes/", "/var/lib/kubelet/", "/etc/hardway/")
     found = {path: file.mode for path, file in files.items() if path.startswith(private)}
     assert len(found) > 20
     assert set(found.values()) == {0o600}
 
 
-def test_1_1_13_no_administrator_is_on_a_node(files: dict[str, userdata.NodeFile]) -> None:
+def test_1_1_13_no_administrator_is_on_a_node(files: dict[str, user_data.NodeFile]) -> None:
     assert not [path for path in files if path.endswith(("admin.conf", "super-admin.conf"))]
 
 
-def test_1_2_1_anonymous_requests_see_health_alone(files: dict[str, userdata.NodeFile]) -> None:
+def test_1_2_1_anonymous_requests_see_health_alone(files: dict[str, user_data.NodeFile]) -> None:
     (path,) = [path for path in files if path.endswith("/authentication.yaml")]
     assert flags(files, "kube-apiserver")["authentication-config"] == path
     anonymous = config(files, path)["anonymous"]
     assert {condition["path"] for condition in anonymous["conditions"]} <= {"/healthz", "/livez", "/readyz"}
 
 
-def test_3_2_2_the_audit_policy_keeps_no_bodies(files: dict[str, userdata.NodeFile]) -> None:
+def test_3_2_2_the_audit_policy_keeps_no_bodies(files: dict[str, user_data.NodeFile]) -> None:
     rules = config(files, flags(files, "kube-apiserver")["audit-policy-file"])["rules"]
     assert {rule["level"] for rule in rules} <= {"None", "Metadata"}
     assert rules[-1] == {"level": "Metadata"}
@@ -178,7 +178,7 @@ def test_3_2_2_the_audit_policy_keeps_no_bodies(files: dict[str, userdata.NodeFi
         assert not names & {"secrets", "configmaps", "pods", "serviceaccounts/token", "tokenreviews"}
 
 
-def test_4_the_kubelet(files: dict[str, userdata.NodeFile]) -> None:
+def test_4_the_kubelet(files: dict[str, user_data.NodeFile]) -> None:
     path = flags(files, "kubelet")["config"]
     kubelet = config(files, path)
     assert path == "/var/lib/kubelet/config.yaml"
@@ -200,14 +200,14 @@ def test_4_the_kubelet(files: dict[str, userdata.NodeFile]) -> None:
     assert kubelet["protectKernelDefaults"] is True
 
 
-def test_4_3_1_kube_proxy_tells_its_metrics_to_the_node_alone(files: dict[str, userdata.NodeFile]) -> None:
+def test_4_3_1_kube_proxy_tells_its_metrics_to_the_node_alone(files: dict[str, user_data.NodeFile]) -> None:
     (path,) = [path for path in files if "kube-proxy" in path and path.endswith(".yaml")]
     proxy = config(files, path)
     assert proxy["metricsBindAddress"].startswith("127.0.0.1:")
     assert proxy["mode"] == "nftables"
 
 
-def test_5_2_pods_are_held_to_the_baseline(files: dict[str, userdata.NodeFile]) -> None:
+def test_5_2_pods_are_held_to_the_baseline(files: dict[str, user_data.NodeFile]) -> None:
     (path,) = [path for path in files if path.endswith("/admission.yaml")]
     assert flags(files, "kube-apiserver")["admission-control-config-file"] == path
     plugins = {plugin["name"]: plugin["configuration"] for plugin in config(files, path)["plugins"]}
@@ -226,13 +226,13 @@ def test_certificates_give_no_server_the_rights_of_masters(plan: Plan) -> None:
             assert (row.usages, row.organization) == (("client",), "system:nodes")
 
 
-def test_sysctls_are_what_the_kubelet_would_set(files: dict[str, userdata.NodeFile]) -> None:
+def test_sysctls_are_what_the_kubelet_would_set(files: dict[str, user_data.NodeFile]) -> None:
     text = "\n".join(file.content for path, file in files.items() if path.startswith("/etc/sysctl.d/"))
     settings = dict(re.findall(r"^(\S+) = (\S+)$", text, re.M))
     wanted = {"kernel.panic": "10", "kernel.panic_on_oops": "1", "vm.overcommit_memory": "1", "vm.panic_on_oom": "0"}
     assert wanted.items() <= settings.items()
 
 
-def test_the_metadata_service_is_closed_to_pods(plan: Plan, files: dict[str, userdata.NodeFile]) -> None:
+def test_the_metadata_service_is_closed_to_pods(plan: Plan, files: dict[str, user_data.NodeFile]) -> None:
     rules = "\n".join(file.content for path, file in files.items() if Path(path).name == "nftables.conf")
     assert re.search(rf"ip saddr {re.escape(str(plan.pod_cidr))} ip daddr 169\.254\.\S+ (drop|reject)", rules)

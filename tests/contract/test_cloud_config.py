@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from generator import userdata
+from generator.documents import user_data
 from generator.plan.decide import Node, Plan
 
 from .. import facts
@@ -44,8 +44,8 @@ def node(request: pytest.FixtureRequest) -> tuple[Plan, Node]:
 
 
 def test_round_trip(node: tuple[Plan, Node]) -> None:
-    files = userdata.files(*node)
-    text = userdata.document(*node)
+    files = user_data.files(*node)
+    text = user_data.document(*node)
     written = yaml.safe_load(text)["write_files"]
     assert [(file["path"], file["content"]) for file in written] == [(str(file.path), file.content) for file in files]
     assert [int(file.get("permissions", "0644"), 8) for file in written] == [file.mode for file in files]
@@ -58,7 +58,7 @@ def test_schema(node: tuple[Plan, Node]) -> None:
     roots = _roots()
     if not roots:
         pytest.skip("no cloud-init here; `gen lab build` makes a base that has it")
-    config = yaml.safe_load(userdata.document(*node))
+    config = yaml.safe_load(user_data.document(*node))
     for root in roots:
         schema: dict[str, Any] = json.loads((root / SCHEMA).read_text())
         jsonschema.Draft4Validator(schema).validate(config)
@@ -71,7 +71,7 @@ def test_cloud_inits_own_check(node: tuple[Plan, Node], tmp_path: Path) -> None:
     roots = _roots()
     if not roots or os.geteuid() != 0:
         pytest.skip("no cloud-init here, or not root; `gen lab build` makes a base that has it")
-    document = userdata.document(*node)
+    document = user_data.document(*node)
     for root in roots:
         verdict = _ask(root, document)
         assert verdict.returncode == 0, verdict.stderr

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import render
 from generator.actions import RELEASED, description
 from generator.clock import Clock
 from generator.destroy import Destroyer
+from generator.documents import render
 from generator.errors import Problems
 from generator.lab.account import Firewall
 from generator.lab.unkindness import KIND

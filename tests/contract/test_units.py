@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from generator import agent, userdata
+from generator.documents import agent, user_data
 from generator.plan.decide import Node, Plan
 
 from .. import facts
@@ -33,8 +33,8 @@ def node(request: pytest.FixtureRequest) -> Node:
 
 
 @pytest.fixture
-def files(node: Node) -> dict[str, userdata.NodeFile]:
-    return {str(file.path): file for file in userdata.files(PLAN, node)}
+def files(node: Node) -> dict[str, user_data.NodeFile]:
+    return {str(file.path): file for file in user_data.files(PLAN, node)}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def base() -> Path:
     return roots[-1]
 
 
-def units(files: Mapping[str, userdata.NodeFile]) -> dict[str, str]:
+def units(files: Mapping[str, user_data.NodeFile]) -> dict[str, str]:
     return {path: file.content for path, file in files.items() if PurePosixPath(path).parent == UNITS}
 
 
@@ -56,7 +56,7 @@ def on_node(plan: Plan, node: Node) -> dict[str, bytes]:
     return {
         **dict.fromkeys((*programs, *FROM_PACKAGES), PROGRAM),
         **{f"/{path}": content for path, content in agent.files().items()},
-        **{str(file.path): file.content.encode() for file in userdata.files(plan, node)},
+        **{str(file.path): file.content.encode() for file in user_data.files(plan, node)},
     }
 
 
@@ -104,7 +104,7 @@ def test_systemd_would_find_it(base: Path, tmp_path: Path) -> None:
     assert "ordering cycle" in found
 
 
-def test_every_unit_says_what_it_is(files: dict[str, userdata.NodeFile]) -> None:
+def test_every_unit_says_what_it_is(files: dict[str, user_data.NodeFile]) -> None:
     for path, text in units(files).items():
         assert re.search(r"^Description=\S", text, re.M), path
         assert "\\\n\\" not in text, path
@@ -112,29 +112,29 @@ def test_every_unit_says_what_it_is(files: dict[str, userdata.NodeFile]) -> None
             assert re.search(r"^Documentation=https://", text, re.M), path
 
 
-def test_units_are_for_root_alone(files: dict[str, userdata.NodeFile]) -> None:
+def test_units_are_for_root_alone(files: dict[str, user_data.NodeFile]) -> None:
     assert {file.mode for path, file in files.items() if path.startswith(str(UNITS))} == {0o600}
 
 
-def test_nothing_waits_for_the_end_of_cloud_init(files: dict[str, userdata.NodeFile]) -> None:
+def test_nothing_waits_for_the_end_of_cloud_init(files: dict[str, user_data.NodeFile]) -> None:
     for path, file in files.items():
         if path.startswith(str(UNITS)):
             assert not re.search(r"^(After|Requires|Wants)=.*cloud-(final|config|init)", file.content, re.M), path
 
 
-def test_nothing_sleeps(files: dict[str, userdata.NodeFile]) -> None:
+def test_nothing_sleeps(files: dict[str, user_data.NodeFile]) -> None:
     for path, text in units(files).items():
         assert not re.search(r"^Exec\w+=.*\bsleep\b", text, re.M), path
 
 
-def test_flags_stand_one_a_line_in_order(files: dict[str, userdata.NodeFile]) -> None:
+def test_flags_stand_one_a_line_in_order(files: dict[str, user_data.NodeFile]) -> None:
     for path, text in units(files).items():
         for command in _commands(text):
             flags = [word.partition("=")[0] for word in command if word.startswith("--")]
             assert flags == sorted(flags), path
 
 
-def test_every_program_of_ours_is_brought(node: Node, files: dict[str, userdata.NodeFile]) -> None:
+def test_every_program_of_ours_is_brought(node: Node, files: dict[str, user_data.NodeFile]) -> None:
     brought = set(on_node(PLAN, node))
     for path, text in units(files).items():
         for program, *_ in _commands(text):

@@ -25,7 +25,7 @@ from typing import Any
 
 import urllib3
 
-from generator import book as books
+from generator.documents import roster as books
 from generator.lab import vpcs
 from generator.lab.account import Account, Droplet
 from generator.lab.api import Api

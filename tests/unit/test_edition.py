@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from generator.book import Book
+from generator.documents.roster import Book
 from generator.edition import FORMING, changes, next_book
 from generator.observe import Observed, Report
 from generator.plan.decide import Plan

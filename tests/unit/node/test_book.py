@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hardway import book, here, mesh
 from hardway.here import Failure
 
-from generator import book as books
+from generator.documents import roster as books
 
 from .conftest import CLUSTER_ID, Answer, Store
 

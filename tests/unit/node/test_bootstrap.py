@@ -13,7 +13,7 @@ import pytest
 from hardway import bootstrap, here
 from hardway.here import Failure
 
-from generator import addons
+from generator.documents import addons
 
 from .conftest import Answer, Store
 

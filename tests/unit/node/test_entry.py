@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from generator import agent, progress
+from generator import progress
+from generator.documents import agent
 from generator.files import resource
 
 from .conftest import Answer, Store

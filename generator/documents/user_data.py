@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from generator import agent, templates
+from generator.documents import agent, templates
 from generator.errors import Problem, raise_all
 from generator.files import resource
 from generator.plan.decide import Node, Plan

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from generator import templates
+from generator.documents import templates
 from generator.files import resource
 from generator.plan.decide import Plan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import templates
+from generator.documents import templates
 from generator.errors import Problem
 
 

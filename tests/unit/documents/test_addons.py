@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import addons
+from generator.documents import addons
 from generator.plan.decide import Plan
 from generator.release import lock_file
 from tests import keyring

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import userdata
 from generator.description import tutorial
+from generator.documents import user_data
 from generator.errors import Problem, Problems
 from generator.plan.decide import Plan
 
-from .. import facts
+from ... import facts
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_place_mode_and_rendering(root: Path, plan: Plan) -> None:
     put(root, "node/usr/local/sbin/tool", "#!/bin/sh\n")
     put(root, "controlplane/etc/systemd/system/etcd.service", "[Service]\n")
     put(root, "worker/etc/worker", "x\n")
-    files = read(userdata.document(plan, plan.nodes[0], root=root))
+    files = read(user_data.document(plan, plan.nodes[0], root=root))
     assert files["/etc/motd"]["content"] == "{{ not a template }}\n"
     assert files["/etc/hostname"]["content"] == "node01 orderbook\n"
     assert files["/usr/local/sbin/tool"]["permissions"] == "0755"
@@ -61,7 +61,7 @@ def test_place_mode_and_rendering(root: Path, plan: Plan) -> None:
 def test_modes_on_the_node_do_not_depend_on_those_of_the_checkout(root: Path, plan: Plan, mode: int) -> None:
     put(root, "node/usr/local/sbin/tool", "#!/bin/sh\n").chmod(mode)
     put(root, "node/etc/motd", "x\n").chmod(mode)
-    files = read(userdata.document(plan, plan.nodes[0], root=root))
+    files = read(user_data.document(plan, plan.nodes[0], root=root))
     assert files["/usr/local/sbin/tool"]["permissions"] == "0755"
     assert "permissions" not in files["/etc/motd"]
 
@@ -75,7 +75,7 @@ def test_every_file_is_a_plain_block_and_reads_back(root: Path, plan: Plan) -> N
         texts.append("\n".join(line.rstrip() for line in text.split("\n")) + "\n")
     for number, text in enumerate(texts):
         put(root, f"node/etc/x{number:03}", text)
-    document = userdata.document(plan, plan.nodes[0], root=root)
+    document = user_data.document(plan, plan.nodes[0], root=root)
     files = read(document)
     assert [files[f"/etc/x{number:03}"]["content"] for number in range(len(texts))] == texts
     assert document.count("  content: |") == len(files)
@@ -83,7 +83,7 @@ def test_every_file_is_a_plain_block_and_reads_back(root: Path, plan: Plan) -> N
 
 
 def test_head_and_what_runs(root: Path, plan: Plan) -> None:
-    text = userdata.document(plan, plan.nodes[0], root=root)
+    text = user_data.document(plan, plan.nodes[0], root=root)
     assert text.startswith("#cloud-config\n")
     config = yaml.safe_load(text)
     assert config["manage_etc_hosts"] is False
@@ -103,7 +103,7 @@ def test_a_large_document_names_its_largest_files(root: Path, plan: Plan) -> Non
     put(root, "node/etc/large", "x\n" * 12_000)
     put(root, "node/etc/larger", "y\n" * 13_000)
     with pytest.raises(Problem) as caught:
-        userdata.document(plan, plan.nodes[0], root=root)
+        user_data.document(plan, plan.nodes[0], root=root)
     assert caught.value.where == "node01"
     assert "at most 49,152" in caught.value.message
     assert (caught.value.hint or "").startswith("largest files: /etc/larger (26,000), /etc/large (24,000)")
@@ -124,7 +124,7 @@ def test_a_large_document_names_its_largest_files(root: Path, plan: Plan) -> Non
 def test_what_can_be_no_block_is_refused(root: Path, plan: Plan, text: str, message: str) -> None:
     put(root, "node/etc/x", "").write_bytes(text.encode())
     with pytest.raises(Problems) as caught:
-        userdata.files(plan, plan.nodes[0], root=root)
+        user_data.files(plan, plan.nodes[0], root=root)
     assert message in str(caught.value)
 
 
@@ -132,7 +132,7 @@ def test_two_files_of_one_path_are_refused(root: Path, plan: Plan) -> None:
     put(root, "node/etc/x", "a\n")
     put(root, "controlplane/etc/x.j2", "b\n")
     with pytest.raises(Problems) as caught:
-        userdata.files(plan, plan.nodes[0], root=root)
+        user_data.files(plan, plan.nodes[0], root=root)
     assert "`/etc/x` is made by two files" in str(caught.value)
 
 
@@ -140,7 +140,7 @@ def test_all_wrong_templates_are_named_at_once(root: Path, plan: Plan) -> None:
     put(root, "node/etc/a.j2", "x\n{{ plan.nothing }}\n")
     put(root, "controlplane/etc/b.j2", "{{ nothing }}\n")
     with pytest.raises(Problems) as caught:
-        userdata.files(plan, plan.nodes[0], root=root)
+        user_data.files(plan, plan.nodes[0], root=root)
     assert [problem.where for problem in caught.value.problems] == [
         "userdata/node/etc/a.j2:2",
         "userdata/controlplane/etc/b.j2:1",

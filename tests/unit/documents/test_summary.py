@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from generator import render, summary
 from generator.description import tutorial
+from generator.documents import render, summary
 from generator.plan import cost
 from generator.plan.decide import Plan
 from generator.plan.project import Project
 from generator.release.lock_file import Image
 
-from .. import facts
-from ..conftest import TESTS
+from ... import facts
+from ...conftest import TESTS
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from generator import addons, agent, book, summary, userdata
+from generator.documents import addons, agent, summary, user_data
+from generator.documents import roster as book
 from generator.errors import Problem, raise_all
 from generator.files import write_atomic
 from generator.pki import bundle
@@ -135,7 +136,7 @@ def _texts(planned: Plan) -> dict[str, str]:
     texts, problems = {}, []
     for node in planned.nodes:
         try:
-            texts[node.name] = userdata.document(planned, node)
+            texts[node.name] = user_data.document(planned, node)
         except Problem as problem:
             problems.append(problem)
     raise_all(problems)

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from generator import book
-from generator.book import Book, Etcd
+from generator.documents import roster as book
+from generator.documents.roster import Book, Etcd
 from generator.errors import Problem
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key

@@ -1,0 +1,1 @@
+"""What is reviewed: user-data, addons, agent, roster, summary."""
