@@ -22,7 +22,7 @@ from generator.errors import Problem, Problems
 from generator.plan.project import DESCRIPTION, Project
 
 if TYPE_CHECKING:
-    from generator.kube import Credentials
+    from generator.cluster.kube_api import Credentials
     from generator.provider.connection import Access
 
 SHORTEST_URL, LONGEST_URL = timedelta(minutes=5), timedelta(hours=2)
@@ -100,11 +100,11 @@ def launch(
     """
     from rich.console import Console
 
-    from generator import closing
     from generator.clock import Clock
-    from generator.launch import Launch
-    from generator.preflight import monthly, prepare
-    from generator.watch import Watch
+    from generator.cluster import outputs
+    from generator.cluster.launch import Launch
+    from generator.cluster.phase_table import Watch
+    from generator.cluster.preflight import monthly, prepare
 
     _end_on_signal()
     started = time.monotonic()
@@ -132,10 +132,10 @@ def launch(
     except (Problem, Problems, KeyboardInterrupt):
         click.echo(f"what was made stays: `gen launch` goes on, `gen destroy {plan.name}` removes it", err=True)
         raise
-    path = closing.write_kubeconfig(plan, launchable.store, project.keys_path, access, served.address)
-    facts = closing.facts(plan, access, address=served.address, public=served.public, path=path)
+    path = outputs.write_kubeconfig(plan, launchable.store, project.keys_path, access, served.address)
+    facts = outputs.facts(plan, access, address=served.address, public=served.public, path=path)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": work.requests}
-    click.echo(json.dumps(facts, indent=2) if as_json else closing.text(facts))
+    click.echo(json.dumps(facts, indent=2) if as_json else outputs.text(facts))
 
 
 @click.command()
@@ -148,14 +148,14 @@ def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_js
 
     Exits 1 when a node is not ready, the addons are not applied, or something is to be done.
     """
-    from generator.actions import Documents, diff
     from generator.clock import Clock
+    from generator.cluster.diff import Documents, diff
+    from generator.cluster.observer import Lookout
+    from generator.cluster.status import assess, text, warnings
     from generator.documents import agent, render
     from generator.documents.addons import digest, manifests
-    from generator.lookout import Lookout
     from generator.provider.digitalocean import Cloud
     from generator.provider.spaces import Spaces
-    from generator.status import assess, text, warnings
 
     project = Project.load(file)
     access = _access(factory, lab=lab)
@@ -187,8 +187,8 @@ def status(factory: Callable[[], Access] | None, *, file: Path, lab: bool, as_js
 def kubeconfig(factory: Callable[[], Access] | None, *, file: Path, lab: bool) -> None:
     """Write a kubeconfig for a running cluster, and print its path."""
     from generator.clock import Clock
-    from generator.closing import write_kubeconfig
-    from generator.kube import Kube
+    from generator.cluster.kube_api import Kube
+    from generator.cluster.outputs import write_kubeconfig
     from generator.pki.store import KeyStore
     from generator.provider.digitalocean import Cloud
 
@@ -229,7 +229,7 @@ def destroy(
     name, another cluster of the name is not touched.
     """
     from generator.clock import Clock
-    from generator.destroy import Destroyer
+    from generator.cluster.destroy import Destroyer
     from generator.plan import inventory
 
     _end_on_signal()
@@ -299,7 +299,7 @@ def _access(factory: Callable[[], Access] | None, *, lab: bool) -> Access:
 
 
 def _credentials(project: Project) -> Credentials:
-    from generator.kube import Credentials
+    from generator.cluster.kube_api import Credentials
 
     keys = project.keys_path
     server_name = project.plan.api_server_name

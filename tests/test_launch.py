@@ -28,12 +28,12 @@ from typing import Any
 
 import pytest
 
-from generator.actions import RELEASED, Documents, description, diff, inbound, outbound
+from generator.cluster.diff import RELEASED, Documents, description, diff, inbound, outbound
+from generator.cluster.node_report import Phase, Progress, phases_of
+from generator.cluster.observed import Bundle, Observed, Report
 from generator.documents import roster as books
-from generator.observe import Bundle, Observed, Report
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
-from generator.progress import Phase, Progress, phases_of
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned

@@ -20,7 +20,11 @@ import pytest
 import rich.live  # noqa: F401
 import urllib3  # noqa: F401
 
-from generator import cli, clock, launch, lock, operate  # noqa: F401
+from generator import cli, clock, operate  # noqa: F401
+from generator.cluster import (
+    launch,
+    launch_lock,  # noqa: F401
+)
 from generator.description import tutorial
 from generator.documents import render
 from generator.lab.cache import Cache

@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator.actions import RELEASED, description
 from generator.clock import Clock
-from generator.destroy import Destroyer
+from generator.cluster.destroy import Destroyer
+from generator.cluster.diff import RELEASED, description
+from generator.cluster.launch_lock import Lock
+from generator.cluster.observed import book_key, status_key
 from generator.documents import render
 from generator.errors import Problems
 from generator.lab.account import Firewall
 from generator.lab.unkindness import KIND
-from generator.lock import Lock
-from generator.observe import book_key, status_key
 from generator.pki.store import KeyStore
 from generator.plan.project import Project
 from generator.provider.spaces import Spaces

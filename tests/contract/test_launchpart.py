@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import launchpart
+from generator.cluster import launch_part
 from tests.unit.test_launchpart import DOCUMENT, FACTS
 
 # What cloud-init does with user data before any handler sees it, and what its handlers are then given.
@@ -36,7 +36,7 @@ def parts(text: str) -> list[Message]:
 
 
 def test_the_first_part_is_the_reviewed_document_byte_for_byte() -> None:
-    first, second = parts(launchpart.multipart(DOCUMENT, FACTS))
+    first, second = parts(launch_part.multipart(DOCUMENT, FACTS))
     assert first.get_content_type() == "text/cloud-config"
     assert second.get_content_type() == "text/cloud-boothook"
     for decode in (False, True):
@@ -47,7 +47,7 @@ def test_the_first_part_is_the_reviewed_document_byte_for_byte() -> None:
 
 
 def test_cloud_init_takes_it_for_mime_and_nothing_else() -> None:
-    text = launchpart.multipart(DOCUMENT, FACTS)
+    text = launch_part.multipart(DOCUMENT, FACTS)
     # cloud-init looks for this word in the first 4096 characters, in lower case.
     assert "mime-version:" in text[:4096].lower()
     assert text.startswith("Content-Type: multipart/mixed")
@@ -59,7 +59,7 @@ def test_cloud_init_hands_its_handlers_what_was_put_in(tmp_path: Path) -> None:
     if not roots or os.geteuid() != 0:
         pytest.skip("no cloud-init here, or not root; `gen lab build` makes a base that has it")
     (tmp_path / "program").write_text(PROGRAM)
-    text = launchpart.multipart(DOCUMENT, FACTS)
+    text = launch_part.multipart(DOCUMENT, FACTS)
     # In a mount namespace of its own, so that nothing of what is mounted or written stays.
     script = f"""
         mount -t tmpfs tmpfs "{roots[-1]}/tmp"

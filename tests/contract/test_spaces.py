@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from generator.clock import Clock
+from generator.cluster.launch_lock import STALE, Lock
+from generator.cluster.observed import read_bundles
 from generator.errors import Problem
-from generator.lock import STALE, Lock
-from generator.observe import read_bundles
 from generator.provider.connection import Access
 from generator.provider.spaces import Spaces
 from tests.contract.operating import versitygw

@@ -25,6 +25,7 @@ from typing import Any
 
 import urllib3
 
+from generator.cluster.node_report import phases_of
 from generator.documents import roster as books
 from generator.lab import vpcs
 from generator.lab.account import Account, Droplet
@@ -36,7 +37,6 @@ from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.pki import bundle
 from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
-from generator.progress import phases_of
 from generator.provider.connection import Access
 
 TOKEN = "dop_v1_" + "a" * 64

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from generator import closing
+from generator.cluster import outputs
 from generator.errors import Problem, Problems
 from generator.operate import _ask, _described, _end_on_signal, destroy, launch
 from generator.provider.connection import Access
@@ -78,7 +78,7 @@ def test_a_background_job_can_be_ended() -> None:
 
 def test_the_lines_to_copy_fit_the_way_there() -> None:
     plan, path = planned(), Path("keys/orderbook/admin.conf")
-    assert "url" not in closing.facts(plan, Access("t", "k", "s"), address="1.2.3.4", public=("1.2.3.4",), path=path)
+    assert "url" not in outputs.facts(plan, Access("t", "k", "s"), address="1.2.3.4", public=("1.2.3.4",), path=path)
 
 
 def test_nobody_has_the_other_half_of_the_key() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from generator import progress
+from generator.cluster import node_report
 from generator.documents import agent
 from generator.files import resource
 
@@ -101,10 +101,10 @@ def test_a_failure_before_the_agent_is_reported(
     assert store.requests == [], "nothing has failed"
     monkeypatch.setenv("SERVICE_RESULT", "exit-code")
     entry.report_failure()
-    told = progress.read(store.requests[0][3], launch["node"])
+    told = node_report.read(store.requests[0][3], launch["node"])
     assert told
     assert told.state("prepare") == "failed"
-    assert told.failure == progress.Failure(
+    assert told.failure == node_report.Failure(
         "hardway-prepare.service", ("hardway: the agent can't be fetched: ... refused",)
     )
 

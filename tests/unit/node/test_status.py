@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hardway import here, status
 
-from generator import progress
+from generator.cluster import node_report
 
 from .conftest import Answer, Store
 
@@ -71,13 +71,13 @@ def test_the_launch_reads_it(system: System, store: Store) -> None:
     system.units["kube-apiserver.service"] = said()
     found = status.report(*status.observe())
     assert status.put(here.launch(), found)
-    told = progress.read(store.requests[0][3], "node01")
+    told = node_report.read(store.requests[0][3], "node01")
     assert told
     assert (told.boot_id, told.generation) == ("boot", 7)
     assert told.current
     assert told.current.name == "etcd"
-    assert told.failure == progress.Failure("etcd.service", ("one", "two"))
-    assert [phase.name for phase in told.phases] == list(progress.PHASES)
+    assert told.failure == node_report.Failure("etcd.service", ("one", "two"))
+    assert [phase.name for phase in told.phases] == list(node_report.PHASES)
     assert (told.state("api"), told.done("mesh")) == ("waiting", True)
 
 
@@ -85,7 +85,7 @@ def test_all_done_is_complete(system: System, store: Store) -> None:
     found = status.report(*status.observe())
     assert (found["phase"], found["failure"]) == (status.ALL_DONE, None)
     status.put(here.launch(), found)
-    told = progress.read(store.requests[0][3], "node01")
+    told = node_report.read(store.requests[0][3], "node01")
     assert told
     assert told.complete
 
@@ -93,7 +93,7 @@ def test_all_done_is_complete(system: System, store: Store) -> None:
 def test_a_worker_has_no_phases_of_the_control_plane(system: System) -> None:
     for unit in ("etcd.service", "kube-apiserver.service", "hardway-bootstrap.service"):
         system.units[unit] = said(LoadState="not-found")
-    assert tuple(phase.name for phase in status.observe()[0]) == progress.phases_of(control_plane=False)
+    assert tuple(phase.name for phase in status.observe()[0]) == node_report.phases_of(control_plane=False)
 
 
 def test_a_step_that_is_tried_again_says_why(system: System) -> None:

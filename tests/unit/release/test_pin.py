@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli, preflight
+from generator import cli
+from generator.cluster import preflight
 from generator.errors import Problem, Problems
 from generator.plan.project import Project
 from generator.release import lock_file, pin, registry

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from generator.actions import Action, Documents
+from generator.cluster.diff import Action, Documents
 from generator.documents import addons, agent, render
 from generator.errors import Problem, Problems, raise_all
 from generator.pki import bundle

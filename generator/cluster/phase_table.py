@@ -8,10 +8,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from generator.observe import Observed
-from generator.placement import placed
+from generator.cluster.matching import placed
+from generator.cluster.node_report import PHASES, Progress, clean
+from generator.cluster.observed import Observed
 from generator.plan.decide import Plan
-from generator.progress import PHASES, Progress, clean
 
 if TYPE_CHECKING:
     from rich.console import Console

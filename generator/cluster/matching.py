@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from generator.observe import Observed
+from generator.cluster.observed import Observed
 from generator.plan.decide import Node, Plan
 from generator.provider.resources import Droplet
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from generator.clock import Clock
-from generator.kube import Credentials, Kube
-from generator.observe import Observed, observe, read_book, read_bundles, read_reports
-from generator.placement import placed, told
+from generator.cluster.kube_api import Credentials, Kube
+from generator.cluster.matching import placed, told
+from generator.cluster.observed import Observed, observe, read_book, read_bundles, read_reports
 from generator.plan.decide import Node, Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet

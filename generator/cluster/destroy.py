@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from generator.actions import OWNED, RELEASED
 from generator.clock import Clock
+from generator.cluster.diff import OWNED, RELEASED
+from generator.cluster.launch_lock import Lock
+from generator.cluster.observed import bundles_prefix, lock_key, object_name
 from generator.errors import Problem, Problems
-from generator.lock import Lock
-from generator.observe import bundles_prefix, lock_key, object_name
 from generator.provider.connection import Access
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc

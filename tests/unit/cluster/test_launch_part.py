@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from generator import launchpart
+from generator.cluster import launch_part
+from generator.cluster.launch_part import LaunchFacts
 from generator.errors import Problem
-from generator.launchpart import LaunchFacts
 from tests.keyring import NOW
 
 DOCUMENT = "#cloud-config\nwrite_files:\n- path: /a\n  content: |\n    --b\n\n    From me\n    .\n\n\n"
@@ -47,26 +47,26 @@ def payloads(text: str) -> list[tuple[str, str]]:
 
 
 def test_the_document_is_in_it_byte_for_byte() -> None:
-    (kind, document), (hook_kind, _) = payloads(launchpart.multipart(DOCUMENT, FACTS))
+    (kind, document), (hook_kind, _) = payloads(launch_part.multipart(DOCUMENT, FACTS))
     assert (kind, hook_kind) == ("text/cloud-config", "text/cloud-boothook")
     assert document == DOCUMENT
 
 
 @pytest.mark.parametrize("document", ["#cloud-config\n", "#cloud-config\n\n\n", "#cloud-config\n--\n--hardway\n"])
 def test_no_document_is_mistaken_for_a_boundary(document: str) -> None:
-    assert payloads(launchpart.multipart(document, FACTS))[0][1] == document
+    assert payloads(launch_part.multipart(document, FACTS))[0][1] == document
 
 
 def test_a_message_in_a_document_stays_in_it() -> None:
-    inner = "#cloud-config\n" + "".join(f"# {line}\n" for line in launchpart.multipart(DOCUMENT, FACTS).splitlines())
-    inner += launchpart.multipart(DOCUMENT, FACTS)
-    found = payloads(launchpart.multipart(inner, FACTS))
+    inner = "#cloud-config\n" + "".join(f"# {line}\n" for line in launch_part.multipart(DOCUMENT, FACTS).splitlines())
+    inner += launch_part.multipart(DOCUMENT, FACTS)
+    found = payloads(launch_part.multipart(inner, FACTS))
     assert len(found) == 2
     assert found[0][1] == inner
 
 
 def test_the_boothook_leaves_the_facts_where_only_root_reads_them(tmp_path: Path) -> None:
-    script = payloads(launchpart.multipart(DOCUMENT, FACTS))[1][1].replace("/run/hardway", f"{tmp_path}/run")
+    script = payloads(launch_part.multipart(DOCUMENT, FACTS))[1][1].replace("/run/hardway", f"{tmp_path}/run")
     for _ in range(2):
         done = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True)
         assert (done.stdout, done.stderr) == ("", "")
@@ -78,12 +78,12 @@ def test_the_boothook_leaves_the_facts_where_only_root_reads_them(tmp_path: Path
 
 
 def test_the_same_launch_gives_the_same_bytes() -> None:
-    assert launchpart.multipart(DOCUMENT, FACTS) == launchpart.multipart(DOCUMENT, replace(FACTS))
-    assert launchpart.multipart(DOCUMENT, FACTS) != launchpart.multipart(DOCUMENT, replace(FACTS, generation=8))
+    assert launch_part.multipart(DOCUMENT, FACTS) == launch_part.multipart(DOCUMENT, replace(FACTS))
+    assert launch_part.multipart(DOCUMENT, FACTS) != launch_part.multipart(DOCUMENT, replace(FACTS, generation=8))
 
 
 def test_the_message_is_plain_ascii_in_unix_lines() -> None:
-    text = launchpart.multipart(DOCUMENT, FACTS)
+    text = launch_part.multipart(DOCUMENT, FACTS)
     assert text.isascii()
     assert "\r" not in text
     assert "MIME-Version: 1.0\n" in text[:4096]
@@ -92,20 +92,20 @@ def test_the_message_is_plain_ascii_in_unix_lines() -> None:
 @pytest.mark.parametrize("document", ["#cloud-config\n# ü\n", "#cloud-config\r\n", "#cloud-config"])
 def test_a_document_that_would_not_arrive_as_it_is_is_refused(document: str) -> None:
     with pytest.raises(ValueError, match="plain ASCII"):
-        launchpart.multipart(document, FACTS)
+        launch_part.multipart(document, FACTS)
 
 
 def test_what_the_provider_would_refuse_is_refused() -> None:
-    overhead = len(launchpart.multipart("#cloud-config\n", FACTS)) - len("#cloud-config\n")
-    room = launchpart.LIMIT_BYTES - overhead
+    overhead = len(launch_part.multipart("#cloud-config\n", FACTS)) - len("#cloud-config\n")
+    room = launch_part.LIMIT_BYTES - overhead
     fits = "#cloud-config\n".ljust(room - 1, "#") + "\n"
-    assert len(launchpart.multipart(fits, FACTS)) == 65_536
+    assert len(launch_part.multipart(fits, FACTS)) == 65_536
     with pytest.raises(Problem, match="user data is 65,537 bytes, the provider accepts 65,536"):
-        launchpart.multipart(fits + "\n", FACTS)
+        launch_part.multipart(fits + "\n", FACTS)
 
 
 def test_the_largest_document_fits_with_its_facts() -> None:
-    assert len(launchpart.multipart("#cloud-config\n".ljust(48 * 1024 - 1) + "\n", FACTS)) < 60_000
+    assert len(launch_part.multipart("#cloud-config\n".ljust(48 * 1024 - 1) + "\n", FACTS)) < 60_000
 
 
 def test_nothing_secret_is_shown_of_facts() -> None:

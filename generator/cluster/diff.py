@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from generator.edition import changes
-from generator.observe import Observed, object_name
-from generator.placement import existing, node_of, placed, quorum, ready, told
+from generator.cluster.matching import existing, node_of, placed, quorum, ready, told
+from generator.cluster.next_roster import changes
+from generator.cluster.observed import Observed, object_name
 from generator.plan.decide import Node, Plan
 from generator.provider.resources import Droplet, Rule, rules
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from generator.cluster.next_roster import FORMING, changes, next_book
+from generator.cluster.node_report import Phase, Progress
+from generator.cluster.observed import Observed, Report
 from generator.documents.roster import Book
-from generator.edition import FORMING, changes, next_book
-from generator.observe import Observed, Report
 from generator.plan.decide import Plan
-from generator.progress import Phase, Progress
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
 

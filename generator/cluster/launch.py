@@ -10,22 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from generator.actions import Action, diff
-from generator.apply import Applier
 from generator.clock import Clock
+from generator.cluster.apply import Applier
+from generator.cluster.diff import Action, diff
+from generator.cluster.kube_api import Credentials
+from generator.cluster.launch_lock import Lock
+from generator.cluster.matching import placed, ready
+from generator.cluster.observed import Observed, Report
+from generator.cluster.observer import Lookout
+from generator.cluster.phase_table import Watch, last_words, rows
+from generator.cluster.preflight import Launchable, Market, faults, look, skewed
 from generator.errors import Problem, raise_all
-from generator.kube import Credentials
-from generator.lock import Lock
-from generator.lookout import Lookout
-from generator.observe import Observed, Report
-from generator.placement import placed, ready
 from generator.plan.decide import Node
-from generator.preflight import Launchable, Market, faults, look, skewed
 from generator.provider.connection import Access
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
 from generator.provider.spaces import Spaces
-from generator.watch import Watch, last_words, rows
 
 TICK = 3.0
 SECOND_LOOK = timedelta(seconds=10)

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from generator.actions import Action
-from generator.preflight import Market, faults, monthly, skewed
+from generator.cluster.diff import Action
+from generator.cluster.preflight import Market, faults, monthly, skewed
 from generator.provider.resources import Account, Size
 from tests.keyring import NOW, planned
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from generator import progress
-from generator.progress import Failure, Phase, clean, phases_of, read
+from generator.cluster import node_report
+from generator.cluster.node_report import Failure, Phase, clean, phases_of, read
 
 
 def told(**changes: Any) -> bytes:
@@ -54,7 +54,7 @@ def test_a_failed_phase_is_the_current_one() -> None:
         b"null",
         b"\xff",
         b"[" * 100_000,
-        b"{" + b" " * progress.LIMIT_BYTES + b"}",
+        b"{" + b" " * node_report.LIMIT_BYTES + b"}",
         told(version=2),
         told(node="node02"),
         told(phases=None),
@@ -78,7 +78,7 @@ def test_what_a_node_says_can_do_nothing_to_a_terminal() -> None:
     report = read(told(boot_id=hostile, failure={"unit": hostile, "lines": [hostile] * 1000}), "node01")
     assert report is not None
     assert report.failure is not None
-    assert len(report.failure.lines) == progress.LINES
+    assert len(report.failure.lines) == node_report.LINES
     for text in (report.boot_id, report.failure.unit, *report.failure.lines):
         assert text == "]0;owned[2Jok"
 

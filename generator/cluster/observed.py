@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from generator import progress
 from generator.clock import moment
+from generator.cluster import node_report
+from generator.cluster.node_report import Progress
 from generator.documents import roster as book
 from generator.documents.roster import Book
 from generator.plan.decide import Plan
-from generator.progress import Progress
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from generator.provider.spaces import LONGEST_URL, Spaces, Stored
@@ -106,10 +106,10 @@ def read_reports(spaces: Spaces, cluster: str, objects: tuple[Stored, ...]) -> d
     reports = {}
     for stored in objects:
         node = stored.key.removeprefix(f"{cluster}/status/").removesuffix(".json")
-        if stored.key != status_key(cluster, node) or stored.size > progress.LIMIT_BYTES:
+        if stored.key != status_key(cluster, node) or stored.size > node_report.LIMIT_BYTES:
             continue
         body = spaces.get(stored.key)
-        told = progress.read(body, node) if body is not None else None
+        told = node_report.read(body, node) if body is not None else None
         if told is not None:
             reports[node] = Report(stored.modified, told)
     return reports

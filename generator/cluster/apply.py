@@ -6,19 +6,19 @@ import secrets
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from generator import launchpart
-from generator.actions import Action, description, inbound, outbound
 from generator.clock import Clock, stamp
+from generator.cluster import launch_part
+from generator.cluster.diff import Action, description, inbound, outbound
+from generator.cluster.launch_part import LaunchFacts
+from generator.cluster.next_roster import next_book
+from generator.cluster.observed import Observed, book_key, bundles_prefix, object_name, status_key
+from generator.cluster.observer import Memory
+from generator.cluster.preflight import Launchable
 from generator.documents import roster as books
-from generator.edition import next_book
 from generator.errors import Problem
-from generator.launchpart import LaunchFacts
-from generator.lookout import Memory
-from generator.observe import Observed, book_key, bundles_prefix, object_name, status_key
 from generator.pki import bundle
 from generator.pki.bundle import KEY_BYTES
 from generator.plan.decide import Node
-from generator.preflight import Launchable
 from generator.provider import resources, ssh_key
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
@@ -172,7 +172,7 @@ class Applier:
             "vpc_uuid": vpc.id,
             "ssh_keys": [observed.ssh_keys[0].id],
             "tags": [plan.cluster_tag, plan.node_tag(node), plan.document_tag(document)],
-            "user_data": launchpart.multipart(text, facts),
+            "user_data": launch_part.multipart(text, facts),
             "ipv6": False,
             "monitoring": False,
             "backups": False,

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from generator.observe import Observed, Report
-from generator.progress import Failure, Phase, Progress
+from generator.cluster.node_report import Failure, Phase, Progress
+from generator.cluster.observed import Observed, Report
+from generator.cluster.phase_table import Watch, last_words, rows
 from generator.provider.resources import Droplet
-from generator.watch import Watch, last_words, rows
 from tests.keyring import NOW, planned
 
 PLAN = planned(workers=0)

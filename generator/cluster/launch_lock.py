@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from generator.clock import Clock, stamp
+from generator.cluster.observed import lock_key
 from generator.errors import Problem
-from generator.observe import lock_key
 from generator.provider.spaces import Spaces
 
 STALE = timedelta(minutes=5)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from generator.actions import Action
-from generator.observe import Observed
-from generator.placement import placed
+from generator.cluster.diff import Action
+from generator.cluster.matching import placed
+from generator.cluster.observed import Observed
+from generator.cluster.phase_table import rows
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
-from generator.watch import rows
 
 PARTIAL = timedelta(hours=24)
 

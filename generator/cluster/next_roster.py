@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 
+from generator.cluster.matching import existing, placed
+from generator.cluster.observed import Observed
 from generator.documents.roster import Book, Etcd, EtcdState, compose, next_generation
-from generator.observe import Observed
-from generator.placement import existing, placed
 from generator.plan.decide import Plan
 
 FORMING = timedelta(minutes=30)

@@ -1,0 +1,1 @@
+"""What a cluster has at the provider: looked at, compared, changed and watched."""
