@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli
+from generator.cli import main as cli
 from generator.description.load import load as load_description
 
 ROOT = Path(__file__).parent.parent

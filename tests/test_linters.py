@@ -67,7 +67,7 @@ def test_templates_see_the_plan_alone(template: Path) -> None:
 
 def test_only_the_command_line_prints_and_exits() -> None:
     for module in (ROOT / "generator").glob("*.py"):
-        if module.stem in ("cli", "commands", "operate"):
+        if module.parent.name == "cli":
             continue
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli
+from generator.cli import main as cli
 from generator.errors import Problem, Problems
 from generator.plan.project import Project
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import cli
+from generator.cli import main as cli
 from generator.description import tutorial
 from generator.documents import render
 from generator.errors import Problem, Problems

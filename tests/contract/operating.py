@@ -20,7 +20,9 @@ import pytest
 import rich.live  # noqa: F401
 import urllib3  # noqa: F401
 
-from generator import cli, clock, operate  # noqa: F401
+from generator import clock
+from generator.cli import launch as operate  # noqa: F401
+from generator.cli import main as cli
 from generator.cluster import (
     launch,
     launch_lock,  # noqa: F401

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli
+from generator.cli import main as cli
 from generator.lab.about import CHECKLIST
 from generator.lab.commands import lab
 from generator.lab.display import Display

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from generator.cli.launch import _ask, _described, _end_on_signal, destroy, launch
 from generator.cluster import outputs
 from generator.errors import Problem, Problems
-from generator.operate import _ask, _described, _end_on_signal, destroy, launch
 from generator.provider.connection import Access
 from generator.provider.ssh_key import fingerprint, throw_away
 from tests.keyring import planned
@@ -92,7 +92,7 @@ def test_nobody_has_the_other_half_of_the_key() -> None:
 
 
 def test_a_lifetime_is_read() -> None:
-    from generator.operate import LONGEST_URL, SHORTEST_URL, Duration
+    from generator.cli.launch import LONGEST_URL, SHORTEST_URL, Duration
 
     bounds = Duration(SHORTEST_URL, LONGEST_URL)
     assert bounds.convert("90m", None, None) == timedelta(minutes=90)

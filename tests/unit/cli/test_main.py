@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import cli
+from generator.cli import main as cli
 from generator.description import tutorial
 from generator.description.load import load as load_description
 from generator.errors import Problem

@@ -29,15 +29,15 @@ class Verb:
 
 
 VERBS: Mapping[str, Verb] = {
-    "init": Verb("generator.commands:init", "Write the tutorial's description into this directory."),
-    "check": Verb("generator.commands:check", "Report every mistake in a description; cost nothing."),
-    "plan": Verb("generator.commands:plan", "Show what is decided: nodes, addresses, certificates, cost."),
-    "render": Verb("generator.commands:render", "Make missing keys and write all documents."),
-    "launch": Verb("generator.operate:launch", "Create what is missing and wait until the cluster serves."),
-    "status": Verb("generator.operate:status", "Show how the nodes are."),
-    "kubeconfig": Verb("generator.operate:kubeconfig", "Write a kubeconfig for a running cluster."),
-    "destroy": Verb("generator.operate:destroy", "Remove everything that launch made."),
-    "lock": Verb("generator.commands:lock", "Complete the lock of a release."),
+    "init": Verb("generator.cli.render:init", "Write the tutorial's description into this directory."),
+    "check": Verb("generator.cli.render:check", "Report every mistake in a description; cost nothing."),
+    "plan": Verb("generator.cli.render:plan", "Show what is decided: nodes, addresses, certificates, cost."),
+    "render": Verb("generator.cli.render:render", "Make missing keys and write all documents."),
+    "launch": Verb("generator.cli.launch:launch", "Create what is missing and wait until the cluster serves."),
+    "status": Verb("generator.cli.launch:status", "Show how the nodes are."),
+    "kubeconfig": Verb("generator.cli.launch:kubeconfig", "Write a kubeconfig for a running cluster."),
+    "destroy": Verb("generator.cli.launch:destroy", "Remove everything that launch made."),
+    "lock": Verb("generator.cli.render:lock", "Complete the lock of a release."),
     "lab": Verb("generator.lab.commands:lab", "Run a DigitalOcean on this machine."),
 }
 
