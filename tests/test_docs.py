@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.cli import main as cli
+from generator.cli.main import VERBS, run
 from generator.description.load import load as load_description
 
 ROOT = Path(__file__).parent.parent
@@ -26,13 +26,13 @@ def test_the_readmes_description_is_what_init_writes(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     short = tmp_path / "short.yaml"
     short.write_text(block)
-    assert cli.run(["init", "--directory", str(tmp_path / "new")]) == 0
+    assert run(["init", "--directory", str(tmp_path / "new")]) == 0
     assert load_description(short) == load_description(tmp_path / "new" / "cluster.yaml")
 
 
 def test_every_verb_is_in_the_readme() -> None:
     table = re.findall(r"^\| `gen ([a-z]+)` \|", README, re.MULTILINE)
-    assert table == list(cli.VERBS)
+    assert table == list(VERBS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

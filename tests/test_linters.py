@@ -66,9 +66,9 @@ def test_templates_see_the_plan_alone(template: Path) -> None:
 
 
 def test_only_the_command_line_prints_and_exits() -> None:
-    for module in (ROOT / "generator").glob("*.py"):
-        if module.parent.name == "cli":
-            continue
+    mute = [module for module in MODULES if module.relative_to(ROOT).parts[1] not in ("cli", "lab")]
+    assert len(mute) > 40
+    for module in mute:
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("print", "exit", "quit"), f"{module}:{node.lineno}"

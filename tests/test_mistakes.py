@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.cli import main as cli
+from generator.cli.main import run
 from generator.errors import Problem, Problems
 from generator.plan.project import Project
 
@@ -39,7 +39,7 @@ def test_no_message_shows_a_credential() -> None:
 
 
 def test_command_line_exits_1_and_prints_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["check", "-f", str(TESTS / "mistakes" / "unknown-key.yaml")]) == 1
+    assert run(["check", "-f", str(TESTS / "mistakes" / "unknown-key.yaml")]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert "`regoin` is not a known key" in err

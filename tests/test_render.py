@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator.cli import main as cli
+from generator.cli.main import run
 from generator.description import tutorial
 from generator.documents import render
 from generator.errors import Problem, Problems
@@ -113,7 +113,7 @@ def _without_digests(content: bytes) -> bytes:
 
 def test_no_keys_are_needed_to_check(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(own.parent / "keys")
-    assert cli.run(["render", "--check", "-f", str(own)]) == 0
+    assert run(["render", "--check", "-f", str(own)]) == 0
     assert capsys.readouterr().out == ""
 
 
@@ -122,7 +122,7 @@ def test_check_shows_what_differs_and_changes_nothing(own: Path, capsys: pytest.
     document.write_text(document.read_text().replace("hardway.target", "other.target"))
     (document.parent / "stray").write_text("x\n")
     before = on_disk(own.parent)
-    assert cli.run(["render", "--check", "-f", str(own)]) == 1
+    assert run(["render", "--check", "-f", str(own)]) == 1
     out, err = capsys.readouterr()
     assert "--- a/nodes/node02/user-data" in out
     assert "\n+- [systemctl, start, --no-block, hardway.target]" in out
@@ -228,7 +228,7 @@ def test_a_changed_network_contradicts_the_certificates(own: Path, capsys: pytes
     own.write_text(TUTORIAL.replace("services: 10.43.0.0/16", "services: 10.45.0.0/16"))
     before = on_disk(own.parent)
     for arguments in (["check"], ["render"], ["render", "--check"]):
-        assert cli.run([*arguments, "-f", str(own)]) == 1
+        assert run([*arguments, "-f", str(own)]) == 1
         assert "apiserver" in capsys.readouterr().err
     assert on_disk(own.parent) == before
 

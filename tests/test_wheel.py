@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.cli import main as cli
+from generator.cli.main import run
 
 from .test_render import on_disk
 
@@ -48,7 +48,7 @@ def test_the_wheel_renders_as_the_checkout_does(site: Path, tmp_path: Path) -> N
     gen(site, tmp_path, "render")
     before = on_disk(tmp_path / "rendered")
     assert (tmp_path / "keys" / ".gitignore").read_text() == (ROOT / "keys" / ".gitignore").read_text()
-    assert cli.run(["render", "-f", str(tmp_path / "cluster.yaml")]) == 0
+    assert run(["render", "-f", str(tmp_path / "cluster.yaml")]) == 0
     assert on_disk(tmp_path / "rendered") == before
 
 

@@ -15,7 +15,7 @@ import click
 
 from generator import __version__
 from generator.errors import Problem, Problems
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 
 DONE, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -29,15 +29,15 @@ class Verb:
 
 
 VERBS: Mapping[str, Verb] = {
-    "init": Verb("generator.cli.render:init", "Write the tutorial's description into this directory."),
-    "check": Verb("generator.cli.render:check", "Report every mistake in a description; cost nothing."),
-    "plan": Verb("generator.cli.render:plan", "Show what is decided: nodes, addresses, certificates, cost."),
+    "init": Verb("generator.cli.init:init", "Write the tutorial's description into this directory."),
+    "check": Verb("generator.cli.check:check", "Report every mistake in a description; cost nothing."),
+    "plan": Verb("generator.cli.plan:plan", "Show what is decided: nodes, addresses, certificates, cost."),
     "render": Verb("generator.cli.render:render", "Make missing keys and write all documents."),
+    "release": Verb("generator.cli.release:release", "List, show and pin the locks of releases."),
     "launch": Verb("generator.cli.launch:launch", "Create what is missing and wait until the cluster serves."),
-    "status": Verb("generator.cli.launch:status", "Show how the nodes are."),
-    "kubeconfig": Verb("generator.cli.launch:kubeconfig", "Write a kubeconfig for a running cluster."),
-    "destroy": Verb("generator.cli.launch:destroy", "Remove everything that launch made."),
-    "lock": Verb("generator.cli.render:lock", "Complete the lock of a release."),
+    "status": Verb("generator.cli.status:status", "Show how the nodes are."),
+    "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),
+    "destroy": Verb("generator.cli.destroy:destroy", "Remove everything that launch made."),
     "lab": Verb("generator.lab.commands:lab", "Run a DigitalOcean on this machine."),
 }
 
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code; a bug raises."""
     try:
         given = None if arguments is None else list(arguments)
-        code = gen.main(args=given, prog_name="gen", standalone_mode=False, obj=_lab_access)
+        code = gen.main(args=given, prog_name="gen", standalone_mode=False, obj=_lab_connection)
     except (Problem, Problems) as error:
         click.echo(_coloured(str(error)), err=True)
         return PROBLEMS
@@ -103,11 +103,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _lab_access() -> Access:
+def _lab_connection() -> Connection:
     """Find the lab's credentials, endpoints and proxy for a verb's `--lab`."""
-    from generator.lab.connection import access
+    from generator.lab.connection import connection
 
-    return access()
+    return connection()
 
 
 def _coloured(text: str) -> str:

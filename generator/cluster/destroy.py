@@ -11,7 +11,7 @@ from generator.cluster.diff import OWNED, RELEASED
 from generator.cluster.launch_lock import Lock
 from generator.cluster.observed import bundles_prefix, lock_key, object_name
 from generator.errors import Problem, Problems
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from generator.provider.retry import LOOKS
@@ -64,7 +64,7 @@ class Destroyer:
     def __init__(
         self,
         cluster: str,
-        access: Access,
+        connection: Connection,
         clock: Clock,
         say: Callable[[str], None],
         *,
@@ -74,10 +74,10 @@ class Destroyer:
         self._cluster = cluster
         self._tag = f"hardway:{cluster}"
         self._name = object_name(cluster)
-        self._access = access
+        self._connection = connection
         self._clock = clock
         self._say = say
-        self._cloud = Cloud(access, clock)
+        self._cloud = Cloud(connection, clock)
         self._id = cluster_id
         self._bucket_is_given = bucket is not None
         self._spaces = self._open(bucket) if bucket else None
@@ -230,4 +230,4 @@ class Destroyer:
 
     def _open(self, bucket: tuple[str, str]) -> Spaces:
         name, region = bucket
-        return Spaces(self._access, bucket=name, region=region)
+        return Spaces(self._connection, bucket=name, region=region)

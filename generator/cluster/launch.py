@@ -22,7 +22,7 @@ from generator.cluster.phase_table import Watch, last_words, rows
 from generator.cluster.preflight import Launchable, Market, faults, look, skewed
 from generator.errors import Problem, raise_all
 from generator.plan.decide import Node
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
 from generator.provider.spaces import Spaces
@@ -50,14 +50,20 @@ class Launch:
     """One launch of one cluster."""
 
     def __init__(
-        self, launchable: Launchable, access: Access, credentials: Credentials, *, clock: Clock, lifetime: timedelta
+        self,
+        launchable: Launchable,
+        connection: Connection,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        lifetime: timedelta,
     ) -> None:
         plan = launchable.plan
         self._launchable = launchable
         self._clock = clock
-        self._cloud = Cloud(access, clock)
-        self._spaces = Spaces(access, bucket=plan.spaces_bucket, region=plan.spaces_region)
-        self._lookout = Lookout(plan, self._cloud, self._spaces, clock, credentials, access.proxy)
+        self._cloud = Cloud(connection, clock)
+        self._spaces = Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region)
+        self._lookout = Lookout(plan, self._cloud, self._spaces, clock, credentials, connection.proxy)
         self._applier = Applier(launchable, self._cloud, self._spaces, clock, lifetime, self._lookout.memory)
         self._failed: dict[str, datetime] = {}
         self._ready_since: datetime | None = None

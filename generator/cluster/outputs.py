@@ -10,28 +10,28 @@ from generator.files import write_atomic
 from generator.pki import kubeconfig
 from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 
 KUBECONFIG = "admin.conf"
 
 
-def write_kubeconfig(plan: Plan, store: KeyStore, directory: Path, access: Access, address: str) -> Path:
+def write_kubeconfig(plan: Plan, store: KeyStore, directory: Path, connection: Connection, address: str) -> Path:
     """Write the administrator's kubeconfig into the private store, for the API server at a public address."""
     path = directory / KUBECONFIG
-    text = kubeconfig.admin(plan, store, f"https://{address}:{plan.api_port}", access.proxy)
+    text = kubeconfig.admin(plan, store, f"https://{address}:{plan.api_port}", connection.proxy)
     write_atomic(path, text.encode(), 0o600)
     return path
 
 
-def facts(plan: Plan, access: Access, *, address: str, public: tuple[str, ...], path: Path) -> dict[str, Any]:
+def facts(plan: Plan, connection: Connection, *, address: str, public: tuple[str, ...], path: Path) -> dict[str, Any]:
     """Put together how the cluster is reached; the order book's lines only where it is an addon."""
     found: dict[str, Any] = {"cluster": plan.name, "kubeconfig": str(path), "api": address, "public": public}
     if "order-book" not in plan.addons:
         return found
     host, first = plan.order_book_host, public[0]
     way = f"--resolve {host}:80:{first}"
-    if access.proxy:
-        way = f"--proxytunnel --proxy {access.proxy} --connect-to {host}:80:{first}:80"
+    if connection.proxy:
+        way = f"--proxytunnel --proxy {connection.proxy} --connect-to {host}:80:{first}:80"
     url = f"http://{host}/ob"
     return found | {"url": url, "curl": f"curl {way} {url}", "hosts": f"{first} {host}"}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 CHECKLIST = (
     (
         "Images without a digest",
-        "here they are pinned when they are pulled or built; `gen lock pin` does it for the cloud",
+        "here they are pinned when they are pulled or built; `gen release pin` does it for the cloud",
     ),
     ("The application's image", "it may be private, and nodes have no pull secret yet; a stand-in may run here"),
     ("Upstream's own bytes", "where a lock made from source was used: same addresses and layouts, other digests"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from generator.lab import control
 from generator.lab.settings import credentials
 from generator.lab.state import State
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 
 
-def access(state: State | None = None) -> Access:
-    """Give the access that `--lab` stands for; all host names stay the real ones.
+def connection(state: State | None = None) -> Connection:
+    """Give the connection that `--lab` stands for; all host names stay the real ones.
 
     Raises:
         Problem: no lab is up.
@@ -17,7 +17,7 @@ def access(state: State | None = None) -> Access:
     state = state or State.default()
     answer = control.call(state, "status")
     keys = credentials(state)
-    return Access(
+    return Connection(
         token=keys.token,
         spaces_key_id=keys.spaces_key_id,
         spaces_secret=keys.spaces_secret,

@@ -15,7 +15,7 @@ SPACES_SECRET = "SPACES_SECRET_ACCESS_KEY"  # noqa: S105 - the variable's name
 
 
 @dataclass(frozen=True)
-class Access:
+class Connection:
     """Credentials and endpoints of one account.
 
     `spaces_endpoint` may hold `{region}`. `proxy` is an HTTP CONNECT proxy for everything, droplets
@@ -31,7 +31,7 @@ class Access:
     ca_file: Path | None = None
 
 
-def from_environment(environment: Mapping[str, str] = os.environ) -> Access:
+def from_environment(environment: Mapping[str, str] = os.environ) -> Connection:
     """Read credentials, and overrides of both endpoints, from the environment.
 
     Raises:
@@ -45,10 +45,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Access:
         elif value != value.strip() or len(value.split()) != 1:
             problems.append(Problem(f"`{name}` holds white space"))
     raise_all(problems)
-    return Access(
+    return Connection(
         token=environment[TOKEN],
         spaces_key_id=environment[SPACES_KEY_ID],
         spaces_secret=environment[SPACES_SECRET],
-        api_endpoint=environment.get("DIGITALOCEAN_ENDPOINT", Access.api_endpoint),
-        spaces_endpoint=environment.get("SPACES_ENDPOINT", Access.spaces_endpoint),
+        api_endpoint=environment.get("DIGITALOCEAN_ENDPOINT", Connection.api_endpoint),
+        spaces_endpoint=environment.get("SPACES_ENDPOINT", Connection.spaces_endpoint),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator.clock import Clock
 from generator.provider import resources
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 from generator.provider.resources import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Vpc
 from generator.provider.retry import REPEATS, Exchange, Refused, inside
 
@@ -31,8 +31,8 @@ class Cloud:
     Objects are found by name or tag; whatever creates one gives the one that an unclear attempt made.
     """
 
-    def __init__(self, access: Access, clock: Clock | None = None) -> None:
-        self._access = access
+    def __init__(self, connection: Connection, clock: Clock | None = None) -> None:
+        self._connection = connection
         self._clock = clock or Clock()
         self._api = Exchange(self._clock)
 
@@ -46,14 +46,14 @@ class Cloud:
         from pydo import Client  # slow to import, and most verbs need no provider
 
         options: dict[str, Any] = {}
-        if self._access.ca_file:
-            options["connection_verify"] = str(self._access.ca_file)
-        if self._access.proxy:
-            options["proxies"] = {"https": self._access.proxy}
+        if self._connection.ca_file:
+            options["connection_verify"] = str(self._connection.ca_file)
+        if self._connection.proxy:
+            options["proxies"] = {"https": self._connection.proxy}
             options["use_env_settings"] = False
         return Client(
-            token=self._access.token,
-            endpoint=self._access.api_endpoint,
+            token=self._connection.token,
+            endpoint=self._connection.api_endpoint,
             retry_total=0,
             connection_timeout=10,
             read_timeout=60,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from generator.errors import Problem
-from generator.provider.connection import SPACES_KEY_ID, Access
+from generator.provider.connection import SPACES_KEY_ID, Connection
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,11 +42,11 @@ class Trouble(Problem):
 class Spaces:
     """One bucket, in path style, so that bucket names need no certificate of their own."""
 
-    def __init__(self, access: Access, *, bucket: str, region: str) -> None:
-        self._access = access
+    def __init__(self, connection: Connection, *, bucket: str, region: str) -> None:
+        self._connection = connection
         self.bucket = bucket
         self.region = region
-        self._endpoint = access.spaces_endpoint.format(region=region).rstrip("/")
+        self._endpoint = connection.spaces_endpoint.format(region=region).rstrip("/")
 
     @cached_property
     def _client(self) -> S3Client:
@@ -62,14 +62,14 @@ class Spaces:
                 "credentials_file": (None, None, os.devnull, None),
             }
         )
-        proxies = {"http": self._access.proxy, "https": self._access.proxy} if self._access.proxy else None
+        proxies = {"http": self._connection.proxy, "https": self._connection.proxy} if self._connection.proxy else None
         return boto3.session.Session(botocore_session=core).client(
             "s3",
             region_name=self.region,
             endpoint_url=self._endpoint,
-            aws_access_key_id=self._access.spaces_key_id,
-            aws_secret_access_key=self._access.spaces_secret,
-            verify=str(self._access.ca_file) if self._access.ca_file else None,
+            aws_access_key_id=self._connection.spaces_key_id,
+            aws_secret_access_key=self._connection.spaces_secret,
+            verify=str(self._connection.ca_file) if self._connection.ca_file else None,
             config=Config(
                 signature_version="s3v4",
                 s3={"addressing_style": "path"},

@@ -18,7 +18,7 @@ from generator.validation import Misfit
 
 Role = Literal["control-plane", "worker"]
 UNPINNED = "unpinned"
-PINNING = "`gen lock pin` fills in their digests where the registries can be reached"
+PINNING = "`gen release pin` fills in their digests where the registries can be reached"
 LIMIT_BYTES = 1024 * 1024
 BUILT_IN = Path(__file__).parent / "locks"
 

@@ -21,7 +21,7 @@ import rich.live  # noqa: F401
 import urllib3  # noqa: F401
 
 from generator import clock
-from generator.cli import launch as operate  # noqa: F401
+from generator.cli import launch as launch_verb  # noqa: F401
 from generator.cli import main as cli
 from generator.cluster import (
     launch,
@@ -31,7 +31,7 @@ from generator.description import tutorial
 from generator.documents import render
 from generator.lab.cache import Cache
 from generator.plan.project import Project
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 from generator.release.lock_file import BUILT_IN
 from tests.contract.world import World
 
@@ -77,7 +77,7 @@ def gen(world: World, project: Project, *arguments: str, die_at: int | None = No
     with world.fate.lock:
         world.fate.count, world.fate.at, world.fate.signal = 0, die_at, signal
     words = [*arguments, "--lab", "-f", str(project.file)]
-    process = context.Process(target=_run, args=(words, world.access, out, err))
+    process = context.Process(target=_run, args=(words, world.connection, out, err))
     process.start()
     world.fate.process = process.pid
     process.join(90)
@@ -87,13 +87,13 @@ def gen(world: World, project: Project, *arguments: str, die_at: int | None = No
     return Outcome(process.exitcode, out.read_text(), err.read_text())
 
 
-def _run(words: list[str], access: Access, out: Path, err: Path) -> None:
+def _run(words: list[str], connection: Connection, out: Path, err: Path) -> None:
     handle(SIGINT, default_int_handler)  # a shell's background job has it ignored, and these tests may run in one
     real = clock.Clock
     clock.Clock = lambda: real(sleep=lambda seconds: time.sleep(seconds / HASTE))  # type: ignore[misc,assignment]
     launch.SECOND_LOOK = timedelta(seconds=0.5)
     launch.PATIENCE = timedelta(seconds=1)
-    cli._lab_access = lambda: access
+    cli._lab_connection = lambda: connection
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(out.open("w", buffering=1))))
         stack.enter_context(contextlib.redirect_stderr(stack.enter_context(err.open("w", buffering=1))))

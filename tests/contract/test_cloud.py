@@ -17,7 +17,7 @@ from generator.clock import Clock
 from generator.errors import Problem
 from generator.lab.authority import Authority
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 from generator.provider.digitalocean import KEY_LAG, Cloud
 from generator.provider.resources import Rule, SshKey
 from generator.provider.retry import LOOKS, POSTS, REPEATS, Refused
@@ -90,8 +90,8 @@ def told(authority: Authority) -> Iterator[tuple[Told, Cloud]]:
     told = Told()
     server = Server(tcp_listener("127.0.0.1", 0), told.answer, context)
     endpoint, ca_file = f"https://localhost:{server.port}", Path(authority.certificate_file)
-    access = Access(TOKEN, "key", "secret", api_endpoint=endpoint, ca_file=ca_file)
-    yield told, Cloud(access, Clock(sleep=told.slept.append))
+    connection = Connection(TOKEN, "key", "secret", api_endpoint=endpoint, ca_file=ca_file)
+    yield told, Cloud(connection, Clock(sleep=told.slept.append))
     server.close()
     assert told.answers == [], "the client asked for less than was expected"
 

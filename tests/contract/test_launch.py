@@ -83,7 +83,7 @@ def unkind(project: Project, tmp_path: Path) -> Iterator[World]:
 
 
 def spaces(world: World, project: Project) -> Spaces:
-    return Spaces(world.access, bucket=project.plan.spaces_bucket, region=project.plan.spaces_region)
+    return Spaces(world.connection, bucket=project.plan.spaces_bucket, region=project.plan.spaces_region)
 
 
 def objects(world: World, project: Project) -> list[str]:
@@ -130,7 +130,7 @@ def test_a_first_launch_in_an_unkind_world(unkind: World, project: Project) -> N
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     cluster = yaml.safe_load(path.read_text())["clusters"][0]["cluster"]
     assert cluster["tls-server-name"] == "api.orderbook.internal"
-    assert cluster["proxy-url"] == unkind.access.proxy
+    assert cluster["proxy-url"] == unkind.connection.proxy
     assert cluster["server"] == f"https://{told['api']}:6443"
     ok(gen(unkind, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(unkind, project)
@@ -306,7 +306,7 @@ def test_destroy_finds_a_cluster_by_its_name_alone(world: World, project: Projec
     assert before
     shutil.rmtree(project.file.parent / "rendered")
     shutil.rmtree(project.keys_path)
-    destroyer = Destroyer("orderbook", world.access, FAST, print, bucket=None)
+    destroyer = Destroyer("orderbook", world.connection, FAST, print, bucket=None)
     destroyer.destroy(destroyer.find())
     nothing_is_left(world, project)
 
@@ -340,15 +340,15 @@ def test_other_droplets_firewall_of_the_name_stays(world: World, project: Projec
 @pytest.mark.parametrize("is_described", [True, False])
 def test_droplets_go_although_spaces_refuse(world: World, project: Project, is_described: bool) -> None:
     ok(gen(world, project, "launch", "--yes"))
-    good = world.access
+    good = world.connection
     refused = replace(good, spaces_secret="0" * 43)
     if is_described:
-        world.access = refused
+        world.connection = refused
         outcome = gen(world, project, "destroy", "--yes", "orderbook")
         assert (outcome.code, "Traceback" in outcome.err) == (1, False)
         assert "error: bucket orderbook-hardway: Spaces answered" in outcome.err
         assert "bucket orderbook-hardway: objects below orderbook/ are left" in outcome.err
-        world.access = good
+        world.connection = good
     else:
         destroyer = Destroyer("orderbook", refused, FAST, print, bucket=None)
         with pytest.raises(Problems, match="objects below orderbook/ are left"):

@@ -15,7 +15,7 @@ from generator.clock import Clock
 from generator.cluster.launch_lock import STALE, Lock
 from generator.cluster.observed import read_bundles
 from generator.errors import Problem
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 from generator.provider.spaces import Spaces
 from tests.contract.operating import versitygw
 from tests.contract.world import KEY_ID, REGION, SECRET, World, running
@@ -31,7 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def spaces(world: World, request: pytest.FixtureRequest) -> Spaces:
-    made = Spaces(world.access, bucket=f"b-{sha256(request.node.name.encode()).hexdigest()[:16]}", region=REGION)
+    made = Spaces(world.connection, bucket=f"b-{sha256(request.node.name.encode()).hexdigest()[:16]}", region=REGION)
     made.create_bucket()
     return made
 
@@ -41,7 +41,7 @@ def get(world: World, url: str) -> int:
 
 
 def test_a_bucket_is_made_once(world: World) -> None:
-    spaces = Spaces(world.access, bucket="made-once", region=REGION)
+    spaces = Spaces(world.connection, bucket="made-once", region=REGION)
     assert not spaces.bucket_exists()
     assert spaces.objects("c/") == ()
     spaces.create_bucket()
@@ -50,9 +50,9 @@ def test_a_bucket_is_made_once(world: World) -> None:
 
 
 def test_a_wrong_key_is_a_problem_with_a_hint(world: World) -> None:
-    access = Access("t", "someone", SECRET, proxy=world.access.proxy, ca_file=world.access.ca_file)
+    connection = Connection("t", "someone", SECRET, proxy=world.connection.proxy, ca_file=world.connection.ca_file)
     with pytest.raises(Problem) as caught:
-        Spaces(access, bucket="made-once", region=REGION).objects("c/")
+        Spaces(connection, bucket="made-once", region=REGION).objects("c/")
     assert "SPACES_ACCESS_KEY_ID" in (caught.value.hint or "")
     assert SECRET not in str(caught.value)
 
@@ -61,13 +61,15 @@ def test_the_users_other_tools_are_not_asked(world: World, spaces: Spaces, monke
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://example.invalid")
-    assert Spaces(world.access, bucket=spaces.bucket, region=REGION).bucket_exists()
+    assert Spaces(world.connection, bucket=spaces.bucket, region=REGION).bucket_exists()
 
 
 def test_a_store_that_is_away_is_a_problem(world: World, tmp_path: Path) -> None:
-    access = Access("t", KEY_ID, SECRET, spaces_endpoint="https://nowhere.invalid", proxy=world.access.proxy)
+    connection = Connection(
+        "t", KEY_ID, SECRET, spaces_endpoint="https://nowhere.invalid", proxy=world.connection.proxy
+    )
     with pytest.raises(Problem, match="Spaces can't be reached"):
-        Spaces(access, bucket="b", region=REGION).objects("c/")
+        Spaces(connection, bucket="b", region=REGION).objects("c/")
 
 
 def test_an_object_comes_back(spaces: Spaces) -> None:

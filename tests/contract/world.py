@@ -37,7 +37,7 @@ from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.pki import bundle
 from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 
 TOKEN = "dop_v1_" + "a" * 64
 KEY_ID, SECRET = "DO00TESTTESTTESTTEST", "s" * 43
@@ -97,10 +97,12 @@ class World:
         relay = Relay(tcp_listener("127.0.0.1", 0), proxy(lambda host: host, self._connect))
         stack.callback(relay.close)
         stack.callback(self._halt)
-        self.access = Access(
+        self.connection = Connection(
             TOKEN, KEY_ID, SECRET, proxy=f"http://127.0.0.1:{relay.port}", ca_file=authority.certificate_file
         )
-        self.http = urllib3.ProxyManager(self.access.proxy or "", ca_certs=str(authority.certificate_file), maxsize=8)
+        self.http = urllib3.ProxyManager(
+            self.connection.proxy or "", ca_certs=str(authority.certificate_file), maxsize=8
+        )
 
     def inhabit(self, plan: Plan, store: KeyStore) -> None:
         """Let machines of this cluster come up, and its API server answer."""

@@ -20,7 +20,7 @@ from generator.errors import Problem
 from generator.lab import bringup, control, images, netns, root
 from generator.lab.archive import Member
 from generator.lab.cache import Cache
-from generator.lab.connection import access
+from generator.lab.connection import connection
 from generator.lab.display import Display
 from generator.lab.images import Settings as ImageSettings
 from generator.lab.machine import Machine
@@ -29,7 +29,7 @@ from generator.lab.progress import Silent
 from generator.lab.settings import Settings
 from generator.lab.state import DNS_ADDRESS, OPERATOR_NAMESPACE, State
 from generator.lab.unkindness import KIND
-from generator.provider.connection import Access
+from generator.provider.connection import Connection
 from tests.contract.test_lab_front import tool
 from tests.e2e.harness import until
 
@@ -70,8 +70,8 @@ def start(state: State) -> None:
         bringup._await(state, display)
 
 
-def http(state: State) -> tuple[urllib3.ProxyManager, Access]:
-    found = access(state)
+def http(state: State) -> tuple[urllib3.ProxyManager, Connection]:
+    found = connection(state)
     assert found.proxy is not None
     return urllib3.ProxyManager(found.proxy, ca_certs=str(found.ca_file), retries=False, timeout=10), found
 

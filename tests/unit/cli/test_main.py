@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from generator.cli import main as cli
+from generator.cli.main import VERBS, run
 from generator.description import tutorial
 from generator.description.load import load as load_description
 from generator.errors import Problem
@@ -24,17 +25,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_from_init_to_render_and_back(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["init"]) == 0
-    assert cli.run(["check"]) == 0
-    assert cli.run(["plan"]) == 0
+    assert run(["init"]) == 0
+    assert run(["check"]) == 0
+    assert run(["plan"]) == 0
     assert "node03" in capsys.readouterr().out
-    assert cli.run(["render"]) == 0
+    assert run(["render"]) == 0
     assert "who loses it loses the cluster" in capsys.readouterr().err
-    assert cli.run(["render"]) == 0
+    assert run(["render"]) == 0
     err = capsys.readouterr().err
     assert "nothing changed" in err
     assert "who loses it" not in err
-    assert cli.run(["render", "--check"]) == 0
+    assert run(["render", "--check"]) == 0
 
 
 def test_init_writes_a_right_description_under_any_possible_name(here: Path) -> None:
@@ -50,14 +51,14 @@ def test_init_writes_a_right_description_under_any_possible_name(here: Path) -> 
 
 def test_init_never_overwrites(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "cluster.yaml").write_text("mine\n")
-    assert cli.run(["init"]) == 1
+    assert run(["init"]) == 1
     assert "there is a description already" in capsys.readouterr().err
     assert [path.name for path in here.iterdir()] == ["cluster.yaml"]
     assert (here / "cluster.yaml").read_text() == "mine\n"
 
 
 def test_init_refuses_an_impossible_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["init", "No_Name", "--release", "../x"]) == 1
+    assert run(["init", "No_Name", "--release", "../x"]) == 1
     err = capsys.readouterr().err
     assert "'No_Name' is not a DNS label" in err
     assert "'../x' is not the name of a release" in err
@@ -66,8 +67,8 @@ def test_init_refuses_an_impossible_name(here: Path, capsys: pytest.CaptureFixtu
 
 def test_git_ignores_the_keys_and_nothing_else(here: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=here, check=True)
-    assert cli.run(["init"]) == 0
-    assert cli.run(["render"]) == 0
+    assert run(["init"]) == 0
+    assert run(["render"]) == 0
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
     listed = subprocess.run(command, cwd=here, check=True, capture_output=True, text=True).stdout.splitlines()
     paths = {line.removeprefix("?? ") for line in listed}
@@ -76,7 +77,7 @@ def test_git_ignores_the_keys_and_nothing_else(here: Path) -> None:
 
 
 def test_keys_are_private_whatever_the_umask(here: Path) -> None:
-    assert cli.run(["init"]) == 0
+    assert run(["init"]) == 0
     command = [sys.executable, "-m", "generator", "render"]
     subprocess.run(command, cwd=here, check=True, umask=0, capture_output=True)
     for path in [here / "keys" / "orderbook", *(here / "keys" / "orderbook").rglob("*")]:
@@ -84,35 +85,35 @@ def test_keys_are_private_whatever_the_umask(here: Path) -> None:
 
 
 def test_json_of_check_and_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["init", "-h"]) == 0
+    assert run(["init", "-h"]) == 0
     capsys.readouterr()
-    assert cli.run(["init"]) == 0
-    assert cli.run(["check", "--json"]) == 0
+    assert run(["init"]) == 0
+    assert run(["check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == []
-    assert cli.run(["plan", "--json"]) == 0
+    assert run(["plan", "--json"]) == 0
     decided = json.loads(capsys.readouterr().out)
     assert [node["address"] for node in decided["nodes"]] == ["10.44.0.1", "10.44.0.2", "10.44.0.3"]
     (here / "cluster.yaml").write_text("name: X\n")
-    assert cli.run(["check", "--json"]) == 1
+    assert run(["check", "--json"]) == 1
     problems = json.loads(capsys.readouterr().out)["problems"]
     assert {"where": "cluster.yaml:1", "message": "`region` is missing", "hint": None} in problems
 
 
 @pytest.mark.parametrize("arguments", [["chekc"], ["check", "--no"], ["render", "--check", "x"], ["init", "a", "b"]])
 def test_wrong_usage_is_2(arguments: list[str], here: Path) -> None:
-    assert cli.run(arguments) == 2
+    assert run(arguments) == 2
 
 
 def test_no_description_is_a_problem(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("check", "plan", "render"):
-        assert cli.run([verb]) == 1
+        assert run([verb]) == 1
         assert capsys.readouterr().err.startswith("error: cluster.yaml: no such file")
 
 
 def test_a_place_that_takes_no_files_is_a_problem(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["init"]) == 0
+    assert run(["init"]) == 0
     (here / "rendered").write_text("a file where a directory should be\n")
-    assert cli.run(["render"]) == 1
+    assert run(["render"]) == 1
     assert "error: rendered/orderbook" in capsys.readouterr().err
 
 
@@ -121,7 +122,7 @@ def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.gen, "main", interrupt)
-    assert cli.run(["check"]) == 130
+    assert run(["check"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
 
@@ -131,7 +132,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli.gen, "main", fail)
     with pytest.raises(ZeroDivisionError):
-        cli.run(["check"])
+        run(["check"])
 
 
 def test_a_problem_shows_place_and_hint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,12 +140,12 @@ def test_a_problem_shows_place_and_hint(monkeypatch: pytest.MonkeyPatch, capsys:
         raise Problem("is wrong", where="x:1", hint="mend it")
 
     monkeypatch.setattr(cli.gen, "main", fail)
-    assert cli.run([]) == 1
+    assert run([]) == 1
     assert capsys.readouterr().err == "error: x:1: is wrong\n  hint: mend it\n"
 
 
 def test_a_reader_that_has_enough_sees_no_traceback(here: Path) -> None:
-    assert cli.run(["init"]) == 0
+    assert run(["init"]) == 0
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -170,7 +171,7 @@ def test_help_imports_nothing_heavy_and_is_quick() -> None:
 
 
 def test_every_verb_says_what_it_does_and_takes_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb, known in cli.VERBS.items():
-        assert cli.run([verb, "--help"]) == 0
+    for verb, known in VERBS.items():
+        assert run([verb, "--help"]) == 0
         assert verb in capsys.readouterr().out
         assert known.help.endswith(".")

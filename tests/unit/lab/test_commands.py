@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.cli import main as cli
+from generator.cli.main import run
 from generator.lab.about import CHECKLIST
 from generator.lab.commands import lab
 from generator.lab.display import Display
@@ -26,7 +26,7 @@ def test_the_page_and_the_command_list_the_same_points() -> None:
 
 
 def test_about_names_what_only_the_cloud_can_show(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["lab", "up", "--about"]) == 0
+    assert run(["lab", "up", "--about"]) == 0
     text = capsys.readouterr().out
     for word in ("wireguard-go", "cgroup", "foreign source addresses", "Upstream's own bytes", "--kind"):
         assert word in text
@@ -43,7 +43,7 @@ def test_about_names_what_only_the_cloud_can_show(capsys: pytest.CaptureFixture[
     ],
 )
 def test_without_a_lab_the_hint_is_to_bring_one_up(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["lab", *arguments]) == 1
+    assert run(["lab", *arguments]) == 1
     assert capsys.readouterr().err == "error: no lab is up\n  hint: gen lab up\n"
 
 
@@ -51,19 +51,19 @@ def test_without_a_lab_the_hint_is_to_bring_one_up(arguments: list[str], capsys:
     "arguments", [["stop", "everything"], ["spoofing", "perhaps"], ["exec", "node01"], ["address"], ["forward", "x"]]
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["lab", *arguments]) == 2
+    assert run(["lab", *arguments]) == 2
     assert "Usage:" in capsys.readouterr().err
 
 
 def test_an_unknown_unkindness_is_told_with_all_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["lab", "up", "--unkind", "rudeness=1"]) == 1
+    assert run(["lab", "up", "--unkind", "rudeness=1"]) == 1
     text = capsys.readouterr().err
     assert "`rudeness` is not an unkindness" in text
     assert "failing_creates" in text
 
 
 def test_building_without_a_description_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["lab", "build"]) == 1
+    assert run(["lab", "build"]) == 1
     assert "error: cluster.yaml: there is no description\n" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""`gen lock pin` writes what the registries say of every image, or says all that is in its way and writes nothing."""
+"""`gen release pin` writes what registries say of every image, or says all that is in its way and writes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.cli import main as cli
+from generator.cli.main import run
 from generator.cluster import preflight
 from generator.errors import Problem, Problems
 from generator.plan.project import Project
@@ -55,7 +55,7 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
     for name, repository in list(REPOSITORIES.items())[1:]:
         platforms = ("arm64", "amd64") if name == "postgres" else ()
         digests[name] = served.add(repository, "1.0", *platforms)
-    assert cli.run(["lock", "pin", "--release", "k8s-1.36"]) == 0
+    assert run(["release", "pin", "k8s-1.36"]) == 0
     pinned = lock_file.load("k8s-1.36", Path())
     assert {image.name: image.digest for image in pinned.images} == digests
     assert replace(pinned, images=()) == replace(release, images=())
@@ -63,7 +63,7 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
     assert any(asked.startswith("/token?") for asked in served.asked)
     assert "wrote releases/k8s-1.36.yaml" in capsys.readouterr().err
     before = path.read_bytes()
-    assert cli.run(["lock", "pin", "--release", "k8s-1.36"]) == 0
+    assert run(["release", "pin", "k8s-1.36"]) == 0
     assert "every image has its digest" in capsys.readouterr().err
     assert path.read_bytes() == before
 
@@ -71,9 +71,9 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
 def test_the_description_says_which_release(served: Registry) -> None:
     for repository in REPOSITORIES.values():
         served.add(repository, "1.0")
-    assert cli.run(["init"]) == 0
+    assert run(["init"]) == 0
     write(lock(served))
-    assert cli.run(["lock", "pin"]) == 0
+    assert run(["release", "pin"]) == 0
     assert lock_file.load("k8s-1.36", Path()).unpinned == ()
 
 
@@ -86,7 +86,7 @@ def test_all_that_is_in_the_way_is_said_and_nothing_written(
     served.private.add("amagnu/limit-order-book")
     path = write(lock(served))
     before = path.read_bytes()
-    assert cli.run(["lock", "pin", "--release", "k8s-1.36"]) == 1
+    assert run(["release", "pin", "k8s-1.36"]) == 1
     said = capsys.readouterr().err
     for name, message in {
         "coredns": "the image is not made for linux/amd64",
@@ -128,11 +128,11 @@ def test_who_is_stopped_by_an_unpinned_image_is_told_how_to_pin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["init"]) == 0
-    assert cli.run(["render"]) == 0
-    assert "gen lock pin" in capsys.readouterr().err
+    assert run(["init"]) == 0
+    assert run(["render"]) == 0
+    assert "gen release pin" in capsys.readouterr().err
     with pytest.raises(Problems) as caught:
         preflight.prepare(Project.load(), now=datetime.now(UTC))
     unpinned = lock_file.load("k8s-1.36", Path()).unpinned
     assert len(caught.value.problems) == len(unpinned) > 0
-    assert all("gen lock pin" in str(problem.hint) for problem in caught.value.problems)
+    assert all("gen release pin" in str(problem.hint) for problem in caught.value.problems)

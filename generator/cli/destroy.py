@@ -1,0 +1,97 @@
+"""`gen destroy`: removes everything that launch made."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from generator.cli.options import Factory, connect, end_on_signal, lab_option, say
+from generator.errors import Problem, Problems
+from generator.plan.project import DESCRIPTION
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path),
+    help="The description, for name and bucket.  [default: cluster.yaml]",
+)
+@lab_option
+@click.option("--yes", metavar="NAME", help="Do not ask; NAME has to be the cluster's.")
+@click.pass_obj
+def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab: bool, yes: str | None) -> None:
+    """Remove everything that launch made, and prove that nothing is left.
+
+    With NAME and without a description the cluster is found by the account alone. Beside an inventory of that
+    name, another cluster of the name is not touched.
+    """
+    from generator.clock import Clock
+    from generator.cluster.destroy import Destroyer
+    from generator.plan import inventory
+
+    end_on_signal()
+    connection = connect(factory, lab=lab)
+    name, bucket = _described(name, file)
+    if name is None:
+        raise Problem("which cluster?", hint="`gen destroy NAME`, or run it beside its cluster.yaml")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
+        raise Problem(f"`{name}` is no cluster's name")
+    if yes is not None and yes != name:
+        raise Problem(f"`--yes {yes}` is not the cluster's name", hint=f"it is `{name}`")
+    committed = inventory.load((file or DESCRIPTION).parent / "rendered" / name / "inventory.yaml")
+    destroyer = Destroyer(
+        name,
+        connection,
+        Clock(),
+        lambda text: click.echo(text, err=True),
+        bucket=bucket,
+        cluster_id=committed.cluster_id if committed else None,
+    )
+    remains = destroyer.find()
+    lines = remains.lines()
+    if not lines:
+        if destroyer.trouble:
+            raise destroyer.trouble
+        say(f"nothing of {name} is there")
+        return
+    for line in lines:
+        say(f"  {line}")
+    if destroyer.trouble:
+        say(f"warning: {destroyer.trouble.message}; everything else goes first")
+    if yes is None:
+        _confirm_name(name)
+    destroyer.destroy(remains)
+    say(f"{name} is gone: no droplet, firewall, VPC, key, tag or object of it is left")
+
+
+def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[str, str] | None]:
+    """Read name and bucket of the cluster to destroy; a name needs no description, so a broken one is passed over."""
+    from generator.description.load import load as load_description
+
+    path = file or DESCRIPTION
+    if file is None and not path.exists():
+        return name, None
+    try:
+        spec = load_description(path)
+    except (Problem, Problems):
+        if name is None or file is not None:
+            raise
+        say(f"warning: {path} is broken, as `gen check` shows; going on by the name alone")
+        return name, None
+    if name in (None, spec.name):
+        return spec.name, (spec.spaces.bucket, spec.spaces.region)
+    if file is not None:
+        raise Problem(f"describes `{spec.name}`, not `{name}`", where=str(file))
+    return name, None
+
+
+def _confirm_name(name: str) -> None:
+    if not sys.stdin.isatty():
+        raise Problem("nobody is there to be asked", hint=f"`--yes {name}` destroys without asking")
+    if click.prompt("Type the cluster's name to destroy it", err=True) != name:
+        raise Problem("that is not its name; nothing was done")

@@ -1,0 +1,102 @@
+"""The options that several verbs share, and what they do with them: find the way to the account, ask, print."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from generator.errors import Problem
+from generator.plan.project import DESCRIPTION, Project
+
+if TYPE_CHECKING:
+    from generator.cluster.kube_api import Credentials
+    from generator.provider.connection import Connection
+
+# The context's object: gives the lab's `Connection`. The command line alone knows where it comes from.
+Factory = Callable[[], "Connection"]
+
+file_option = click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path),
+    default=DESCRIPTION,
+    show_default=True,
+    help="The description; keys/, rendered/ and releases/ lie beside it.",
+)
+lab_option = click.option("--lab", is_flag=True, help="Use this machine's lab instead of an account.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A time span as `90s`, `30m` or `2h`, within bounds."""
+
+    name = "duration"
+
+    def __init__(self, shortest: timedelta, longest: timedelta) -> None:
+        self._shortest, self._longest = shortest, longest
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read one."""
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"([0-9]{1,6})([smh])", str(value))
+        if match is None:
+            self.fail(f"'{value}' is no duration, write 90s, 30m or 2h", param, ctx)
+        span = int(match[1]) * _UNITS[match[2]]
+        if not self._shortest <= span <= self._longest:
+            self.fail(f"'{value}' is not between {_span(self._shortest)} and {_span(self._longest)}", param, ctx)
+        return span
+
+
+def connect(factory: Factory | None, *, lab: bool) -> Connection:
+    """Find the way to the account, or to the lab.
+
+    Raises:
+        Problem: there is no lab.
+        Problems: a credential is not in the environment.
+    """
+    from generator.provider.connection import from_environment
+
+    if not lab:
+        return from_environment()
+    if factory is None:
+        raise Problem("there is no lab here")
+    return factory()
+
+
+def operator_credentials(project: Project) -> Credentials:
+    """Name the files with which the operator asks a cluster's API server."""
+    from generator.cluster.kube_api import Credentials
+
+    keys = project.keys_path
+    server_name = project.plan.api_server_name
+    return Credentials(keys / "kubernetes-ca.crt", keys / "admin.crt", keys / "admin.key", server_name)
+
+
+def end_on_signal() -> None:
+    """Let SIGTERM end a run as Ctrl-C does, so that the lock is given back; a shell's background jobs ignore SIGINT."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def say(text: str) -> None:
+    """Show a line to the person, beside the data."""
+    click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print data for a script."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    return f"{seconds // 3600}h" if seconds % 3600 == 0 else f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
