@@ -77,7 +77,8 @@ def test_a_failure_is_one_line_and_a_status(
     raised: str,
     status: int,
 ) -> None:
-    from hardway import book, here
+    from hardway import here
+    from hardway import roster as book
 
     def step() -> None:
         raise getattr(here, raised)("no luck")

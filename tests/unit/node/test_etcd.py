@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hardway import book, etcd, here
+from hardway import etcd, here
+from hardway import roster as book
 from hardway.here import Failure
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -7,7 +7,8 @@ import socket
 from typing import Any
 
 import pytest
-from hardway import book, here, mesh
+from hardway import here, mesh
+from hardway import roster as book
 from hardway.here import Failure, Terminal
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from hardway import book as books
 from hardway import fetch, here
+from hardway import roster as books
 from hardway.here import Failure
 
 # etcd renames it into place when it is whole; a failed first start leaves a member without it, which is no data.

@@ -9,8 +9,8 @@ import time
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from hardway import book as books
 from hardway import here
+from hardway import roster as books
 from hardway.here import Failure, Terminal
 
 DEVICE = "wg0"

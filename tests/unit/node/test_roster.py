@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hardway import book, here, mesh
+from hardway import here, mesh
+from hardway import roster as book
 from hardway.here import Failure
 
 from generator.documents import roster as books
