@@ -16,7 +16,7 @@ CLUSTERS = {
     "tutorial": ("nodes/node01/user-data", "nodes/node03/user-data"),
     "one-control-plane-two-workers": ("nodes/cp01/user-data", "nodes/worker02/user-data"),
 }
-WHOLE = ("summary.md", "book.json", "inventory.yaml")
+WHOLE = ("summary.md", "roster.json", "inventory.yaml")
 
 
 @pytest.fixture(params=CLUSTERS)

@@ -1,12 +1,12 @@
 """What a launch would do: each file in tests/launch/ is a cluster as it was found, and the actions that follow.
 
-A case says what differs from a cluster that has everything but droplets and a book:
+A case says what differs from a cluster that has everything but droplets and a roster:
 
     cluster   control_planes and workers, 3 and 0 unless given
     lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons
     vpc       description (`other` or `released`), ip_range, region; other_vpc: the range of someone else's
     firewall  `changed` when its rules are others, `other` when it is for other droplets
-    book      null, or state, new_until (minutes from now), endpoints, addons (`other`)
+    roster      null, or state, new_until (minutes from now), endpoints, addons (`other`)
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
     reports   by node: done (the last phase that is over), age in minutes
     ready     null when no API server answers, else by node
@@ -31,7 +31,7 @@ import pytest
 from generator.cluster.diff import RELEASED, Documents, description, diff, inbound, outbound
 from generator.cluster.node_report import Phase, Progress, phases_of
 from generator.cluster.observed import Bundle, Observed, Report
-from generator.documents import roster as books
+from generator.documents import roster as rosters
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
@@ -78,7 +78,7 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         droplets=droplets,
         bucket="bucket" not in lacks,
         public=() if "policy" in lacks else (plan.public_prefix,),
-        book=_book(plan, case.get("book")),
+        roster=_roster(plan, case.get("roster")),
         archives=frozenset() if "addons" in lacks else frozenset({ADDONS}),
         bundles=tuple(_bundles(case.get("bundles", {}))),
         reports=dict(_reports(plan, case.get("reports", {}))),
@@ -120,17 +120,17 @@ def _droplets(plan: Plan, documents: Documents, told: Mapping[str, Any]) -> Iter
         )
 
 
-def _book(plan: Plan, told: Mapping[str, Any] | None) -> books.Book | None:
+def _roster(plan: Plan, told: Mapping[str, Any] | None) -> rosters.Roster | None:
     if told is None:
         return None
     until = NOW + timedelta(minutes=told.get("new_until", 25))
     endpoints = {name: IPv4Address(address) for name, address in told.get("endpoints", {}).items()}
-    written = books.compose(
+    written = rosters.compose(
         plan,
         generation=7,
         time=NOW - timedelta(minutes=10),
         endpoints=endpoints,
-        etcd=books.Etcd(told["state"], "hardway-token", until),
+        etcd=rosters.Etcd(told["state"], "hardway-token", until),
         addons_sha256=OTHER if told.get("addons") == "other" else ADDONS,
     )
     return replace(written, nodes=tuple(entry for entry in written.nodes if entry.name not in told.get("without", ())))

@@ -136,10 +136,10 @@ def test_only_what_changed_is_written_and_what_is_stale_goes(own: Path) -> None:
     stale = project.rendered_path / "nodes" / "node09" / "user-data"
     stale.parent.mkdir()
     stale.write_text("x")
-    (project.rendered_path / "book.json").write_text("{}")
+    (project.rendered_path / "roster.json").write_text("{}")
     times = {path: path.stat().st_mtime_ns for path in project.rendered_path.rglob("user-data")}
     changes = render.write(project.rendered_path, render.documents(project))
-    assert changes == render.Changes(written=("book.json",), removed=("nodes/node09/user-data",))
+    assert changes == render.Changes(written=("roster.json",), removed=("nodes/node09/user-data",))
     assert not stale.parent.exists()
     assert {path: path.stat().st_mtime_ns for path in project.rendered_path.rglob("user-data")} == {
         path: time for path, time in times.items() if path != stale
@@ -264,8 +264,8 @@ def test_the_largest_description_fits(tmp_path: Path) -> None:
     assert len(project.plan.nodes) == 205
 
 
-def test_documents_and_book_are_told_apart(tree: Path) -> None:
-    """A document knows its own node and the control planes; all routes are in the book alone."""
+def test_documents_and_roster_are_told_apart(tree: Path) -> None:
+    """A document knows its own node and the control planes; all routes are in the roster alone."""
     text = (tree / "rendered" / "orderbook" / "nodes" / "node01" / "user-data").read_text()
     paths = {file["path"] for file in yaml.safe_load(text)["write_files"]}
     assert {"/etc/hardway/node.json", "/etc/hardway/artifacts.json"} <= paths

@@ -10,11 +10,11 @@ from generator.clock import Clock, stamp
 from generator.cluster import launch_part
 from generator.cluster.diff import Action, description, inbound, outbound
 from generator.cluster.launch_part import LaunchFacts
-from generator.cluster.next_roster import next_book
-from generator.cluster.observed import Observed, book_key, bundles_prefix, object_name, status_key
+from generator.cluster.next_roster import next_roster
+from generator.cluster.observed import Observed, bundles_prefix, object_name, roster_key, status_key
 from generator.cluster.observer import Memory
 from generator.cluster.preflight import Launchable
-from generator.documents import roster as books
+from generator.documents import roster as rosters
 from generator.errors import Problem
 from generator.pki import bundle
 from generator.pki.bundle import KEY_BYTES
@@ -77,7 +77,7 @@ class Applier:
                 archive = self.launchable.archive if action.kind == "addons" else self.launchable.agent
                 self.spaces.put(f"{plan.public_prefix}/{action.name}", archive, content_type="application/x-tar")
                 return replace(observed, archives=observed.archives | {action.name.removesuffix(".tar")})
-            case "publish", "book":
+            case "publish", "roster":
                 return self._publish(observed)
             case "create", "droplet":
                 return self._create(plan.node(action.name), observed)
@@ -103,12 +103,12 @@ class Applier:
 
     def _publish(self, observed: Observed) -> Observed:
         plan, store = self.launchable.plan, self.launchable.store
-        book = next_book(plan, self.launchable.documents.addons, observed)
-        if not book.etcd.token:
-            book = replace(book, etcd=replace(book.etcd, token=f"hardway-{secrets.token_hex(16)}"))
-        signed = books.sign(books.payload(book), store.operator_key)
-        self.spaces.put(book_key(plan), signed, content_type="application/json")
-        return replace(observed, book=book)
+        roster = next_roster(plan, self.launchable.documents.addons, observed)
+        if not roster.etcd.token:
+            roster = replace(roster, etcd=replace(roster.etcd, token=f"hardway-{secrets.token_hex(16)}"))
+        signed = rosters.sign(rosters.payload(roster), store.operator_key)
+        self.spaces.put(roster_key(plan), signed, content_type="application/json")
+        return replace(observed, roster=roster)
 
     def _create(self, node: Node, observed: Observed) -> Observed:
         plan = self.launchable.plan
@@ -143,8 +143,8 @@ class Applier:
     def _order(self, node: Node, observed: Observed) -> resources.Json:
         """Seal the node's bundle, put it where only its droplet finds it, and write the order of that droplet."""
         plan, store = self.launchable.plan, self.launchable.store
-        if observed.book is None:
-            raise ValueError("a droplet needs a book")
+        if observed.roster is None:
+            raise ValueError("a droplet needs a roster")
         name = object_name(plan.name)
         vpc = next(vpc for vpc in observed.vpcs if vpc.name == name)
         key = secrets.token_bytes(KEY_BYTES)
@@ -156,10 +156,10 @@ class Applier:
             node=node.name,
             bundle_url=self.spaces.presign_get(bundle_key, self.lifetime),
             bundle_key=key,
-            book_url=self.spaces.url(book_key(plan)),
+            roster_url=self.spaces.url(roster_key(plan)),
             addons_url=self.spaces.url(f"{plan.public_prefix}/"),
             status_url=self.spaces.presign_put(status_key(plan.name, node.name), self.lifetime),
-            generation=observed.book.generation,
+            generation=observed.roster.generation,
             expires=expires,
         )
         text = self.launchable.texts[node.name]

@@ -170,7 +170,7 @@ def _bucket(plan: Plan, documents: Documents, observed: Observed) -> Iterator[Ac
         yield Action("upload", "agent", f"{documents.agent}.tar")
     why = changes(plan, documents.addons, observed)
     if why:
-        yield Action("publish", "book", plan.name, ", ".join(why))
+        yield Action("publish", "roster", plan.name, ", ".join(why))
 
 
 def _droplets(plan: Plan, documents: Documents, observed: Observed) -> Iterator[Action]:

@@ -169,10 +169,10 @@ class Launch:
     def _stop_on_failure(self, watch: Watch, observed: Observed) -> None:
         """Give up when a phase stays failed.
 
-        A report from before the droplet, or of long ago, doesn't count; nor do addons that the book has replaced.
+        A report from before the droplet, or of long ago, doesn't count; nor do addons that the roster has replaced.
         """
         here = placed(self._launchable.plan, observed)
-        published = observed.book.generation if observed.book else 0
+        published = observed.roster.generation if observed.roster else 0
         failed = {}
         for node in self._launchable.plan.nodes:
             report, droplet = observed.reports.get(node.name), here.get(node.name)
@@ -215,14 +215,14 @@ class Launch:
 
     def _late(self, observed: Observed) -> Problem:
         plan = self._launchable.plan
-        state = observed.book.etcd.state if observed.book else "new"
+        state = observed.roster.etcd.state if observed.roster else "new"
         if observed.ready is not None:
             hint = "launch again to go on waiting"
             if observed.applied != self._launchable.documents.addons:
                 hint = f"`gen kubeconfig`, then `kubectl get pods -A`, shows what does not come up; {hint}"
             return Problem(f"time is up, still waiting for {', '.join(self._awaited(observed))}", hint=hint)
         if state == "existing":
-            message = "no API server answers, and as etcd is `existing` by the book no second cluster is formed"
+            message = "no API server answers, and as etcd is `existing` by the roster no second cluster is formed"
             hint = (
                 "if this machine's address is in `access.api`, etcd has lost its quorum; "
                 f"if its data is gone from most nodes, only `gen destroy {plan.name}` and a new launch help"

@@ -23,14 +23,14 @@ _END = "END_OF_LAUNCH"
 class LaunchFacts:
     """What one node is told at its launch and never in its document.
 
-    `generation` is the lowest that the node may accept of the book; `addons_url` is a prefix, to be followed by
+    `generation` is the lowest that the node may accept of the roster; `addons_url` is a prefix, to be followed by
     `<sha256>.tar`; after `expires` the bundle can't be fetched and no status be put.
     """
 
     node: str
     bundle_url: str = field(repr=False)
     bundle_key: bytes = field(repr=False)
-    book_url: str
+    roster_url: str
     addons_url: str
     status_url: str = field(repr=False)
     generation: int
@@ -73,7 +73,7 @@ def launch_json(launch: LaunchFacts) -> str:
         "node": launch.node,
         "bundle_url": launch.bundle_url,
         "bundle_key": base64.b64encode(launch.bundle_key).decode(),
-        "book_url": launch.book_url,
+        "roster_url": launch.roster_url,
         "addons_url": launch.addons_url,
         "status_url": launch.status_url,
         "generation": launch.generation,

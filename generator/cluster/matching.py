@@ -58,16 +58,16 @@ def quorum(plan: Plan) -> int:
 def existing(plan: Plan, observed: Observed) -> bool:
     """Tell whether etcd may only be joined.
 
-    A book that is gone is no reason to form a second cluster while any control-plane droplet is there, be it
+    A roster that is gone is no reason to form a second cluster while any control-plane droplet is there, be it
     as dead as it looks.
     """
-    if observed.book is not None:
-        if observed.book.etcd.state == "existing" or observed.ready is not None:
+    if observed.roster is not None:
+        if observed.roster.etcd.state == "existing" or observed.ready is not None:
             return True
         up = members(plan, observed)
         reports = [observed.reports[node.name] for node in plan.control_planes if node.name in observed.reports]
         ever = sum(report.progress.done("etcd") for report in reports)  # droplets that are gone since have voted too
-        return max(up, ever) >= quorum(plan) or (up > 0 and observed.time > observed.book.etcd.new_until)
+        return max(up, ever) >= quorum(plan) or (up > 0 and observed.time > observed.roster.etcd.new_until)
     names = {node.name for node in plan.control_planes}
     return any(node_of(plan, droplet) in names for droplet in observed.droplets)
 

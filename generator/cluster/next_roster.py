@@ -1,4 +1,4 @@
-"""Decides what the next edition of the book says: endpoints, the state of etcd, the addons in force; pure."""
+"""Decides what the next edition of the roster says: endpoints, the state of etcd, the addons in force; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 from generator.cluster.matching import existing, placed
 from generator.cluster.observed import Observed
-from generator.documents.roster import Book, Etcd, EtcdState, compose, next_generation
+from generator.documents.roster import Etcd, EtcdState, Roster, compose, next_generation
 from generator.plan.decide import Plan
 
 FORMING = timedelta(minutes=30)
@@ -17,12 +17,12 @@ RENEWED = timedelta(minutes=15)
 """What has to be left of that time when a launch relies on it."""
 
 
-def next_book(plan: Plan, addons: str, observed: Observed) -> Book:
-    """Say what the book should say now; the published one comes back when it says that already.
+def next_roster(plan: Plan, addons: str, observed: Observed) -> Roster:
+    """Say what the roster should say now; the published one comes back when it says that already.
 
     An empty token asks for a fresh one.
     """
-    published = observed.book
+    published = observed.roster
     here = placed(plan, observed)
     written = compose(
         plan,
@@ -32,6 +32,9 @@ def next_book(plan: Plan, addons: str, observed: Observed) -> Book:
         etcd=_etcd(plan, observed),
         addons_sha256=addons,
     )
+    if published:
+        # What a cluster was founded with is a fact of its past; the description may say something else by now.
+        written = replace(written, founding=published.founding)
     if published and written == replace(published, generation=written.generation, time=written.time):
         return published
     return written
@@ -39,7 +42,7 @@ def next_book(plan: Plan, addons: str, observed: Observed) -> Book:
 
 def changes(plan: Plan, addons: str, observed: Observed) -> tuple[str, ...]:
     """Say in words what the next edition changes; nothing when the published one stays."""
-    before, after = observed.book, next_book(plan, addons, observed)
+    before, after = observed.roster, next_roster(plan, addons, observed)
     if before is None:
         return (f"the first, etcd is {after.etcd.state}",)
     words = []
@@ -62,9 +65,9 @@ def changes(plan: Plan, addons: str, observed: Observed) -> tuple[str, ...]:
 def _etcd(plan: Plan, observed: Observed) -> Etcd:
     state: EtcdState = "existing" if existing(plan, observed) else "new"
     until = observed.time.replace(microsecond=0) + FORMING
-    if observed.book is None:
+    if observed.roster is None:
         return Etcd(state, "", until)
-    known = observed.book.etcd
+    known = observed.roster.etcd
     if state == "existing" or known.new_until - observed.time >= RENEWED:
         return replace(known, state=state)
     # Nobody has formed a cluster yet. The token stays while a droplet may have read it.

@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.clock import moment
 
-PHASES = ("prepare", "secrets", "binaries", "book", "mesh", "etcd", "api", "runtime", "kubelet", "node", "addons")
+PHASES = ("prepare", "secrets", "binaries", "roster", "mesh", "etcd", "api", "runtime", "kubelet", "node", "addons")
 CONTROL_PLANE_PHASES = ("etcd", "api", "addons")
 STATES = ("waiting", "running", "done", "failed")
 LIMIT_BYTES = 64 * 1024

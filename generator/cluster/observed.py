@@ -11,8 +11,8 @@ from datetime import datetime
 from generator.clock import moment
 from generator.cluster import node_report
 from generator.cluster.node_report import Progress
-from generator.documents import roster as book
-from generator.documents.roster import Book
+from generator.documents import roster
+from generator.documents.roster import Roster
 from generator.plan.decide import Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
@@ -56,7 +56,7 @@ class Observed:
     droplets: tuple[Droplet, ...] = ()
     bucket: bool = False
     public: tuple[str, ...] = ()
-    book: Book | None = None
+    roster: Roster | None = None
     archives: frozenset[str] = frozenset()
     bundles: tuple[Bundle, ...] = ()
     reports: Mapping[str, Report] = field(default_factory=dict)
@@ -134,7 +134,7 @@ def observe(cloud: Cloud, spaces: Spaces, plan: Plan, *, time: datetime) -> Obse
         droplets=cloud.droplets(plan.cluster_tag),
         bucket=bucket,
         public=spaces.public_prefixes() if bucket else (),
-        book=read_book(spaces, plan) if bucket else None,
+        roster=read_roster(spaces, plan) if bucket else None,
         archives=frozenset(
             one.key.removeprefix(archives).removesuffix(".tar") for one in objects if one.key.startswith(archives)
         ),
@@ -143,16 +143,16 @@ def observe(cloud: Cloud, spaces: Spaces, plan: Plan, *, time: datetime) -> Obse
     )
 
 
-def book_key(plan: Plan) -> str:
-    """Say where the book lies in the bucket, for anyone to read."""
-    return f"{plan.public_prefix}/book.json"
+def roster_key(plan: Plan) -> str:
+    """Say where the roster lies in the bucket, for anyone to read."""
+    return f"{plan.public_prefix}/roster.json"
 
 
-def read_book(spaces: Spaces, plan: Plan) -> Book | None:
-    """Read the published book.
+def read_roster(spaces: Spaces, plan: Plan) -> Roster | None:
+    """Read the published roster.
 
     Raises:
         Problem: it is not signed by this cluster's operator.
     """
-    body = spaces.get(book_key(plan))
-    return None if body is None else book.verify(body, plan.operator_public_key, cluster_id=plan.cluster_id)
+    body = spaces.get(roster_key(plan))
+    return None if body is None else roster.verify(body, plan.operator_public_key, cluster_id=plan.cluster_id)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from generator.clock import Clock
 from generator.cluster.kube_api import Credentials, Kube
 from generator.cluster.matching import placed, told
-from generator.cluster.observed import Observed, observe, read_book, read_bundles, read_reports
+from generator.cluster.observed import Observed, observe, read_bundles, read_reports, read_roster
 from generator.plan.decide import Node, Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
@@ -89,7 +89,7 @@ class Lookout:
             before,
             time=now,
             droplets=self._merge(self._cloud.droplets(self._plan.cluster_tag), now),
-            book=read_book(self._spaces, self._plan),
+            roster=read_roster(self._spaces, self._plan),
             bundles=read_bundles(self._spaces, self._plan.name, objects),
             reports=read_reports(self._spaces, self._plan.name, objects),
         )

@@ -39,7 +39,7 @@ class ClusterStatus:
     name: str
     nodes: tuple[NodeStatus, ...]
     api: str | None
-    book_generation: int | None
+    roster_generation: int | None
     etcd: str | None
     expiry: tuple[str, str] | None
     pending: tuple[str, ...]
@@ -76,8 +76,8 @@ def assess(
         name=plan.name,
         nodes=tuple(nodes),
         api=f"https://{api}:{plan.api_port}" if api else None,
-        book_generation=observed.book.generation if observed.book else None,
-        etcd=observed.book.etcd.state if observed.book else None,
+        roster_generation=observed.roster.generation if observed.roster else None,
+        etcd=observed.roster.etcd.state if observed.roster else None,
         expiry=_first_expiry(inventory),
         pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
         addons=observed.applied == addons,
@@ -96,7 +96,7 @@ def text(told: ClusterStatus) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
     addons = "applied" if told.addons else "not applied" if told.api else "unknown"
     lines.append(f"API {told.api or 'does not answer'}, addons {addons}")
-    lines.append(f"book {told.book_generation or 'none'}, etcd {told.etcd or 'none'}")
+    lines.append(f"roster {told.roster_generation or 'none'}, etcd {told.etcd or 'none'}")
     if told.expiry:
         lines.append(f"next expiry {told.expiry[0]}, {told.expiry[1]}")
     lines += [f"note: {line}" for line in told.notes]

@@ -186,7 +186,7 @@ class AccessSpec(_Section):
 
 
 class SpacesSpec(_Section):
-    """Where the nodes find their secrets and the book."""
+    """Where the nodes find their secrets and the roster."""
 
     bucket: Annotated[str, AfterValidator(_bucket)]
     region: Annotated[str, _one_of(SPACES_REGIONS, "not a region with Spaces")]

@@ -95,7 +95,7 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """Give the SHA-256 of the archive: its name in Spaces, and what the book pins."""
+    """Give the SHA-256 of the archive: its name in Spaces, and what the roster pins."""
     return hashlib.sha256(archive(files)).hexdigest()
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from generator.documents import addons, agent, summary, user_data
-from generator.documents import roster as book
+from generator.documents import addons, agent, roster, summary, user_data
 from generator.errors import Problem, raise_all
 from generator.files import write_atomic
 from generator.pki import bundle
@@ -84,7 +83,7 @@ def documents(project: Project) -> dict[str, bytes]:
     files = {
         INVENTORY: inventory.dump(kept),
         "summary.md": summary.summary(planned, kept, texts, archives),
-        "book.json": book.reviewed(planned, digest),
+        "roster.json": roster.reviewed(planned, digest),
         **{f"nodes/{name}/user-data": text for name, text in texts.items()},
     }
     return {

@@ -1,4 +1,4 @@
-"""Writes, signs and verifies the book: the one object that changes while a cluster lives."""
+"""Writes, signs and verifies the roster: the one object that changes while a cluster lives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from ipaddress import IPv4Address
 from typing import Any, Literal, get_args
@@ -18,43 +18,68 @@ from generator.clock import moment, stamp
 from generator.errors import Problem
 from generator.plan.decide import Plan
 
-VERSION = 1
-_CONTEXT = b"hardway-book-v1\n"
+VERSION = 2
+WRAPPER_VERSION = 1
+_CONTEXT = b"hardway-roster-v1\n"
 
-EtcdState = Literal["new", "existing"]
+EtcdState = Literal["new", "restoring", "existing"]
 
 
 @dataclass(frozen=True)
 class Etcd:
-    """Whether etcd may form a new cluster: only with state `new`, and only before `new_until`."""
+    """Whether etcd may form a new cluster: only with state `new`, and only before `new_until`.
+
+    `snapshot` is the SHA-256 of what is restored while the state is `restoring`, None in every other.
+    """
 
     state: EtcdState
     token: str
     new_until: datetime
+    snapshot: str | None = None
+
+
+@dataclass(frozen=True)
+class Founding:
+    """What a cluster was founded with; none of it changes while it lives."""
+
+    vpc: str
+    nodes: str
+    pods: str
+    services: str
+    domain: str
+    datapath: str
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One node in the book; without a droplet it has no endpoint."""
+    """One node in the roster; without a droplet it has no endpoint, without a reserved address no public one."""
 
     name: str
     number: int
+    role: str
     address: str
     pod_cidr: str
     wireguard: str
     endpoint: IPv4Address | None
+    public: IPv4Address | None = None
 
 
 @dataclass(frozen=True)
-class Book:
-    """What one generation of the book says; `addons` is the SHA-256 of the addons archive in force."""
+class Roster:
+    """What one generation of the roster says.
+
+    `addons` and `secrets` are the SHA-256 of the archives in force: of the addons, and of what they keep secret,
+    None while that travels in the bundles.
+    """
 
     cluster_id: str
     generation: int
     time: datetime
+    founding: Founding
     nodes: tuple[Entry, ...]
     etcd: Etcd
     addons: str
+    secrets: str | None = None
 
 
 def compose(
@@ -65,34 +90,49 @@ def compose(
     endpoints: Mapping[str, IPv4Address],
     etcd: Etcd,
     addons_sha256: str,
-) -> Book:
-    """Put the reviewed part of the book together with what only a launch knows.
+) -> Roster:
+    """Put the reviewed part of the roster together with what only a launch knows.
 
     Args:
         endpoints: VPC address of each node that has a droplet, by the node's name.
     """
     nodes = tuple(Entry(**reviewed, endpoint=endpoints.get(reviewed["name"])) for reviewed in _nodes(plan))
-    return Book(plan.cluster_id, generation, time, nodes, etcd, addons_sha256)
+    return Roster(plan.cluster_id, generation, time, founding(plan), nodes, etcd, addons_sha256)
+
+
+def founding(plan: Plan) -> Founding:
+    """Give what a cluster of this plan is founded with."""
+    return Founding(
+        vpc=str(plan.vpc),
+        nodes=str(plan.node_cidr),
+        pods=str(plan.pod_cidr),
+        services=str(plan.service_cidr),
+        domain=plan.cluster_domain,
+        datapath=plan.datapath,
+    )
 
 
 def next_generation(previous: int | None, *, now: datetime) -> int:
-    """Number the next book by the time in seconds: it never goes back, were the object lost or an old one put back."""
+    """Number the next roster by the time in seconds: it never goes back, even when the object was lost or replaced."""
     return max((previous or 0) + 1, int(now.timestamp()))
 
 
-def payload(book: Book) -> str:
-    """Write a book as the JSON text that is signed."""
-    nodes = [{**entry.__dict__, "endpoint": str(entry.endpoint) if entry.endpoint else None} for entry in book.nodes]
-    etcd = {"state": book.etcd.state, "token": book.etcd.token, "new_until": stamp(book.etcd.new_until)}
+def payload(roster: Roster) -> str:
+    """Write a roster as the JSON text that is signed."""
     return _json(
         {
             "version": VERSION,
-            "cluster_id": book.cluster_id,
-            "generation": book.generation,
-            "time": stamp(book.time),
-            "nodes": nodes,
-            "etcd": etcd,
-            "addons": book.addons,
+            "cluster_id": roster.cluster_id,
+            "generation": roster.generation,
+            "time": stamp(roster.time),
+            "founding": asdict(roster.founding),
+            "nodes": [
+                {**asdict(entry), "endpoint": _text(entry.endpoint), "public": _text(entry.public)}
+                for entry in roster.nodes
+            ],
+            "etcd": {**asdict(roster.etcd), "new_until": stamp(roster.etcd.new_until)},
+            "addons": roster.addons,
+            "secrets": roster.secrets,
         }
     )
 
@@ -100,16 +140,16 @@ def payload(book: Book) -> str:
 def sign(text: str, key: Ed25519PrivateKey) -> bytes:
     """Wrap a payload with the operator's signature: the object as nodes fetch it."""
     signature = base64.b64encode(key.sign(_CONTEXT + text.encode())).decode()
-    return f"{_json({'version': VERSION, 'payload': text, 'signature': signature})}\n".encode()
+    return f"{_json({'version': WRAPPER_VERSION, 'payload': text, 'signature': signature})}\n".encode()
 
 
-def verify(data: bytes, public_key: str, *, cluster_id: str) -> Book:
-    """Read a signed book.
+def verify(data: bytes, public_key: str, *, cluster_id: str) -> Roster:
+    """Read a signed roster.
 
     Args:
         data: the object as it was fetched; nothing of it is believed before its signature.
         public_key: the operator's, base64 of 32 raw bytes.
-        cluster_id: the cluster whose book it has to be.
+        cluster_id: the cluster whose roster it has to be.
 
     Raises:
         Problem: it is not signed by this operator, is another cluster's, or is of a format not known here.
@@ -120,21 +160,28 @@ def verify(data: bytes, public_key: str, *, cluster_id: str) -> Book:
         text, signature = wrapper["payload"], base64.b64decode(wrapper["signature"], validate=True)
         signer.verify(signature, _CONTEXT + text.encode())
     except InvalidSignature as error:
-        raise Problem("the book is not signed by this cluster's operator", hint=_HINT) from error
+        raise Problem("the roster is not signed by this cluster's operator", hint=_HINT) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-        raise Problem("the book can't be read: it is no signed JSON", hint=_HINT) from error
+        raise Problem("the roster can't be read: it is no signed JSON", hint=_HINT) from error
     values = json.loads(text)
     if values["version"] != VERSION:
-        hint = "a newer `gen` wrote it; use that one"
-        raise Problem(f"the book is of version {values['version']}, this program reads {VERSION}", hint=hint)
+        hint = "another `gen` wrote it; use that one"
+        raise Problem(f"the roster is of version {values['version']}, this program reads {VERSION}", hint=hint)
     if values["cluster_id"] != cluster_id:
-        raise Problem(f"the book is of cluster {values['cluster_id']}, not of {cluster_id}", hint=_HINT)
+        raise Problem(f"the roster is of cluster {values['cluster_id']}, not of {cluster_id}", hint=_HINT)
     return _read(values)
 
 
 def reviewed(plan: Plan, addons_sha256: str) -> str:
-    """Write the part of the book that is decided before any launch, to be committed and read: `book.json`."""
-    values = {"version": VERSION, "cluster_id": plan.cluster_id, "nodes": _nodes(plan), "addons": addons_sha256}
+    """Write the part of the roster that is decided before any launch, to be committed and read: `roster.json`."""
+    values = {
+        "version": VERSION,
+        "cluster_id": plan.cluster_id,
+        "founding": asdict(founding(plan)),
+        "nodes": _nodes(plan),
+        "addons": addons_sha256,
+        "secrets": None,
+    }
     return json.dumps(values, indent=2) + "\n"
 
 
@@ -146,6 +193,7 @@ def _nodes(plan: Plan) -> list[dict[str, Any]]:
         {
             "name": node.name,
             "number": node.number,
+            "role": node.role,
             "address": str(node.address),
             "pod_cidr": str(node.pod_cidr),
             "wireguard": node.wireguard_public_key,
@@ -154,17 +202,31 @@ def _nodes(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _read(values: Mapping[str, Any]) -> Book:
+def _read(values: Mapping[str, Any]) -> Roster:
     state = values["etcd"]["state"]
     if state not in get_args(EtcdState):
-        raise Problem(f"the book says that etcd is `{state}`", hint="a newer `gen` wrote it; use that one")
-    nodes = tuple(
-        Entry(**{**entry, "endpoint": IPv4Address(entry["endpoint"]) if entry["endpoint"] else None})
-        for entry in values["nodes"]
+        raise Problem(f"the roster says that etcd is `{state}`", hint="a newer `gen` wrote it; use that one")
+    return Roster(
+        cluster_id=values["cluster_id"],
+        generation=values["generation"],
+        time=moment(values["time"]),
+        founding=Founding(**values["founding"]),
+        nodes=tuple(
+            Entry(**{**entry, "endpoint": _address(entry["endpoint"]), "public": _address(entry["public"])})
+            for entry in values["nodes"]
+        ),
+        etcd=Etcd(**{**values["etcd"], "new_until": moment(values["etcd"]["new_until"])}),
+        addons=values["addons"],
+        secrets=values["secrets"],
     )
-    etcd = Etcd(state, values["etcd"]["token"], moment(values["etcd"]["new_until"]))
-    time = moment(values["time"])
-    return Book(values["cluster_id"], values["generation"], time, nodes, etcd, values["addons"])
+
+
+def _text(address: IPv4Address | None) -> str | None:
+    return str(address) if address else None
+
+
+def _address(text: str | None) -> IPv4Address | None:
+    return IPv4Address(text) if text else None
 
 
 def _json(values: Mapping[str, Any]) -> str:

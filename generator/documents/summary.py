@@ -112,7 +112,7 @@ def _picture(plan: Plan) -> str:
     lines += [f"  people -->|{plan.api_port}| {node.name}" for node in plan.control_planes]
     if "ingress" in plan.addons:
         lines.append(f"  world -->|80, 443| {' & '.join(names)}")
-    lines += [f"  {' & '.join(names)} -.->|secrets once, the book on a timer| spaces", "```"]
+    lines += [f"  {' & '.join(names)} -.->|secrets once, the roster on a timer| spaces", "```"]
     return "\n".join(lines) + "\n\nEvery node has a tunnel to every other; the picture draws only the neighbours.\n"
 
 

@@ -78,7 +78,7 @@ class KeyStore:
 
     @property
     def operator_key(self) -> Ed25519PrivateKey:
-        """Give the key that signs the book."""
+        """Give the key that signs the roster."""
         return plain_keys.read_operator(self.key(OPERATOR_KEY))
 
     @property

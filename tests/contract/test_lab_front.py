@@ -279,15 +279,15 @@ def test_anyone_may_read_what_the_policy_names_and_nothing_else(lab: Lab) -> Non
         "Resource": f"arn:aws:s3:::{BUCKET}/c/0123/public/*",
     }
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    s3.put_object(Bucket=BUCKET, Key="c/0123/public/book.json", Body=b"{}")
+    s3.put_object(Bucket=BUCKET, Key="c/0123/public/roster.json", Body=b"{}")
     s3.put_object(Bucket=BUCKET, Key="c/status/node01.json", Body=b"{}")
     base = f"https://fra1.digitaloceanspaces.com/{BUCKET}"
-    assert http.request("GET", f"{base}/c/0123/public/book.json").data == b"{}"
+    assert http.request("GET", f"{base}/c/0123/public/roster.json").data == b"{}"
     assert http.request("GET", f"{base}/c/0123/public/none").status in (403, 404)
     for path in ("c/status/node01.json", "", "?list-type=2", "?policy"):
         assert http.request("GET", f"{base}/{path}").status == 403, path
-    assert http.request("PUT", f"{base}/c/0123/public/book.json", body=b"x").status == 403
-    for key in ("c/0123/public/book.json", "c/status/node01.json"):
+    assert http.request("PUT", f"{base}/c/0123/public/roster.json", body=b"x").status == 403
+    for key in ("c/0123/public/roster.json", "c/status/node01.json"):
         s3.delete_object(Bucket=BUCKET, Key=key)
     s3.delete_bucket(Bucket=BUCKET)
 

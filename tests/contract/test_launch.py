@@ -20,7 +20,7 @@ from generator.clock import Clock
 from generator.cluster.destroy import Destroyer
 from generator.cluster.diff import RELEASED, description
 from generator.cluster.launch_lock import Lock
-from generator.cluster.observed import book_key, status_key
+from generator.cluster.observed import roster_key, status_key
 from generator.documents import render
 from generator.errors import Problems
 from generator.lab.account import Firewall
@@ -97,11 +97,11 @@ def is_one_cluster(world: World, project: Project) -> None:
     assert len([vpc for vpc in account.vpcs.values() if vpc.name == "hardway-orderbook"]) == 1
     assert len(account.firewalls) == len(account.keys) == 1
     assert len(world.up()) == world.members() == 3
-    body = spaces(world, project).get(book_key(plan))
+    body = spaces(world, project).get(roster_key(plan))
     assert body is not None
-    book = json.loads(json.loads(body)["payload"])
-    assert book["etcd"]["state"] == "existing"
-    endpoints = {entry["name"]: entry["endpoint"] for entry in book["nodes"]}
+    roster = json.loads(json.loads(body)["payload"])
+    assert roster["etcd"]["state"] == "existing"
+    endpoints = {entry["name"]: entry["endpoint"] for entry in roster["nodes"]}
     assert endpoints == {droplet.name: droplet.vpc_address for droplet in account.living()}
     kept = [key for key in objects(world, project) if "/status/" not in key and "/public/" not in key]
     assert kept == []
@@ -150,7 +150,7 @@ def test_a_droplet_is_ordered_as_reviewed(world: World, project: Project) -> Non
             "https://fra1.digitaloceanspaces.com/orderbook-hardway/orderbook/bundles/"
         )
         assert "X-Amz-Expires=7200" in launch["bundle_url"]
-        assert "?" not in launch["book_url"] + launch["addons_url"]
+        assert "?" not in launch["roster_url"] + launch["addons_url"]
 
 
 def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Project) -> None:
@@ -162,7 +162,7 @@ def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Proj
     assert "node01" in ok(gen(world, project, "status")).out
 
 
-# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, archives, book; then for each
+# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, archives, roster; then for each
 # node its old status, its bundle and its droplet; then endpoints, bundles that were fetched, quorum, lock.
 @pytest.mark.parametrize("change", [1, 2, 3, 4, 11, 12, 13, 15, 16, 17, 18, 19, 22, 25, 26, 27, 29, 31, 33])
 def test_a_killed_launch_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
@@ -255,7 +255,7 @@ def test_changed_addons_are_waited_for(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
     first, changed = world.applied, with_other_addons(project)
     world.addons_lag = 4.0
-    assert "publish book     orderbook  (addons)" in ok(gen(world, changed, "launch", "--yes")).err
+    assert "publish roster   orderbook  (addons)" in ok(gen(world, changed, "launch", "--yes")).err
     assert world.applied not in (None, first)
     ok(gen(world, changed, "status"))
 
@@ -275,7 +275,7 @@ def test_addons_that_do_not_come_up_end_a_launch(world: World, project: Project)
     status = gen(world, changed, "status")
     assert (status.code, "addons not applied" in status.out) == (1, True)
     world.addons_lag = 0.0
-    world.applied = json.loads((changed.rendered_path / "book.json").read_text())["addons"]
+    world.applied = json.loads((changed.rendered_path / "roster.json").read_text())["addons"]
     ok(gen(world, changed, "launch", "--yes"))
 
 
@@ -285,7 +285,7 @@ def test_a_lost_etcd_is_never_formed_anew(world: World, project: Project) -> Non
         machine.member = machine.api = machine.ready = False
     outcome = gen(world, project, "launch", "--yes", "--timeout", "10s")
     assert outcome.code == 1
-    assert "as etcd is `existing` by the book no second cluster is formed" in outcome.err
+    assert "as etcd is `existing` by the roster no second cluster is formed" in outcome.err
     assert world.fate.count == 2
 
 

@@ -93,7 +93,7 @@ def test_only_one_can_be_first(spaces: Spaces) -> None:
 
 
 def test_anyone_may_read_what_is_public_and_nothing_else(world: World, spaces: Spaces) -> None:
-    keys = ("c/id/public/book.json", "c/id/secret", "c/bundles/a", "other/id/public/book.json")
+    keys = ("c/id/public/roster.json", "c/id/secret", "c/bundles/a", "other/id/public/roster.json")
     for key in keys:
         spaces.put(key, b"{}")
     assert [get(world, spaces.url(key)) for key in keys] == [403, 403, 403, 403]
@@ -120,10 +120,10 @@ def test_foreign_statements_stay(spaces: Spaces) -> None:
 
 
 def test_two_clusters_share_a_bucket(world: World, spaces: Spaces) -> None:
-    keys = ("a-b/id/public/book.json", "ab/id/public/book.json")
+    keys = ("a-b/id/public/roster.json", "ab/id/public/roster.json")
     for key in keys:
         spaces.put(key, b"{}")
-        spaces.allow_public_read(key.removesuffix("/book.json"))
+        spaces.allow_public_read(key.removesuffix("/roster.json"))
     assert len({statement["Sid"] for statement in spaces._statements()}) == 2
     assert all(statement["Sid"].isalnum() for statement in spaces._statements())
     assert [get(world, spaces.url(key)) for key in keys] == [200, 200]

@@ -1,7 +1,7 @@
 """A provider, an object store, machines and an API server on loopback, for launches that are killed at will.
 
 The account is the lab's, the store is a real S3 server. A machine does over the wire what a node does: it fetches and
-unseals its bundle, reads the book, and reports; Kubernetes is the three answers that a launch asks for.
+unseals its bundle, reads the roster, and reports; Kubernetes is the three answers that a launch asks for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 import urllib3
 
 from generator.cluster.node_report import phases_of
-from generator.documents import roster as books
+from generator.documents import roster as rosters
 from generator.lab import vpcs
 from generator.lab.account import Account, Droplet
 from generator.lab.api import Api
@@ -232,14 +232,14 @@ class Machine:
             return False
         if phase == "secrets":
             return self._unseal(launch)
-        if phase == "book":
-            return self._book(launch) is not None
+        if phase == "roster":
+            return self._roster(launch) is not None
         if phase == "mesh":
-            book = self._book(launch)
-            return book is not None and all(entry.endpoint for entry in book.nodes)
+            roster = self._roster(launch)
+            return roster is not None and all(entry.endpoint for entry in roster.nodes)
         if phase == "etcd":
-            book = self._book(launch)
-            return book is not None and self._join(book)
+            roster = self._roster(launch)
+            return roster is not None and self._join(roster)
         if phase == "api":
             self.api = self.world.members() >= 2
             return self.api
@@ -247,19 +247,19 @@ class Machine:
             self.joined = self.ready = self.world.members() >= 2
             return self.ready
         if phase == "addons":
-            book = self._book(launch)
-            return book is not None and self.world.apply(book.addons)
+            roster = self._roster(launch)
+            return roster is not None and self.world.apply(roster.addons)
         return True
 
     def _follow(self, launch: Mapping[str, Any]) -> None:
-        """Read the book again, as a timer does on a node, and apply addons that are new; no report tells."""
-        answer = self.world.http.request("GET", launch["book_url"])
+        """Read the roster again, as a timer does on a node, and apply addons that are new; no report tells."""
+        answer = self.world.http.request("GET", launch["roster_url"])
         if answer.status == 200 and self.node.is_control_plane:
             self.world.apply(self._verified(answer.data).addons)
 
-    def _join(self, book: books.Book) -> bool:
-        """Form etcd while the book says so, else join only where there is a quorum."""
-        if book.etcd.state == "new":
+    def _join(self, roster: rosters.Roster) -> bool:
+        """Form etcd while the roster says so, else join only where there is a quorum."""
+        if roster.etcd.state == "new":
             if self.world.members() == 0:
                 self.world.applied = None
             self.member = True
@@ -277,16 +277,16 @@ class Machine:
         assert sha256(tar).hexdigest() == self.node.bundle_sha256
         return True
 
-    def _book(self, launch: Mapping[str, Any]) -> books.Book | None:
-        answer = self.world.http.request("GET", launch["book_url"])
+    def _roster(self, launch: Mapping[str, Any]) -> rosters.Roster | None:
+        answer = self.world.http.request("GET", launch["roster_url"])
         assert answer.status == 200, answer.data
-        book = self._verified(answer.data)
-        return book if book.generation >= launch["generation"] else None
+        roster = self._verified(answer.data)
+        return roster if roster.generation >= launch["generation"] else None
 
-    def _verified(self, body: bytes) -> books.Book:
-        book = books.verify(body, self.plan.operator_public_key, cluster_id=self.plan.cluster_id)
-        self.generation = book.generation
-        return book
+    def _verified(self, body: bytes) -> rosters.Roster:
+        roster = rosters.verify(body, self.plan.operator_public_key, cluster_id=self.plan.cluster_id)
+        self.generation = roster.generation
+        return roster
 
     def _report(self, url: str, at: str, state: str) -> None:
         names = phases_of(control_plane=self.node.is_control_plane)

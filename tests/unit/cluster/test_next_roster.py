@@ -1,14 +1,15 @@
-"""The book's flow through the life of a cluster; single decisions are in tests/launch/."""
+"""The roster's flow through the life of a cluster; single decisions are in tests/launch/."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import IPv4Network
 
-from generator.cluster.next_roster import FORMING, changes, next_book
+from generator.cluster.next_roster import FORMING, changes, next_roster
 from generator.cluster.node_report import Phase, Progress
 from generator.cluster.observed import Observed, Report
-from generator.documents.roster import Book
+from generator.documents.roster import Roster
 from generator.plan.decide import Plan
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
@@ -34,11 +35,11 @@ def member(name: str, observed: Observed) -> Observed:
     return replace(observed, reports={**observed.reports, name: report})
 
 
-def publish(observed: Observed) -> tuple[Observed, Book]:
-    book = next_book(PLAN, ADDONS, observed)
-    if not book.etcd.token:
-        book = replace(book, etcd=replace(book.etcd, token=f"token {book.generation}"))
-    return replace(observed, book=book, time=observed.time + timedelta(seconds=30)), book
+def publish(observed: Observed) -> tuple[Observed, Roster]:
+    roster = next_roster(PLAN, ADDONS, observed)
+    if not roster.etcd.token:
+        roster = replace(roster, etcd=replace(roster.etcd, token=f"token {roster.generation}"))
+    return replace(observed, roster=roster, time=observed.time + timedelta(seconds=30)), roster
 
 
 def test_a_first_launch_from_end_to_end() -> None:
@@ -56,7 +57,7 @@ def test_a_first_launch_from_end_to_end() -> None:
     assert [str(entry.endpoint) for entry in second.nodes] == ["10.110.0.1", "10.110.0.2", "10.110.0.3"]
 
     observed = member("node01", observed)
-    assert next_book(PLAN, ADDONS, observed) is observed.book
+    assert next_roster(PLAN, ADDONS, observed) is observed.roster
     observed, third = publish(member("node03", observed))
     assert (third.etcd.state, third.etcd.token) == ("existing", first.etcd.token)
     assert third.generation > second.generation
@@ -71,15 +72,15 @@ def test_a_state_that_exists_never_becomes_new() -> None:
         for ready in (None, {}):
             later = replace(existing, droplets=droplets(PLAN, *left), reports={}, ready=ready)
             later = replace(later, time=later.time + timedelta(days=30))
-            assert next_book(PLAN, ADDONS, later).etcd.state == "existing"
+            assert next_roster(PLAN, ADDONS, later).etcd.state == "existing"
 
 
-def test_a_lost_book_forms_nothing_while_a_control_plane_droplet_is_there() -> None:
+def test_a_lost_roster_forms_nothing_while_a_control_plane_droplet_is_there() -> None:
     later = NOW + timedelta(days=3)
     for left in ((1,), (1, 2, 3)):
-        book = next_book(PLAN, ADDONS, Observed(later, droplets=droplets(PLAN, *left)))
-        assert book.etcd.state == "existing"
-        assert book.generation == int(later.timestamp())
+        roster = next_roster(PLAN, ADDONS, Observed(later, droplets=droplets(PLAN, *left)))
+        assert roster.etcd.state == "existing"
+        assert roster.generation == int(later.timestamp())
 
 
 def test_the_token_changes_only_when_nobody_can_have_read_it() -> None:
@@ -87,11 +88,18 @@ def test_the_token_changes_only_when_nobody_can_have_read_it() -> None:
     late = replace(observed, time=NOW + FORMING)
     assert publish(late)[1].etcd.token not in ("", first.etcd.token)
     late = replace(late, droplets=tuple(map(settled, droplets(PLAN, 2))))
-    renewed = next_book(PLAN, ADDONS, late)
+    renewed = next_roster(PLAN, ADDONS, late)
     assert (renewed.etcd.token, renewed.etcd.new_until) == (first.etcd.token, late.time + FORMING)
 
 
 def test_a_worker_says_nothing_of_etcd() -> None:
     plan = planned(workers=1)
     observed = Observed(NOW, droplets=droplets(plan, 4))
-    assert next_book(plan, ADDONS, observed).etcd.state == "new"
+    assert next_roster(plan, ADDONS, observed).etcd.state == "new"
+
+
+def test_what_a_cluster_was_founded_with_stays() -> None:
+    observed, first = publish(Observed(NOW))
+    moved = replace(PLAN, pod_cidr=IPv4Network("10.52.0.0/16"))
+    assert next_roster(moved, ADDONS, observed) is observed.roster
+    assert next_roster(moved, ADDONS, Observed(NOW)).founding != first.founding

@@ -39,7 +39,7 @@ def shown(*states: Observed, terminal: bool, width: int = 120) -> str:
     with Watch(Console(file=out, force_terminal=terminal, width=width, color_system=None)) as watch:
         for state in states:
             watch.show(rows(PLAN, state), state.time)
-            watch.say("published \x1b[31m[bold]the book[/bold]")
+            watch.say("published \x1b[31m[bold]the roster[/bold]")
     return out.getvalue()
 
 
@@ -62,7 +62,7 @@ def test_elsewhere_a_line_is_shown_for_each_change() -> None:
 
 
 def test_what_is_said_is_shown_as_it_is() -> None:
-    assert "published [31m[bold]the book[/bold]" in shown(observed(), terminal=False)
+    assert "published [31m[bold]the roster[/bold]" in shown(observed(), terminal=False)
 
 
 def test_a_terminal_gets_a_table() -> None:

@@ -302,7 +302,7 @@ def test_every_node_that_takes_pods_has_a_volume_for_the_database(plan: Plan) ->
         assert item["spec"]["capacity"] == claim["resources"]["requests"]
 
 
-def test_there_is_one_book(files: Mapping[str, bytes]) -> None:
+def test_there_is_one_roster(files: Mapping[str, bytes]) -> None:
     deployment = yaml.safe_load(files["order-book/deployment.yaml"])["spec"]
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
     assert yaml.safe_load(files["order-book/stateful-set.yaml"])["spec"]["replicas"] == 1

@@ -125,7 +125,7 @@ def launch(store: Store) -> dict[str, Any]:
         "node": "node01",
         "bundle_url": f"{store.url}/bundle?X-Amz-Signature=canary",
         "bundle_key": "",
-        "book_url": f"{store.url}/book.json",
+        "roster_url": f"{store.url}/roster.json",
         "addons_url": f"{store.url}/public/",
         "status_url": f"{store.url}/status?X-Amz-Signature=canary",
         "generation": 100,

@@ -1,4 +1,4 @@
-"""Addons are applied by one node at a time, in order, only as the book pins them, and not again."""
+"""Addons are applied by one node at a time, in order, only as the roster pins them, and not again."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Kubernetes:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], launch: dict[str, Any], store: Store) -> Kubernetes:
     """A cluster without addons, and a store that has them."""
-    here.write(here.BOOK, json.dumps({"addons": DIGEST, "generation": 7}))
+    here.write(here.ROSTER, json.dumps({"addons": DIGEST, "generation": 7}))
     here.write(SECRET["file"], "word")
     store.answers[f"/public/{DIGEST}.tar"] = Answer(ARCHIVE)
     return Kubernetes(monkeypatch)
@@ -118,7 +118,7 @@ def test_keeps_the_archive_for_a_time_without_the_store(cluster: Kubernetes, sto
 
 def test_other_bytes_are_never_applied(cluster: Kubernetes, store: Store, root: Path) -> None:
     store.answers[f"/public/{DIGEST}.tar"] = Answer(ARCHIVE + b"\0")
-    with pytest.raises(Failure, match="not those of the book"):
+    with pytest.raises(Failure, match="not those of the roster"):
         bootstrap.step()
     assert cluster.applied == []
     assert not (root / "var/lib/hardway/addons").exists()
@@ -142,7 +142,7 @@ def test_waits_while_another_node_applies(
     assert cluster.applied == []
 
 
-def test_an_old_book_brings_no_addons_back(cluster: Kubernetes) -> None:
+def test_an_old_roster_brings_no_addons_back(cluster: Kubernetes) -> None:
     cluster.objects["configmap"] = {"data": {"addons": "1" * 64, "generation": "8"}}
     bootstrap.step()
     assert cluster.applied == []
@@ -204,7 +204,7 @@ def test_reads_what_the_generator_packs(cluster: Kubernetes, store: Store) -> No
     plan = tutorial.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
     manifests = addons.manifests(plan)
     digest = addons.digest(manifests)
-    here.write(here.BOOK, json.dumps({"addons": digest, "generation": 7}))
+    here.write(here.ROSTER, json.dumps({"addons": digest, "generation": 7}))
     here.write("/etc/hardway/secrets/postgres-password", "word")
     store.answers[f"/public/{digest}.tar"] = Answer(addons.archive(manifests))
     bootstrap.step()

@@ -77,18 +77,17 @@ def test_a_failure_is_one_line_and_a_status(
     raised: str,
     status: int,
 ) -> None:
-    from hardway import here
-    from hardway import roster as book
+    from hardway import here, roster
 
     def step() -> None:
         raise getattr(here, raised)("no luck")
 
-    monkeypatch.setattr(book, "step", step)
+    monkeypatch.setattr(roster, "step", step)
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(SystemExit) as caught:
-        entry.run("book")
+        entry.run("roster")
     assert caught.value.code == status
-    assert capsys.readouterr().err == "hardway book: no luck\n"
+    assert capsys.readouterr().err == "hardway roster: no luck\n"
 
 
 def test_a_failure_before_the_agent_is_reported(

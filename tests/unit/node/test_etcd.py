@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hardway import etcd, here
-from hardway import roster as book
+from hardway import etcd, here, roster
 from hardway.here import Failure
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -46,15 +45,17 @@ WHOLE = [member(1), member(2), member(3)]
             "join",
             id="a leftover learner",
         ),
-        pytest.param(NEW, False, [QUORUM], "join", id="a stale book allows nothing new, but joining"),
+        pytest.param(NEW, False, [QUORUM], "join", id="a stale roster allows nothing new, but joining"),
         pytest.param(EXISTING, True, [WHOLE], "join", id="replaced"),
         pytest.param(EXISTING, True, [QUORUM], "join", id="replaced before it ever started"),
         pytest.param(EXISTING, False, [WHOLE], "join", id="replaced while the store is down"),
-        pytest.param(LATE, True, [WHOLE], "join", id="replaced before the book was told"),
+        pytest.param(LATE, True, [WHOLE], "join", id="replaced before the roster was told"),
         pytest.param(EXISTING, True, [], "the cluster exists, but no member", id="wiped everywhere"),
-        pytest.param(EXISTING, True, [FORMING], "the cluster exists, but no member", id="others form against the book"),
-        pytest.param(NEW, False, [], "the store can't confirm", id="a stale book"),
-        pytest.param(NEW, False, [FORMING], "the store can't confirm", id="a stale book, others forming"),
+        pytest.param(
+            EXISTING, True, [FORMING], "the cluster exists, but no member", id="others form against the roster"
+        ),
+        pytest.param(NEW, False, [], "the store can't confirm", id="a stale roster"),
+        pytest.param(NEW, False, [FORMING], "the store can't confirm", id="a stale roster, others forming"),
         pytest.param(LATE, True, [], "ended at 2026-11-23T11:59:59Z", id="too late"),
         pytest.param(LATE, True, [FORMING], "ended at", id="too late, others forming"),
     ],
@@ -114,9 +115,9 @@ class Cluster:
 
 @pytest.fixture
 def allowed(facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]) -> dict[str, str]:
-    """A node without data, with a book that says `existing`; a test may say otherwise."""
+    """A node without data, with a roster that says `existing`; a test may say otherwise."""
     said = dict(EXISTING)
-    monkeypatch.setattr(book, "refresh", lambda: ({"etcd": said}, True))
+    monkeypatch.setattr(roster, "refresh", lambda: ({"etcd": said}, True))
     return said
 
 

@@ -1,4 +1,4 @@
-"""Peers and routes follow the book; what WireGuard has learnt by itself is not overwritten."""
+"""Peers and routes follow the roster; what WireGuard has learnt by itself is not overwritten."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from hardway import here, mesh
-from hardway import roster as book
+from hardway import here, mesh, roster
 from hardway.here import Failure, Terminal
 
 
@@ -41,7 +40,7 @@ ROUTES = ["ip route replace 10.44.0.2/32 dev wg0", "ip route replace 10.42.1.0/2
         pytest.param([peer(2)], "10.110.0.2", " endpoint 10.110.0.2:51820", id="placed"),
     ],
 )
-def test_an_endpoint_is_set_when_the_book_has_a_new_one(
+def test_an_endpoint_is_set_when_the_roster_has_a_new_one(
     before: list[dict[str, Any]], now: str | None, endpoint: str
 ) -> None:
     assert lines([peer(2, now)], before) == [SET + endpoint, *ROUTES]
@@ -149,18 +148,18 @@ def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
         {"nodes": [peer(2), peer(3), worker]},
         {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
     ]
-    here.write(here.BOOK, json.dumps(editions[0]))
+    here.write(here.ROSTER, json.dumps(editions[0]))
 
     def refresh() -> tuple[dict[str, Any], bool]:
         if len(no_waiting) == 3:
             kernel.handshakes["key3"] = 1795400883
         return editions[min(len(no_waiting), 2) - 1], True
 
-    monkeypatch.setattr(book, "refresh", refresh)
+    monkeypatch.setattr(roster, "refresh", refresh)
     mesh.step()
     assert len(no_waiting) == 3
     no_waiting.clear()
-    here.write(here.BOOK, json.dumps(editions[0]))
+    here.write(here.ROSTER, json.dumps(editions[0]))
     mesh.step()
     assert no_waiting == []
 
@@ -168,8 +167,8 @@ def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
 def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]) -> None:
     Kernel(monkeypatch)
     edition = {"nodes": [peer(2)]}
-    here.write(here.BOOK, json.dumps(edition))
-    monkeypatch.setattr(book, "refresh", lambda: (edition, True))
+    here.write(here.ROSTER, json.dumps(edition))
+    monkeypatch.setattr(roster, "refresh", lambda: (edition, True))
     mesh.step()
     assert sum(no_waiting) == mesh.PATIENCE
 
@@ -180,7 +179,7 @@ def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch, facts: dict[str, A
         (1, "10.110.0.2", ["10.110.0.1"], ConnectionRefusedError(), "answers through the mesh"),
         (1, "10.110.0.2", ["10.110.0.1"], TimeoutError("timed out"), "does not answer: timed out"),
         (0, "10.110.0.2", ["10.110.0.1"], None, "no handshake with 10.110.0.2: it is down, or UDP 51820 is blocked"),
-        (0, None, ["10.110.0.1"], None, "the book has no endpoint for it"),
+        (0, None, ["10.110.0.1"], None, "the roster has no endpoint for it"),
         (1, "10.110.0.2", ["203.0.113.5"], None, "no address in the VPC 10.110.0.0/20"),
     ],
 )
@@ -203,6 +202,6 @@ def test_a_probe_names_the_cause(
         raise knock
 
     monkeypatch.setattr(mesh.socket, "create_connection", connect)
-    here.write(here.BOOK, json.dumps({"nodes": [peer(1), peer(2, endpoint)]}))
+    here.write(here.ROSTER, json.dumps({"nodes": [peer(1), peer(2, endpoint)]}))
     mesh.probe()
     assert said in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A node believes only its operator, never goes back, and never gives up the last good book."""
+"""A node believes only its operator, never goes back, and never gives up the last good roster."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hardway import here, mesh
-from hardway import roster as book
+from hardway import here, mesh, roster
 from hardway.here import Failure
 
-from generator.documents import roster as books
+from generator.documents import roster as rosters
 
 from .conftest import CLUSTER_ID, Answer, Store
 
 OPERATOR = Ed25519PrivateKey.generate()
 PUBLIC = base64.b64encode(OPERATOR.public_key().public_bytes_raw()).decode()
-BOOK = books.Book(
+ROSTER = rosters.Roster(
     CLUSTER_ID,
     100,
     datetime(2026, 11, 23, tzinfo=UTC),
-    (books.Entry("node01", 1, "10.44.0.1", "10.42.0.0/24", "a" * 43 + "=", None),),
-    books.Etcd("new", "token", datetime(2026, 11, 23, 1, tzinfo=UTC)),
+    rosters.Founding("10.110.0.0/20", "10.44.0.0/24", "10.42.0.0/16", "10.43.0.0/16", "cluster.local", "mesh"),
+    (rosters.Entry("node01", 1, "control-plane", "10.44.0.1", "10.42.0.0/24", "a" * 43 + "=", None),),
+    rosters.Etcd("new", "token", datetime(2026, 11, 23, 1, tzinfo=UTC)),
     "0" * 64,
 )
 
 
-def signed(edition: books.Book, key: Ed25519PrivateKey = OPERATOR) -> Answer:
-    return Answer(books.sign(books.payload(edition), key))
+def signed(edition: rosters.Roster, key: Ed25519PrivateKey = OPERATOR) -> Answer:
+    return Answer(rosters.sign(rosters.payload(edition), key))
 
 
 @pytest.fixture(autouse=True)
 def known(facts: dict[str, Any], launch: dict[str, Any], store: Store) -> None:
     here.write(here.FACTS, json.dumps(facts | {"operator_public_key": PUBLIC}))
-    store.answers["/book.json"] = signed(BOOK)
+    store.answers["/roster.json"] = signed(ROSTER)
 
 
 def test_believes_the_operator_and_keeps_what_was_said() -> None:
-    found, is_fresh = book.refresh()
+    found, is_fresh = roster.refresh()
     assert (found["generation"], is_fresh) == (100, True)
-    assert here.read(here.BOOK) == json.loads(books.payload(BOOK))
+    assert here.read(here.ROSTER) == json.loads(rosters.payload(ROSTER))
 
 
 def test_goes_on_without_the_store(store: Store) -> None:
-    book.refresh()
-    for answer in (Answer(status=503), Answer(b"no book"), signed(replace(BOOK, generation=101), _other())):
-        store.answers["/book.json"] = answer
-        found, is_fresh = book.refresh()
+    roster.refresh()
+    for answer in (Answer(status=503), Answer(b"no roster"), signed(replace(ROSTER, generation=101), _other())):
+        store.answers["/roster.json"] = answer
+        found, is_fresh = roster.refresh()
         assert (found["generation"], is_fresh) == (100, False)
-    here.write(here.LAUNCH, json.dumps(here.launch() | {"book_url": "http://127.0.0.1:1/book.json"}))
-    assert book.refresh()[1] is False
-    assert here.read(here.BOOK)["generation"] == 100
+    here.write(here.LAUNCH, json.dumps(here.launch() | {"roster_url": "http://127.0.0.1:1/roster.json"}))
+    assert roster.refresh()[1] is False
+    assert here.read(here.ROSTER)["generation"] == 100
 
 
 def _other() -> Ed25519PrivateKey:
@@ -63,7 +63,7 @@ def _other() -> Ed25519PrivateKey:
 
 
 def _tampered() -> Answer:
-    wrapper = json.loads(signed(BOOK).body)
+    wrapper = json.loads(signed(ROSTER).body)
     wrapper["payload"] = wrapper["payload"].replace("10.44.0.1", "10.44.0.9")
     return Answer(json.dumps(wrapper).encode())
 
@@ -71,40 +71,40 @@ def _tampered() -> Answer:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        pytest.param(signed(BOOK, _other()), "not as the operator signs", id="another signer"),
+        pytest.param(signed(ROSTER, _other()), "not as the operator signs", id="another signer"),
         pytest.param(_tampered(), "not as the operator signs", id="changed"),
-        pytest.param(signed(replace(BOOK, cluster_id="other")), "another cluster", id="another cluster"),
-        pytest.param(signed(replace(BOOK, generation=99)), "at least 100 is due", id="older than the launch"),
+        pytest.param(signed(replace(ROSTER, cluster_id="other")), "another cluster", id="another cluster"),
+        pytest.param(signed(replace(ROSTER, generation=99)), "at least 100 is due", id="older than the launch"),
         pytest.param(Answer(b"[]"), "not as the operator signs", id="a list"),
         pytest.param(Answer(b'{"payload": 5, "signature": ""}'), "not as the operator signs", id="no text"),
         pytest.param(Answer(b"\xff"), "not as the operator signs", id="no JSON"),
         pytest.param(Answer(status=404), "answer 404", id="not there"),
     ],
 )
-def test_without_a_good_book_there_is_none(store: Store, answer: Answer, message: str) -> None:
-    store.answers["/book.json"] = answer
+def test_without_a_good_roster_there_is_none(store: Store, answer: Answer, message: str) -> None:
+    store.answers["/roster.json"] = answer
     with pytest.raises(Failure, match=message):
-        book.refresh()
-    assert here.read(here.BOOK) is None
+        roster.refresh()
+    assert here.read(here.ROSTER) is None
 
 
 def test_never_goes_back(store: Store) -> None:
-    store.answers["/book.json"] = signed(replace(BOOK, generation=102))
-    book.refresh()
-    changed = replace(BOOK, generation=102, addons="1" * 64)
-    for older in (BOOK, replace(BOOK, generation=101), changed):
-        store.answers["/book.json"] = signed(older)
-        found, is_fresh = book.refresh()
+    store.answers["/roster.json"] = signed(replace(ROSTER, generation=102))
+    roster.refresh()
+    changed = replace(ROSTER, generation=102, addons="1" * 64)
+    for older in (ROSTER, replace(ROSTER, generation=101), changed):
+        store.answers["/roster.json"] = signed(older)
+        found, is_fresh = roster.refresh()
         assert (found["generation"], found["addons"], is_fresh) == (102, "0" * 64, False)
 
 
 def test_a_new_launch_outdates_what_is_known(store: Store) -> None:
-    book.refresh()
+    roster.refresh()
     here.write(here.LAUNCH, json.dumps(here.launch() | {"generation": 105}))
     with pytest.raises(Failure, match="at least 105 is due"):
-        book.refresh()
-    store.answers["/book.json"] = signed(replace(BOOK, generation=105))
-    assert book.refresh()[0]["generation"] == 105
+        roster.refresh()
+    store.answers["/roster.json"] = signed(replace(ROSTER, generation=105))
+    assert roster.refresh()[0]["generation"] == 105
 
 
 @pytest.fixture
@@ -123,24 +123,24 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_mesh_and_addons_follow_a_change(
     store: Store, followed: list[int], commands: list[tuple[str, ...]], facts: dict[str, Any]
 ) -> None:
-    book.step()
-    book.step()
+    roster.step()
+    roster.step()
     assert (followed, commands) == ([100], [])
-    peer = books.Entry("node02", 2, "10.44.0.2", "10.42.1.0/24", "b" * 43 + "=", IPv4Address("10.110.0.99"))
-    moved = (*BOOK.nodes, peer)
-    store.answers["/book.json"] = signed(replace(BOOK, generation=101, nodes=moved))
-    book.refresh()  # another step of the node may read it first
-    book.step()
+    peer = rosters.Entry("node02", 2, "worker", "10.44.0.2", "10.42.1.0/24", "b" * 43 + "=", IPv4Address("10.110.0.99"))
+    moved = (*ROSTER.nodes, peer)
+    store.answers["/roster.json"] = signed(replace(ROSTER, generation=101, nodes=moved))
+    roster.refresh()  # another step of the node may read it first
+    roster.step()
     assert (followed, commands) == ([100, 101], [])
-    store.answers["/book.json"] = signed(replace(BOOK, generation=102, nodes=moved, addons="1" * 64))
-    book.step()
+    store.answers["/roster.json"] = signed(replace(ROSTER, generation=102, nodes=moved, addons="1" * 64))
+    roster.step()
     assert followed == [100, 101]
     assert commands == [("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")]
 
 
 def test_a_worker_applies_no_addons(store: Store, followed: list[int], commands: list[tuple[str, ...]]) -> None:
     here.write(here.FACTS, json.dumps(here.facts() | {"role": "worker"}))
-    book.step()
-    store.answers["/book.json"] = signed(replace(BOOK, generation=101, addons="1" * 64))
-    book.step()
+    roster.step()
+    store.answers["/roster.json"] = signed(replace(ROSTER, generation=101, addons="1" * 64))
+    roster.step()
     assert (followed, commands) == ([100], [])

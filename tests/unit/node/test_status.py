@@ -36,7 +36,7 @@ def said(**changes: str) -> dict[str, str]:
     ],
 )
 def test_a_phase_is_what_its_unit_is(changes: dict[str, str], state: str, since: int | None) -> None:
-    found = status.phase_of("book", "hardway-book.service", said(**changes))
+    found = status.phase_of("roster", "hardway-roster.service", said(**changes))
     assert (found.state, found.since) == (state, since)
 
 
@@ -61,7 +61,7 @@ class System:
 def system(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], launch: dict[str, Any], store: Store) -> System:
     here.write("/proc/sys/kernel/random/boot_id", "boot\n")
     here.write("/dev/console", "")
-    here.write(here.BOOK, '{"generation": 7}')
+    here.write(here.ROSTER, '{"generation": 7}')
     store.answers["/status"] = Answer()
     return System(monkeypatch)
 

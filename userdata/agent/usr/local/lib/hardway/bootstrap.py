@@ -1,4 +1,4 @@
-"""Applies the addons that the book pins; on one control-plane node at a time, and safe to repeat."""
+"""Applies the addons that the roster pins; on one control-plane node at a time, and safe to repeat."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def step() -> None:
     name = here.facts()["node"]
     kubectl("label", "--overwrite", "node", name, f"{ROLE}=")
     taint(name, is_schedulable=here.facts()["schedulable"])
-    while is_due(book := here.read(here.BOOK), find("configmap", RECORD["name"])):
+    while is_due(roster := here.read(here.ROSTER), find("configmap", RECORD["name"])):
         if hold(name):
             with held(name):
-                apply(book["addons"], book["generation"])
+                apply(roster["addons"], roster["generation"])
         else:
             time.sleep(3)
 
@@ -46,10 +46,10 @@ def taint(name: str, *, is_schedulable: bool) -> None:
             raise
 
 
-def is_due(book: dict[str, Any], record: dict[str, Any] | None) -> bool:
-    """Tell whether the cluster lacks the addons of a book; what a newer book has brought is left alone."""
+def is_due(roster: dict[str, Any], record: dict[str, Any] | None) -> bool:
+    """Tell whether the cluster lacks the addons of a roster; what a newer roster has brought is left alone."""
     data = record["data"] if record else {}
-    return bool(data.get("addons") != book["addons"] and int(data.get("generation", 0)) <= book["generation"])
+    return bool(data.get("addons") != roster["addons"] and int(data.get("generation", 0)) <= roster["generation"])
 
 
 def hold(name: str) -> bool:
@@ -101,7 +101,7 @@ def held(name: str) -> Iterator[None]:
 
 
 def archive(digest: str) -> bytes:
-    """Give the addons as kept here or as the store has them, checked against the book."""
+    """Give the addons as kept here or as the store has them, checked against the roster."""
     kept = here.at(f"/var/lib/hardway/addons/{digest}.tar")
     if kept.exists():
         return bytes(kept.read_bytes())
@@ -109,13 +109,13 @@ def archive(digest: str) -> bytes:
     if status != 200:
         raise Failure(f"the addons can't be fetched: answer {status}")
     if hashlib.sha256(body).hexdigest() != digest:
-        raise Failure("the addons in the store are not those of the book")
+        raise Failure("the addons in the store are not those of the roster")
     here.write(str(kept.relative_to(here.ROOT)), body)
     return body
 
 
 def apply(digest: str, generation: int) -> None:
-    """Apply addon after addon, each awaited, and record the digest at the end, with the book that pinned it."""
+    """Apply addon after addon, each awaited, and record the digest at the end, with the roster that pinned it."""
     with tarfile.open(fileobj=io.BytesIO(archive(digest))) as tar:
         found = {member.name: tar.extractfile(member) for member in tar}
         files = {name: file.read().decode() for name, file in found.items() if file}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from hardway import fetch, here
-from hardway import roster as books
+from hardway import roster as rosters
 from hardway.here import Failure
 
 # etcd renames it into place when it is whole; a failed first start leaves a member without it, which is no data.
@@ -28,10 +28,10 @@ def step() -> None:
     urls = {node["name"]: f"https://{node['address']}:2380" for node in facts["control_planes"]}
     name, state, token = facts["node"], "existing", ""
     if not here.at(DATA).exists():
-        book, fresh = books.refresh()
-        token = book["etcd"]["token"]
+        roster, fresh = rosters.refresh()
+        token = roster["etcd"]["token"]
         views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
-        way = decide(name, urls[name], book["etcd"], fresh, datetime.now(UTC), list(views.values()))
+        way = decide(name, urls[name], roster["etcd"], fresh, datetime.now(UTC), list(views.values()))
         if way not in ("join", "new"):
             raise Failure(way)
         print(f"etcd: {way}; members answer on {', '.join(views) or 'no other node'}", flush=True)
@@ -54,7 +54,7 @@ def decide(
 
     Args:
         name: this node, and `url` its peer URL.
-        said: what the book says of etcd; `fresh` tells whether the store has just confirmed it.
+        said: what the roster says of etcd; `fresh` tells whether the store has just confirmed it.
         views: the members that each peer which answers knows. A member with client URLs has served in a cluster
             with quorum; by the same sign etcd itself refuses to start a member a second time.
     """
@@ -67,9 +67,9 @@ def decide(
     if may_form:
         return "new"
     if said["state"] != "new":
-        why = "the book says that the cluster exists, but no member of it answers"
+        why = "the roster says that the cluster exists, but no member of it answers"
     elif not fresh:
-        why = "the store can't confirm the book"
+        why = "the store can't confirm the roster"
     else:
         why = f"the time for that ended at {said['new_until']}"
     return f"no data, and no new cluster may form: {why}; bring back a member with its data, or restore a snapshot"

@@ -14,7 +14,7 @@ ROOT = Path("/")
 FACTS = "/etc/hardway/node.json"
 # What came beside the document: as cloud-init leaves it at every boot, and as later boots keep it.
 LAUNCH, KEPT = "/run/hardway/launch.json", "/etc/hardway/launch.json"
-BOOK = "/var/lib/hardway/book.json"
+ROSTER = "/var/lib/hardway/roster.json"
 
 
 class Failure(Exception):  # noqa: N818 - not always an error

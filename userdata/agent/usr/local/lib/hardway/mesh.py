@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from hardway import here
-from hardway import roster as books
+from hardway import roster as rosters
 from hardway.here import Failure, Terminal
 
 DEVICE = "wg0"
@@ -26,15 +26,15 @@ Peer = dict[str, Any]
 def step() -> None:
     """Bring the mesh up; on the first boot wait, bounded, for a way to each control-plane node."""
     facts = here.facts()
-    book = here.read(here.BOOK)
+    roster = here.read(here.ROSTER)
     create(facts)
-    follow(book)
+    follow(roster)
     end = time.monotonic() + PATIENCE
-    while not here.at(MET).exists() and (lost := unknown(facts, book)) and time.monotonic() < end:
+    while not here.at(MET).exists() and (lost := unknown(facts, roster)) and time.monotonic() < end:
         print(f"no endpoint yet: {', '.join(lost)}", flush=True)
         time.sleep(2)
-        book, _ = books.refresh()
-        follow(book)
+        roster, _ = rosters.refresh()
+        follow(roster)
     here.write(MET, "")
 
 
@@ -60,24 +60,24 @@ def create(facts: dict[str, Any]) -> None:
     here.run("ip", "link", "set", DEVICE, "mtu", str(facts["mtu"]), "up")
 
 
-def follow(book: dict[str, Any]) -> None:
-    """Make peers and routes what the book says."""
+def follow(roster: dict[str, Any]) -> None:
+    """Make peers and routes what the roster says."""
     facts = here.facts()
-    wanted = peers(facts, book)
+    wanted = peers(facts, roster)
     for command in commands(wanted, here.read(APPLIED) or [], facts["wireguard_port"]):
         here.run(*command)
     here.write(APPLIED, json.dumps(wanted))
 
 
-def peers(facts: dict[str, Any], book: dict[str, Any]) -> list[Peer]:
-    """List the nodes of the book but this one."""
-    return [peer for peer in book["nodes"] if peer["name"] != facts["node"]]
+def peers(facts: dict[str, Any], roster: dict[str, Any]) -> list[Peer]:
+    """List the nodes of the roster but this one."""
+    return [peer for peer in roster["nodes"] if peer["name"] != facts["node"]]
 
 
 def commands(wanted: list[Peer], before: list[Peer], port: int) -> list[list[str]]:
     """List what leads from the peers before to those wanted; each command may be repeated.
 
-    An endpoint is set only where the book's has changed, for WireGuard may have learnt a newer one.
+    An endpoint is set only where the roster's has changed, for WireGuard may have learnt a newer one.
     """
     endpoints = {peer["wireguard"]: peer["endpoint"] for peer in before}
     kept = {place for peer in wanted for place in behind(peer)}
@@ -106,10 +106,10 @@ def met() -> set[str]:
     return {key for key, when in lines if when != "0"}
 
 
-def unknown(facts: dict[str, Any], book: dict[str, Any]) -> list[str]:
-    """Name the control-plane nodes that neither the book nor a handshake says where they are."""
+def unknown(facts: dict[str, Any], roster: dict[str, Any]) -> list[str]:
+    """Name the control-plane nodes that neither the roster nor a handshake says where they are."""
     known, names = met(), {node["name"] for node in facts["control_planes"]}
-    lost = [peer for peer in peers(facts, book) if not peer["endpoint"] and peer["wireguard"] not in known]
+    lost = [peer for peer in peers(facts, roster) if not peer["endpoint"] and peer["wireguard"] not in known]
     return [peer["name"] for peer in lost if peer["name"] in names]
 
 
@@ -119,7 +119,7 @@ def probe() -> None:
     links = json.loads(here.run("ip", "-json", "-4", "address", "show"))
     own = [ip_address(address["local"]) for link in links for address in link["addr_info"]]
     is_inside = any(address in ip_network(facts["vpc"]) for address in own)
-    for peer in peers(facts, here.read(here.BOOK)):
+    for peer in peers(facts, here.read(here.ROSTER)):
         cause: str | None
         if not is_inside:
             cause = f"this droplet has no address in the VPC {facts['vpc']}"
@@ -128,7 +128,7 @@ def probe() -> None:
         elif peer["endpoint"]:
             cause = f"no handshake with {peer['endpoint']}: it is down, or UDP {facts['wireguard_port']} is blocked"
         else:
-            cause = "the book has no endpoint for it, and it has not called"
+            cause = "the roster has no endpoint for it, and it has not called"
         print(f"{peer['name']}: {cause or 'answers through the mesh'}", flush=True)
         if cause:
             here.console(f"hardway {facts['node']}: {peer['name']}: {cause}")

@@ -17,7 +17,7 @@ PHASES = {
     "prepare": "hardway-prepare.service",
     "secrets": "hardway-secrets.service",
     "binaries": "hardway-binaries.service",
-    "book": "hardway-book.service",
+    "roster": "hardway-roster.service",
     "mesh": "hardway-mesh.service",
     "etcd": "etcd.service",
     "api": "kube-apiserver.service",
@@ -102,8 +102,8 @@ def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
         return Phase(name, unit, "failed", down, restarts)
     if said["ActiveState"] == "active":
         return Phase(name, unit, "done", up, restarts)
-    if down and said["Result"] == "success" and (said["ActiveState"] == "inactive" or name == "book"):
-        # A step that was run and left nothing behind; the book is read again and again.
+    if down and said["Result"] == "success" and (said["ActiveState"] == "inactive" or name == "roster"):
+        # A step that was run and left nothing behind; the roster is read again and again.
         return Phase(name, unit, "done", down, restarts)
     if said["ActiveState"] == "activating":
         # It goes on trying, but who watches should know.
@@ -121,7 +121,7 @@ def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
         "version": 1,
         "node": here.facts()["node"],
         "boot_id": boot_id,
-        "generation": (here.read(here.BOOK) or {"generation": 0})["generation"],
+        "generation": (here.read(here.ROSTER) or {"generation": 0})["generation"],
         "phase": next((phase.name for phase in phases if phase.state != "done"), ALL_DONE),
         "phases": [
             {"name": phase.name, "state": phase.state, "since": stamp(phase.since), "unit": phase.unit}
