@@ -28,12 +28,17 @@ from typing import Any
 
 import pytest
 
-from generator.cluster.diff import RELEASED, Documents, description, diff, inbound, outbound
+from generator.cluster.diff import diff
+from generator.cluster.kinds import archive, bucket, policy, ssh_key, tag
+from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
+from generator.cluster.kinds.vpc import VPCS, owner
+from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Phase, Progress, phases_of
-from generator.cluster.observed import Bundle, Observed, Report
+from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, Bundle, Observed, Report
 from generator.documents import roster as rosters
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
+from generator.plan.names import RELEASED
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned
@@ -69,27 +74,26 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
     droplets = tuple(_droplets(plan, documents, case.get("droplets", {})))
     tags = {plan.cluster_tag, *(plan.node_tag(node) for node in plan.nodes)}
     tags |= {plan.document_tag(digest) for digest in documents.nodes.values()}
-    return Observed(
-        time=NOW,
-        vpcs=() if "vpc" in lacks else tuple(_vpcs(plan, case)),
-        firewalls=() if "firewall" in lacks else tuple(_firewalls(plan, case)),
-        ssh_keys=() if "ssh key" in lacks else (SshKey(1, "hardway-orderbook", "3b:16"),),
-        tags=frozenset() if "tags" in lacks else frozenset(tags),
-        droplets=droplets,
-        bucket="bucket" not in lacks,
-        public=() if "policy" in lacks else (plan.public_prefix,),
-        roster=_roster(plan, case.get("roster")),
-        archives=frozenset() if "addons" in lacks else frozenset({ADDONS}),
-        bundles=tuple(_bundles(case.get("bundles", {}))),
-        reports=dict(_reports(plan, case.get("reports", {}))),
-        ready=case.get("ready"),
-    )
+    found = {
+        VPCS: () if "vpc" in lacks else tuple(_vpcs(plan, case)),
+        FIREWALLS: () if "firewall" in lacks else tuple(_firewalls(plan, case)),
+        ssh_key.SSH_KEYS: () if "ssh key" in lacks else (SshKey(1, "hardway-orderbook", "3b:16"),),
+        tag.TAGS: frozenset() if "tags" in lacks else frozenset(tags),
+        DROPLETS: droplets,
+        bucket.HAS_BUCKET: "bucket" not in lacks,
+        policy.PUBLIC: () if "policy" in lacks else (plan.public_prefix,),
+        ROSTER: _roster(plan, case.get("roster")),
+        archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
+        BUNDLES: tuple(_bundles(case.get("bundles", {}))),
+    }
+    return Observed(NOW, dict(_reports(plan, case.get("reports", {}))), case.get("ready"), found=found)
 
 
 def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
     told = case.get("vpc", {})
-    other = description(plan).replace(CLUSTER_ID, f"0{CLUSTER_ID[1:]}")
-    words = {"other": other, "released": RELEASED, None: description(plan)}[told.get("description")]
+    ours = str(owner(plan))
+    other = ours.replace(CLUSTER_ID, f"0{CLUSTER_ID[1:]}")
+    words = {"other": other, "released": RELEASED, None: ours}[told.get("description")]
     network = IPv4Network(told.get("ip_range", str(plan.vpc)))
     yield Vpc("v1", "hardway-orderbook", words, told.get("region", "fra1"), network)
     if "other_vpc" in case:

@@ -31,7 +31,7 @@ def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab
     name, another cluster of the name is not touched.
     """
     from generator.clock import Clock
-    from generator.cluster.destroy import Destroyer
+    from generator.cluster.destroy import Destroyer, lines
     from generator.plan import inventory
 
     end_on_signal()
@@ -48,18 +48,18 @@ def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab
         name,
         connection,
         Clock(),
-        lambda text: click.echo(text, err=True),
+        say,
         bucket=bucket,
         cluster_id=committed.cluster_id if committed else None,
     )
     remains = destroyer.find()
-    lines = remains.lines()
-    if not lines:
+    listed = lines(remains)
+    if not listed:
         if destroyer.trouble:
             raise destroyer.trouble
         say(f"nothing of {name} is there")
         return
-    for line in lines:
+    for line in listed:
         say(f"  {line}")
     if destroyer.trouble:
         say(f"warning: {destroyer.trouble.message}; everything else goes first")

@@ -18,6 +18,7 @@ from generator.plan.project import Project
 def kubeconfig(factory: Factory | None, *, file: Path, lab: bool) -> None:
     """Write a kubeconfig for a running cluster, and print its path."""
     from generator.clock import Clock
+    from generator.cluster.kinds.droplet import listed
     from generator.cluster.kube_api import Kube
     from generator.cluster.outputs import write_kubeconfig
     from generator.pki.store import KeyStore
@@ -27,8 +28,8 @@ def kubeconfig(factory: Factory | None, *, file: Path, lab: bool) -> None:
     connection = connect(factory, lab=lab)
     plan = project.plan
     store = KeyStore.open(project.keys_path, plan, project.inventory, now=Clock().now())
-    names = {plan.node_tag(node) for node in plan.control_planes}
-    droplets = [one for one in Cloud(connection).droplets(plan.cluster_tag) if names & set(one.tags) and one.public]
+    tags = {plan.node_tag(node) for node in plan.control_planes}
+    droplets = [one for one in listed(Cloud(connection), plan.cluster_tag) if tags & set(one.tags)]
     addresses = [one.public for one in droplets if one.public]
     if not addresses:
         raise Problem("has no control-plane droplet with an address", where=plan.name, hint="`gen launch`")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -70,8 +69,9 @@ def launch(
     from generator.clock import Clock
     from generator.cluster import outputs
     from generator.cluster.launch import Launch
+    from generator.cluster.launchable import prepare
     from generator.cluster.phase_table import Watch
-    from generator.cluster.preflight import monthly, prepare
+    from generator.cluster.preflight import monthly
 
     end_on_signal()
     started = time.monotonic()
@@ -80,14 +80,14 @@ def launch(
     connection = connect(factory, lab=lab)
     launchable = prepare(project, now=clock.now())
     work = Launch(launchable, connection, operator_credentials(project), clock=clock, lifetime=url_lifetime)
-    actions, market = work.rehearse()
+    actions, offered = work.rehearse()
     if dry_run:
-        click.echo(json.dumps([asdict(one) for one in actions], indent=2) if as_json else "\n".join(map(str, actions)))
+        click.echo(json.dumps([one.facts for one in actions], indent=2) if as_json else "\n".join(map(str, actions)))
         return
     for action in actions:
         say(f"  {action}")
     if any(action.changes for action in actions):
-        price = monthly(launchable.plan, market.sizes)
+        price = monthly(launchable.plan, offered.sizes)
         click.echo(
             f"  {len(launchable.plan.nodes)} droplets at ${price:.0f} a month, Spaces ${SPACES_MONTHLY}", err=True
         )

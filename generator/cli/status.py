@@ -23,28 +23,22 @@ def status(factory: Factory | None, *, file: Path, lab: bool, as_json: bool) -> 
     Exits 1 when a node is not ready, the addons are not applied, or something is to be done.
     """
     from generator.clock import Clock
-    from generator.cluster.diff import Documents, diff
-    from generator.cluster.observer import Lookout
+    from generator.cluster.diff import diff
+    from generator.cluster.launchable import digests
+    from generator.cluster.observer import Observer
     from generator.cluster.status import assess, text, warnings
-    from generator.documents import agent, render
-    from generator.documents.addons import digest, manifests
     from generator.provider.digitalocean import Cloud
     from generator.provider.spaces import Spaces
 
     project = Project.load(file)
     connection = connect(factory, lab=lab)
     plan, clock = project.plan, Clock()
-    files = render.documents(project)
-    documents = Documents(
-        {node.name: render.document_sha256(files, node.name) for node in plan.nodes},
-        digest(manifests(plan)),
-        agent.digest(agent.files()),
-    )
+    documents = digests(project)
     spaces = Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region)
-    lookout = Lookout(plan, Cloud(connection, clock), spaces, clock, operator_credentials(project), connection.proxy)
-    observed = lookout.look()
+    observer = Observer(plan, Cloud(connection, clock), spaces, clock, operator_credentials(project), connection.proxy)
+    observed = observer.look()
     actions = diff(plan, documents, observed)
-    told = assess(plan, project.inventory, documents.addons, observed, actions, lookout.address)
+    told = assess(plan, project.inventory, documents.addons, observed, actions, observer.address)
     if as_json:
         click.echo(json.dumps({**asdict(told), "whole": told.whole}, indent=2))
     else:

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generator.plan.names import API_PORT
+
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
-API_PORT = 6443
 NODES_LIMIT = 500
 ADDONS_RECORD = "/api/v1/namespaces/kube-system/configmaps/hardway"
 """Where the bootstrap job writes which addons it has applied, once all of them are up."""

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from generator.clock import Clock
-from generator.cluster.apply import Applier
-from generator.cluster.diff import Action, diff
+from generator.cluster.diff import diff
+from generator.cluster.kinds.kind import Action, Work
+from generator.cluster.kinds.registry import KINDS
 from generator.cluster.kube_api import Credentials
-from generator.cluster.launch_lock import Lock
+from generator.cluster.launch_lock import LaunchLock
+from generator.cluster.launchable import Launchable
 from generator.cluster.matching import placed, ready
 from generator.cluster.observed import Observed, Report
-from generator.cluster.observer import Lookout
+from generator.cluster.observer import Observer
 from generator.cluster.phase_table import Watch, last_words, rows
-from generator.cluster.preflight import Launchable, Market, faults, look, skewed
+from generator.cluster.preflight import Availability, faults, look, skewed
 from generator.errors import Problem, raise_all
 from generator.plan.decide import Node
 from generator.provider.connection import Connection
@@ -63,8 +65,9 @@ class Launch:
         self._clock = clock
         self._cloud = Cloud(connection, clock)
         self._spaces = Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region)
-        self._lookout = Lookout(plan, self._cloud, self._spaces, clock, credentials, connection.proxy)
-        self._applier = Applier(launchable, self._cloud, self._spaces, clock, lifetime, self._lookout.memory)
+        self._observer = Observer(plan, self._cloud, self._spaces, clock, credentials, connection.proxy)
+        memory = self._observer.memory
+        self._work = Work(launchable, self._cloud, self._spaces, clock, lifetime, memory, KINDS)
         self._failed: dict[str, datetime] = {}
         self._ready_since: datetime | None = None
         self._silent_since: datetime | None = None
@@ -74,19 +77,19 @@ class Launch:
         """Tell how many requests went to the provider's API."""
         return self._cloud.requests
 
-    def rehearse(self) -> tuple[tuple[Action, ...], Market]:
+    def rehearse(self) -> tuple[tuple[Action, ...], Availability]:
         """Look at everything and say what is to be done, changing nothing.
 
         Raises:
             Problems: everything that would stop the launch.
         """
         plan = self._launchable.plan
-        market, time = look(self._cloud, plan)
+        offered, time = look(self._cloud, plan)
         raise_all(skewed(self._clock.now(), time))
-        observed = self._lookout.look()
+        observed = self._observer.look()
         actions = diff(plan, self._launchable.documents, observed)
-        raise_all(faults(plan, actions, market))
-        return actions, market
+        raise_all(faults(plan, actions, offered))
+        return actions, offered
 
     def run(self, watch: Watch, *, timeout: timedelta) -> Served:
         """Do what is to be done, and wait until the cluster serves.
@@ -98,27 +101,23 @@ class Launch:
         name = self._launchable.plan.name
         if not self._spaces.bucket_exists():
             self._spaces.create_bucket()
-        with Lock(self._spaces, name, self._clock, watch.say) as lock:
+        with LaunchLock(self._spaces, name, self._clock, watch.say) as lock:
             return self._rounds(watch, lock.keep, self._clock.now() + timeout)
 
     def _rounds(self, watch: Watch, keep: Callable[[], None], deadline: datetime) -> Served:
         plan = self._launchable.plan
-        observed = self._lookout.look()
+        observed = self._observer.look()
         said: set[str] = set()
         while True:
             actions = diff(plan, self._launchable.documents, observed)
-            raise_all(
-                Problem(one.why, where=f"{one.kind} {one.name}", hint=one.hint)
-                for one in actions
-                if one.verb == "refuse"
-            )
+            raise_all(Problem(one.why, where=one.where, hint=one.hint) for one in actions if one.verb == "refuse")
             for action in actions:
                 if action.changes or str(action) not in said:
                     watch.say(str(action))
                     said.add(str(action))
                 if action.changes:
                     keep()
-                    observed = self._applier.apply(action, observed)
+                    observed = action.kind.apply(action, self._work, observed)
             self._mention(watch, observed, said)
             watch.show(rows(plan, observed), observed.time)
             if self._is_up(actions, observed):
@@ -129,7 +128,7 @@ class Launch:
                 raise self._late(observed)
             self._clock.sleep(TICK)
             keep()
-            observed = self._lookout.again(observed)
+            observed = self._observer.again(observed)
 
     def _is_up(self, actions: Sequence[Action], observed: Observed) -> bool:
         """Tell whether all is done, and was some seconds ago if this launch made none of the droplets."""
@@ -138,7 +137,7 @@ class Launch:
             self._ready_since = None
             return False
         self._ready_since = self._ready_since or observed.time
-        return bool(self._applier.tries) or observed.time - self._ready_since >= SECOND_LOOK
+        return bool(self._work.tries) or observed.time - self._ready_since >= SECOND_LOOK
 
     def _missing(self, observed: Observed) -> list[str]:
         """Name the nodes that are not up, by Kubernetes' word and, while it can be heard, by their own."""
@@ -246,9 +245,9 @@ class Launch:
         here = placed(self._launchable.plan, observed)
         takes_pods = [here[node.name] for node in self._launchable.plan.nodes if node.schedulable and node.name in here]
         public = tuple(one.public for one in takes_pods if one.public is not None)
-        if self._lookout.address is None:
+        if self._observer.address is None:
             raise ValueError("a cluster that is up has an API server that answers")
-        return Served(self._lookout.address, public)
+        return Served(self._observer.address, public)
 
 
 def _given_up(node: str, report: Report) -> Problem:

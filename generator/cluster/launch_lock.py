@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from generator.clock import Clock, stamp
-from generator.cluster.observed import lock_key
 from generator.errors import Problem
+from generator.plan.names import lock_key
 from generator.provider.spaces import Spaces
 
 STALE = timedelta(minutes=5)
@@ -24,7 +24,7 @@ RENEW = timedelta(minutes=1)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class Lock:
+class LaunchLock:
     """Held from enter to exit; whoever holds it calls `keep` now and then, and before each change."""
 
     def __init__(self, spaces: Spaces, cluster: str, clock: Clock, say: Callable[[str], None]) -> None:
@@ -35,7 +35,7 @@ class Lock:
         self._owner = secrets.token_hex(16)
         self._renewed = clock.now()
 
-    def __enter__(self) -> Lock:
+    def __enter__(self) -> LaunchLock:
         """Take the lock, from a holder that is gone if need be.
 
         Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from generator.cluster.observed import Observed
+from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.provider.resources import Droplet
 
@@ -18,7 +19,7 @@ GRACE = timedelta(minutes=5)
 
 def node_of(plan: Plan, droplet: Droplet) -> str | None:
     """Give the name of the node that a droplet's tag says it is."""
-    return droplet.tagged(f"{plan.cluster_tag}:node:")
+    return names.tagged_node(plan.name, droplet.tags)
 
 
 def placed(plan: Plan, observed: Observed) -> dict[str, Droplet]:
@@ -32,7 +33,7 @@ def placed(plan: Plan, observed: Observed) -> dict[str, Droplet]:
     return found
 
 
-def told(node: Node, droplet: Droplet, observed: Observed, phase: str) -> bool:
+def reported(node: Node, droplet: Droplet, observed: Observed, phase: str) -> bool:
     """Tell whether this very droplet reported a phase as done; its predecessor's report doesn't count."""
     report = observed.reports.get(node.name)
     return report is not None and report.at >= droplet.created and report.progress.done(phase)
@@ -47,7 +48,7 @@ def ready(node: Node, droplet: Droplet, observed: Observed) -> bool:
 def members(plan: Plan, observed: Observed) -> int:
     """Count the control-plane nodes whose present droplet says that its etcd member is up."""
     here = placed(plan, observed)
-    return sum(told(node, here[node.name], observed, "etcd") for node in plan.control_planes if node.name in here)
+    return sum(reported(node, here[node.name], observed, "etcd") for node in plan.control_planes if node.name in here)
 
 
 def quorum(plan: Plan) -> int:
@@ -78,7 +79,7 @@ def _stillborn(node: Node, droplet: Droplet, observed: Observed) -> bool:
     The provider didn't place it in time, or its bundle is still there although the address has expired: a bundle
     leaves the bucket only when its node has it, so one that is gone proves nothing.
     """
-    if told(node, droplet, observed, "secrets") or ready(node, droplet, observed):
+    if reported(node, droplet, observed, "secrets") or ready(node, droplet, observed):
         return False
     if not droplet.settled and droplet.status in ("new", "active"):
         return observed.time > droplet.created + PLACEMENT

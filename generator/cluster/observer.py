@@ -1,65 +1,48 @@
-"""Keeps what is observed up to date while a launch works, and remembers what the provider's lists don't show yet."""
+"""Looks at everything a cluster has at the provider, in its bucket and in Kubernetes, once or again and again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 from generator.clock import Clock
+from generator.cluster import node_report
+from generator.cluster.kinds.kind import Sight
+from generator.cluster.kinds.registry import KINDS
 from generator.cluster.kube_api import Credentials, Kube
-from generator.cluster.matching import placed, told
-from generator.cluster.observed import Observed, observe, read_bundles, read_reports, read_roster
+from generator.cluster.matching import placed, reported
+from generator.cluster.memory import Memory
+from generator.cluster.observed import Observed, Report
+from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
-from generator.provider.spaces import Spaces
+from generator.provider.spaces import Spaces, Stored
 
-READ_LAG = timedelta(minutes=2)
-"""How long a droplet just made may be unknown to reads and lists."""
-LIST_LAG = timedelta(minutes=1)
-"""How long a droplet just deleted may be shown."""
 ASK_ANYWAY = timedelta(minutes=2)
 """An API server whose node has said nothing for so long is asked itself."""
 
 
-@dataclass
-class Memory:
-    """What this launch knows better than the provider's lists.
-
-    `made` are droplets that no list has shown yet, `shown` those that one has, `removed` the times of deletion.
-    """
-
-    made: dict[int, Droplet] = field(default_factory=dict)
-    shown: dict[int, Droplet] = field(default_factory=dict)
-    removed: dict[int, datetime] = field(default_factory=dict)
-
-    def merge(
-        self, listed: tuple[Droplet, ...], now: datetime, read: Callable[[int], Droplet | None]
-    ) -> tuple[Droplet, ...]:
-        """Give the droplets that are there, by what a list says, what is remembered, and a second look in doubt."""
-        hidden = {number for number, at in self.removed.items() if now - at < LIST_LAG}
-        present = {one.id: one for one in listed if one.id not in hidden}
-        for number in present:
-            self.made.pop(number, None)
-        for number in (*self.made, *self.shown):
-            if number in present or number in hidden:
-                continue
-            droplet = read(number)
-            if droplet is None and number in self.made and now - self.made[number].created < READ_LAG:
-                droplet = self.made[number]
-            if droplet is None:
-                self.made.pop(number, None)
-            else:
-                present[number] = droplet
-        self.shown = {number: one for number, one in present.items() if number not in self.made}
-        return tuple(present[number] for number in sorted(present))
+def read_reports(spaces: Spaces, cluster: str, objects: Sequence[Stored]) -> dict[str, Report]:
+    """Read what the nodes say; what can't be read is left out."""
+    reports = {}
+    for stored in objects:
+        node = names.status_node(cluster, stored.key)
+        if node is None or stored.size > node_report.LIMIT_BYTES:
+            continue
+        body = spaces.get(stored.key)
+        progress = node_report.read(body, node) if body is not None else None
+        if progress is not None:
+            reports[node] = Report(stored.modified, progress)
+    return reports
 
 
-class Lookout:
-    """Looks at one cluster again and again.
+class Observer:
+    """Looks at one cluster.
 
-    `address` is the public address at which an API server answered last, None before one did.
+    `memory` is what it knows better than the provider's lists; `address` is the public address at which an API
+    server answered last, None before one did.
     """
 
     def __init__(
@@ -76,30 +59,24 @@ class Lookout:
         self.address: str | None = None
 
     def look(self) -> Observed:
-        """Look at everything; each droplet that a list shows is read too, since lists show the dead for a while."""
-        observed = observe(self._cloud, self._spaces, self._plan, time=self._clock.now())
-        alive = tuple(one for one in observed.droplets if self._is_there(one, observed.time))
-        return self._with_kubernetes(replace(observed, droplets=self._merge(alive, observed.time)))
+        """Look at everything."""
+        objects = self._objects() if self._spaces.bucket_exists() else None
+        return self._seen(Observed(self._clock.now()), objects, is_first=True)
 
     def again(self, before: Observed) -> Observed:
-        """Look at what changes by itself: droplets, what the nodes report, and Kubernetes."""
-        now = self._clock.now()
-        objects = self._spaces.objects(f"{self._plan.name}/")
-        observed = replace(
-            before,
-            time=now,
-            droplets=self._merge(self._cloud.droplets(self._plan.cluster_tag), now),
-            roster=read_roster(self._spaces, self._plan),
-            bundles=read_bundles(self._spaces, self._plan.name, objects),
-            reports=read_reports(self._spaces, self._plan.name, objects),
-        )
-        return self._with_kubernetes(observed)
+        """Look at what changes by itself: some kinds, what the nodes report, and Kubernetes."""
+        return self._seen(replace(before, time=self._clock.now()), self._objects(), is_first=False)
 
-    def _merge(self, listed: tuple[Droplet, ...], now: datetime) -> tuple[Droplet, ...]:
-        return self.memory.merge(listed, now, self._cloud.droplet)
+    def _objects(self) -> tuple[Stored, ...]:
+        return self._spaces.objects(names.prefix(self._plan.name))
 
-    def _is_there(self, droplet: Droplet, now: datetime) -> bool:
-        return self._cloud.droplet(droplet.id) is not None or now - droplet.created < READ_LAG
+    def _seen(self, observed: Observed, objects: Sequence[Stored] | None, *, is_first: bool) -> Observed:
+        sight = Sight(self._plan, self._cloud, self._spaces, self.memory, observed.time, objects, is_first)
+        for kind in KINDS:
+            if is_first or kind.changes_by_itself:
+                observed = observed.having(kind.found, kind.look(sight))
+        reports = read_reports(self._spaces, self._plan.name, objects or ())
+        return self._with_kubernetes(replace(observed, reports=reports))
 
     def _with_kubernetes(self, observed: Observed) -> Observed:
         """Ask the control plane's droplets until one answers; the one that did last comes first."""
@@ -120,7 +97,7 @@ class Lookout:
 
 def _may_answer(node: Node, droplet: Droplet, observed: Observed) -> bool:
     """Tell whether it is worth asking: not while the node itself says that its API server isn't up yet."""
-    if told(node, droplet, observed, "api"):
+    if reported(node, droplet, observed, "api"):
         return True
     report = observed.reports.get(node.name)
     heard = max(droplet.created, report.at) if report else droplet.created

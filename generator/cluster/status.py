@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from generator.cluster.diff import Action
+from generator.cluster.kinds.kind import Action
 from generator.cluster.matching import placed
 from generator.cluster.observed import Observed
 from generator.cluster.phase_table import rows
@@ -81,7 +81,7 @@ def assess(
         expiry=_first_expiry(inventory),
         pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
         addons=observed.applied == addons,
-        notes=tuple(f"{one.kind} {one.name} {one.why}" for one in actions if one.verb == "keep"),
+        notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep"),
     )
 
 

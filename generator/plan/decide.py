@@ -12,7 +12,7 @@ from typing import Literal
 from generator.description.rules import POD_PREFIX, room
 from generator.description.schema import ClusterSpec, PoolSpec
 from generator.errors import Problem, raise_all
-from generator.plan import certificates
+from generator.plan import certificates, names
 from generator.plan.certificates import Certificate
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Package, Release
@@ -78,9 +78,9 @@ class Plan:
     cluster_domain: str = "cluster.local"
     order_book_host: str = ORDER_BOOK_HOST
 
-    api_port: int = 6443
-    balancer_port: int = 7443
-    wireguard_port: int = 51820
+    api_port: int = names.API_PORT
+    balancer_port: int = names.BALANCER_PORT
+    wireguard_port: int = names.WIREGUARD_PORT
     # What WireGuard leaves of the VPC's 1500.
     mtu: int = 1420
 
@@ -113,16 +113,6 @@ class Plan:
         """Give the name that the API server's certificates bear towards people."""
         return f"api.{self.name}.internal"
 
-    @property
-    def etcd_initial_cluster(self) -> str:
-        """Give etcd's list of all members, `name=https://address:2380,…`."""
-        return ",".join(f"{node.name}=https://{node.address}:2380" for node in self.control_planes)
-
-    @property
-    def etcd_servers(self) -> str:
-        """Give the URLs at which clients find etcd."""
-        return ",".join(f"https://{node.address}:2379" for node in self.control_planes)
-
     def artifacts(self, node: Node) -> tuple[Artifact, ...]:
         """Give the downloads of a node's role, in the lock's order."""
         return tuple(artifact for artifact in self.release.artifacts if node.role in artifact.roles)
@@ -133,21 +123,21 @@ class Plan:
 
     @property
     def cluster_tag(self) -> str:
-        """Give the tag of everything the cluster has at the provider."""
-        return f"hardway:{self.name}"
+        """Give the tag of everything the cluster has in the account."""
+        return names.cluster_tag(self.name)
 
     def node_tag(self, node: Node) -> str:
         """Give the tag of a node's droplet."""
-        return f"{self.cluster_tag}:node:{node.name}"
+        return names.node_tag(self.name, node.name)
 
     def document_tag(self, sha256: str) -> str:
         """Give the tag that says with which document a droplet was born."""
-        return f"{self.cluster_tag}:doc:{sha256[:16]}"
+        return names.document_tag(self.name, sha256)
 
     @property
     def public_prefix(self) -> str:
         """Give the only prefix of the bucket that anybody may read."""
-        return f"{self.name}/{self.cluster_id.replace('-', '')}/public"
+        return names.public_prefix(self.name, self.cluster_id)
 
     @cached_property
     def certificates(self) -> tuple[Certificate, ...]:

@@ -92,10 +92,6 @@ class Droplet:
     public: str | None = None
     private: str | None = None
 
-    def tagged(self, prefix: str) -> str | None:
-        """Give what follows `prefix` in the first tag that starts with it."""
-        return next((tag.removeprefix(prefix) for tag in sorted(self.tags) if tag.startswith(prefix)), None)
-
     @property
     def settled(self) -> bool:
         """Active, with both addresses; `active` alone comes earlier than the addresses."""

@@ -18,14 +18,14 @@ import yaml
 
 from generator.clock import Clock
 from generator.cluster.destroy import Destroyer
-from generator.cluster.diff import RELEASED, description
-from generator.cluster.launch_lock import Lock
-from generator.cluster.observed import roster_key, status_key
+from generator.cluster.kinds.vpc import owner
+from generator.cluster.launch_lock import LaunchLock
 from generator.documents import render
 from generator.errors import Problems
 from generator.lab.account import Firewall
 from generator.lab.unkindness import KIND
 from generator.pki.store import KeyStore
+from generator.plan.names import RELEASED, roster_key, status_key
 from generator.plan.project import Project
 from generator.provider.spaces import Spaces
 from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw
@@ -97,7 +97,7 @@ def is_one_cluster(world: World, project: Project) -> None:
     assert len([vpc for vpc in account.vpcs.values() if vpc.name == "hardway-orderbook"]) == 1
     assert len(account.firewalls) == len(account.keys) == 1
     assert len(world.up()) == world.members() == 3
-    body = spaces(world, project).get(roster_key(plan))
+    body = spaces(world, project).get(roster_key(plan.public_prefix))
     assert body is not None
     roster = json.loads(json.loads(body)["payload"])
     assert roster["etcd"]["state"] == "existing"
@@ -187,13 +187,13 @@ def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Projec
 def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: World, project: Project) -> None:
     ok(gen(defaultless, project, "launch", "--yes"))
     (vpc,) = defaultless.account.vpcs.values()
-    assert (vpc.default, vpc.description) == (True, description(project.plan))
+    assert (vpc.default, vpc.description) == (True, str(owner(project.plan)))
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(defaultless, project)
     assert vpc.description == RELEASED
     ok(gen(defaultless, project, "launch", "--yes"))
     is_one_cluster(defaultless, project)
-    assert vpc.description == description(project.plan)
+    assert vpc.description == str(owner(project.plan))
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(defaultless, project)
 
@@ -291,7 +291,7 @@ def test_a_lost_etcd_is_never_formed_anew(world: World, project: Project) -> Non
 
 def test_a_second_launch_waits_for_the_first(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
-    with Lock(spaces(world, project), "orderbook", Clock(), print):
+    with LaunchLock(spaces(world, project), "orderbook", Clock(), print):
         outcome = gen(world, project, "launch", "--yes")
         assert outcome.code == 1
         assert "works on this cluster since" in outcome.err

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from generator.clock import Clock
-from generator.cluster.launch_lock import STALE, Lock
-from generator.cluster.observed import read_bundles
+from generator.cluster.kinds import bundle
+from generator.cluster.launch_lock import STALE, LaunchLock
 from generator.errors import Problem
 from generator.provider.connection import Connection
 from generator.provider.spaces import Spaces
@@ -155,13 +155,13 @@ def test_bundles_say_until_when_they_are_of_use(spaces: Spaces) -> None:
     spaces.put(f"c/bundles/node01-{'0' * 32}.bundle", b"x", facts=facts)
     spaces.put(f"c/bundles/node02-{'1' * 32}.bundle", b"x", facts={"expires": "whenever"})
     spaces.put("c/bundles/readme", b"x")
-    first, second = read_bundles(spaces, "c", spaces.objects("c/"))
+    first, second = bundle.listed(spaces, "c", spaces.objects("c/"))
     assert (first.node, first.expires) == ("node01", soon)
     assert (second.node, second.expires - second.modified) == ("node02", timedelta(hours=2))
 
 
-def lock(spaces: Spaces, clock: Clock | None = None, said: list[str] | None = None) -> Lock:
-    return Lock(spaces, "c", clock or Clock(), (said if said is not None else []).append)
+def lock(spaces: Spaces, clock: Clock | None = None, said: list[str] | None = None) -> LaunchLock:
+    return LaunchLock(spaces, "c", clock or Clock(), (said if said is not None else []).append)
 
 
 def test_a_lock_is_held_by_one(spaces: Spaces) -> None:

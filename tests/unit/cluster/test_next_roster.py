@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 
 from generator.cluster.next_roster import FORMING, changes, next_roster
 from generator.cluster.node_report import Phase, Progress
-from generator.cluster.observed import Observed, Report
+from generator.cluster.observed import DROPLETS, ROSTER, Observed, Report
 from generator.documents.roster import Roster
 from generator.plan.decide import Plan
 from generator.provider.resources import Droplet
@@ -39,7 +39,8 @@ def publish(observed: Observed) -> tuple[Observed, Roster]:
     roster = next_roster(PLAN, ADDONS, observed)
     if not roster.etcd.token:
         roster = replace(roster, etcd=replace(roster.etcd, token=f"token {roster.generation}"))
-    return replace(observed, roster=roster, time=observed.time + timedelta(seconds=30)), roster
+    later = replace(observed, time=observed.time + timedelta(seconds=30))
+    return later.having(ROSTER, roster), roster
 
 
 def test_a_first_launch_from_end_to_end() -> None:
@@ -48,9 +49,9 @@ def test_a_first_launch_from_end_to_end() -> None:
     assert first.etcd.new_until == NOW + FORMING
     assert {entry.endpoint for entry in first.nodes} == {None}
 
-    observed = replace(observed, droplets=droplets(PLAN, 1, 2, 3))
+    observed = observed.having(DROPLETS, droplets(PLAN, 1, 2, 3))
     assert changes(PLAN, ADDONS, observed) == ()
-    observed = replace(observed, droplets=tuple(map(settled, observed.droplets)))
+    observed = observed.having(DROPLETS, tuple(map(settled, observed.droplets)))
     observed, second = publish(observed)
     assert second.generation > first.generation
     assert second.etcd == first.etcd
@@ -65,12 +66,11 @@ def test_a_first_launch_from_end_to_end() -> None:
 
 
 def test_a_state_that_exists_never_becomes_new() -> None:
-    existing, _ = publish(
-        member("node02", member("node01", publish(Observed(NOW, droplets=droplets(PLAN, 1, 2, 3)))[0]))
-    )
+    first, _ = publish(Observed(NOW).having(DROPLETS, droplets(PLAN, 1, 2, 3)))
+    existing, _ = publish(member("node02", member("node01", first)))
     for left in ((), (1,), (1, 2, 3)):
         for ready in (None, {}):
-            later = replace(existing, droplets=droplets(PLAN, *left), reports={}, ready=ready)
+            later = replace(existing, reports={}, ready=ready).having(DROPLETS, droplets(PLAN, *left))
             later = replace(later, time=later.time + timedelta(days=30))
             assert next_roster(PLAN, ADDONS, later).etcd.state == "existing"
 
@@ -78,23 +78,23 @@ def test_a_state_that_exists_never_becomes_new() -> None:
 def test_a_lost_roster_forms_nothing_while_a_control_plane_droplet_is_there() -> None:
     later = NOW + timedelta(days=3)
     for left in ((1,), (1, 2, 3)):
-        roster = next_roster(PLAN, ADDONS, Observed(later, droplets=droplets(PLAN, *left)))
+        roster = next_roster(PLAN, ADDONS, Observed(later).having(DROPLETS, droplets(PLAN, *left)))
         assert roster.etcd.state == "existing"
         assert roster.generation == int(later.timestamp())
 
 
 def test_the_token_changes_only_when_nobody_can_have_read_it() -> None:
-    observed, first = publish(Observed(NOW, droplets=()))
+    observed, first = publish(Observed(NOW))
     late = replace(observed, time=NOW + FORMING)
     assert publish(late)[1].etcd.token not in ("", first.etcd.token)
-    late = replace(late, droplets=tuple(map(settled, droplets(PLAN, 2))))
+    late = late.having(DROPLETS, tuple(map(settled, droplets(PLAN, 2))))
     renewed = next_roster(PLAN, ADDONS, late)
     assert (renewed.etcd.token, renewed.etcd.new_until) == (first.etcd.token, late.time + FORMING)
 
 
 def test_a_worker_says_nothing_of_etcd() -> None:
     plan = planned(workers=1)
-    observed = Observed(NOW, droplets=droplets(plan, 4))
+    observed = Observed(NOW).having(DROPLETS, droplets(plan, 4))
     assert next_roster(plan, ADDONS, observed).etcd.state == "new"
 
 

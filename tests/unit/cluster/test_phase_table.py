@@ -7,7 +7,7 @@ from datetime import timedelta
 from rich.console import Console
 
 from generator.cluster.node_report import Failure, Phase, Progress
-from generator.cluster.observed import Observed, Report
+from generator.cluster.observed import DROPLETS, Observed, Report
 from generator.cluster.phase_table import Watch, last_words, rows
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
@@ -31,7 +31,7 @@ def observed() -> Observed:
         "node01": report("node01", Phase("prepare", "done"), Phase("etcd", "running", NOW - timedelta(seconds=65))),
         "node02": report("node02", Phase("prepare", "done"), age=600),
     }
-    return Observed(NOW, droplets=(droplet(1), droplet(2)), reports=reports)
+    return Observed(NOW, reports).having(DROPLETS, (droplet(1), droplet(2)))
 
 
 def shown(*states: Observed, terminal: bool, width: int = 120) -> str:

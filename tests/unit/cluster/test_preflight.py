@@ -5,62 +5,64 @@ from datetime import timedelta
 
 import pytest
 
-from generator.cluster.diff import Action
-from generator.cluster.preflight import Market, faults, monthly, skewed
+from generator.cluster.kinds.droplet import DROPLET
+from generator.cluster.kinds.kind import Action
+from generator.cluster.kinds.vpc import VPC
+from generator.cluster.preflight import Availability, faults, monthly, skewed
 from generator.provider.resources import Account, Size
 from tests.keyring import NOW, planned
 
 PLAN = planned(workers=0)
 SIZE = Size("s-2vcpu-4gb", ("fra1", "nyc3"), True, 24.0)
-MARKET = Market(Account(10, "active"), 0, (SIZE,), ("fra1",))
-CREATE = tuple(Action("create", "droplet", node.name) for node in PLAN.nodes)
+OFFERED = Availability(Account(10, "active"), 0, (SIZE,), ("fra1",))
+CREATE = tuple(Action("create", DROPLET, node.name) for node in PLAN.nodes)
 
 
-def messages(market: Market, actions: tuple[Action, ...] = CREATE) -> list[str]:
-    return [f"{problem.where or ''}: {problem.message}" for problem in faults(PLAN, actions, market)]
+def messages(offered: Availability, actions: tuple[Action, ...] = CREATE) -> list[str]:
+    return [f"{problem.where or ''}: {problem.message}" for problem in faults(PLAN, actions, offered)]
 
 
 def test_an_account_that_has_everything_is_fine() -> None:
-    assert messages(MARKET) == []
-    assert monthly(PLAN, MARKET.sizes) == 72
+    assert messages(OFFERED) == []
+    assert monthly(PLAN, OFFERED.sizes) == 72
 
 
 @pytest.mark.parametrize(
-    ("market", "message"),
+    ("offered", "message"),
     [
-        (replace(MARKET, droplets=8), ": 3 droplets are to be made, the account has room for 2"),
-        (replace(MARKET, droplets=12), ": 3 droplets are to be made, the account has room for 0"),
-        (replace(MARKET, account=Account(10, "locked")), ": the account is locked"),
-        (replace(MARKET, sizes=()), "size: `s-2vcpu-4gb` does not exist"),
+        (replace(OFFERED, droplets=8), ": 3 droplets are to be made, the account has room for 2"),
+        (replace(OFFERED, droplets=12), ": 3 droplets are to be made, the account has room for 0"),
+        (replace(OFFERED, account=Account(10, "locked")), ": the account is locked"),
+        (replace(OFFERED, sizes=()), "size: `s-2vcpu-4gb` does not exist"),
         (
-            replace(MARKET, sizes=(replace(SIZE, regions=("nyc3",)),)),
+            replace(OFFERED, sizes=(replace(SIZE, regions=("nyc3",)),)),
             "size: `s-2vcpu-4gb` can't be had in region `fra1` now",
         ),
         (
-            replace(MARKET, sizes=(replace(SIZE, available=False),)),
+            replace(OFFERED, sizes=(replace(SIZE, available=False),)),
             "size: `s-2vcpu-4gb` can't be had in region `fra1` now",
         ),
-        (replace(MARKET, image_regions=None), "image: `debian-13-x64` does not exist"),
-        (replace(MARKET, image_regions=("nyc3",)), "image: `debian-13-x64` is not in region `fra1`"),
+        (replace(OFFERED, image_regions=None), "image: `debian-13-x64` does not exist"),
+        (replace(OFFERED, image_regions=("nyc3",)), "image: `debian-13-x64` is not in region `fra1`"),
     ],
 )
-def test_what_the_provider_would_refuse_is_found(market: Market, message: str) -> None:
-    assert messages(market) == [message]
+def test_what_the_provider_would_refuse_is_found(offered: Availability, message: str) -> None:
+    assert messages(offered) == [message]
 
 
 def test_all_is_told_at_once() -> None:
-    market = Market(Account(1, "warning"), 1, (), None)
-    refusal = Action("refuse", "vpc", "hardway-orderbook", "belongs to another")
-    assert len(messages(market, (refusal, *CREATE))) == 5
+    offered = Availability(Account(1, "warning"), 1, (), None)
+    refusal = Action("refuse", VPC, "hardway-orderbook", "belongs to another")
+    assert len(messages(offered, (refusal, *CREATE))) == 5
 
 
 def test_a_droplet_that_goes_makes_room() -> None:
-    full = replace(MARKET, droplets=10)
-    assert messages(full, (Action("delete", "droplet", "node01"), CREATE[0])) == []
+    full = replace(OFFERED, droplets=10)
+    assert messages(full, (Action("delete", DROPLET, "node01"), CREATE[0])) == []
 
 
 def test_what_is_not_made_is_not_asked_for() -> None:
-    assert messages(replace(MARKET, droplets=10, sizes=(), image_regions=None), ()) == []
+    assert messages(replace(OFFERED, droplets=10, sizes=(), image_regions=None), ()) == []
 
 
 def test_a_wrong_clock_is_told() -> None:

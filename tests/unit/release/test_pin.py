@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from generator.cli.main import run
-from generator.cluster import preflight
+from generator.cluster import launchable
 from generator.errors import Problem, Problems
 from generator.plan.project import Project
 from generator.release import lock_file, pin, registry
@@ -132,7 +132,7 @@ def test_who_is_stopped_by_an_unpinned_image_is_told_how_to_pin(
     assert run(["render"]) == 0
     assert "gen release pin" in capsys.readouterr().err
     with pytest.raises(Problems) as caught:
-        preflight.prepare(Project.load(), now=datetime.now(UTC))
+        launchable.prepare(Project.load(), now=datetime.now(UTC))
     unpinned = lock_file.load("k8s-1.36", Path()).unpinned
     assert len(caught.value.problems) == len(unpinned) > 0
     assert all("gen release pin" in str(problem.hint) for problem in caught.value.problems)

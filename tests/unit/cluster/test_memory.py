@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from generator.cluster.observer import LIST_LAG, READ_LAG, Memory
+from generator.cluster.memory import LIST_LAG, READ_LAG, Memory
 from generator.provider.resources import Droplet
 from tests.keyring import NOW
 

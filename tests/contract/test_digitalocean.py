@@ -14,11 +14,16 @@ from typing import Any
 import pytest
 
 from generator.clock import Clock
+from generator.cluster.kinds import droplet as droplets
+from generator.cluster.kinds import firewall as firewalls
+from generator.cluster.kinds import ssh_key as ssh_keys
+from generator.cluster.kinds import tag as tags
+from generator.cluster.kinds import vpc as vpcs
 from generator.errors import Problem
 from generator.lab.authority import Authority
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.provider.connection import Connection
-from generator.provider.digitalocean import KEY_LAG, Cloud
+from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Rule, SshKey
 from generator.provider.retry import LOOKS, POSTS, REPEATS, Refused
 
@@ -112,7 +117,7 @@ def test_all_pages_are_read(told: World) -> None:
     server, cloud = told
     server.say(200, {"droplets": [droplet(2)], "links": {"pages": {"next": "https://x/?page=2"}}, "meta": {"total": 2}})
     server.say(200, {"droplets": [droplet(1)], "links": {}, "meta": {"total": 2}})
-    assert [one.id for one in cloud.droplets(NODE_TAG)] == [1, 2]
+    assert [one.id for one in droplets.listed(cloud, NODE_TAG)] == [1, 2]
     assert [call.query["page"] for call in server.calls] == ["1", "2"]
     assert server.calls[0].query["tag_name"] == NODE_TAG
 
@@ -120,7 +125,7 @@ def test_all_pages_are_read(told: World) -> None:
 def test_404_is_no_droplet(told: World) -> None:
     server, cloud = told
     server.say(404, NOT_FOUND).say(404, NOT_FOUND)
-    assert cloud.droplet(7) is None
+    assert droplets.read(cloud, 7) is None
     assert cloud.image_regions("beos") is None
 
 
@@ -131,7 +136,7 @@ def test_a_droplet_is_read_at_every_age(told: World) -> None:
     server.say(200, {"droplet": droplet(7, status="active")})
     server.say(200, {"droplet": droplet(7, status="active", vpc_uuid="v1", networks={"v4": networks[:1]})})
     server.say(200, {"droplet": droplet(7, status="active", vpc_uuid="v1", networks={"v4": networks})})
-    seen = [cloud.droplet(7) for _ in range(4)]
+    seen = [droplets.read(cloud, 7) for _ in range(4)]
     assert [one.settled for one in seen if one] == [False, False, False, True]
     assert seen[3] is not None
     assert (seen[3].private, seen[3].public, seen[3].vpc) == ("10.110.0.5", "203.0.113.7", "v1")
@@ -142,7 +147,7 @@ def test_a_refusal_says_what_and_why(told: World, status: int, hint: str | None)
     server, cloud = told
     server.say(status, {"id": "x", "message": "Not today", "request_id": "3f1c"})
     with pytest.raises(Refused) as caught:
-        cloud.vpcs()
+        vpcs.listed(cloud)
     assert caught.value.message == f"DigitalOcean answered {status}: Not today (request 3f1c)"
     assert (hint or "") in (caught.value.hint or "")
     assert TOKEN not in str(caught.value)
@@ -153,7 +158,7 @@ def test_a_refusal_says_what_and_why(told: World, status: int, hint: str | None)
 def test_a_get_is_repeated(told: World, status: int) -> None:
     server, cloud = told
     server.say(status, {"message": "oops"}).say(status).say(200, {"vpcs": [vpc()], "links": {}})
-    assert [one.id for one in cloud.vpcs()] == ["v1"]
+    assert [one.id for one in vpcs.listed(cloud)] == ["v1"]
     assert server.slept == list(REPEATS[:2])
 
 
@@ -162,7 +167,7 @@ def test_a_lost_connection_and_a_broken_answer_are_repeated(told: World) -> None
     server.drop()
     server.answers.append(Reply(200, b"<html>", {"content-type": "application/json"}))
     server.say(200, {"vpcs": [], "links": {}})
-    assert cloud.vpcs() == ()
+    assert vpcs.listed(cloud) == ()
     assert len(server.slept) == 2
 
 
@@ -171,7 +176,7 @@ def test_a_get_is_given_up_in_the_end(told: World) -> None:
     for _ in range(len(REPEATS) + 1):
         server.say(503, {"message": "down"})
     with pytest.raises(Problem, match="can't be reached: 503 down"):
-        cloud.vpcs()
+        vpcs.listed(cloud)
     assert server.slept == list(REPEATS)
 
 
@@ -179,7 +184,7 @@ def test_an_answer_without_what_is_needed_is_a_problem(told: World) -> None:
     server, cloud = told
     server.say(200, {"vpcs": [{"id": "v1"}], "links": {}})
     with pytest.raises(Problem, match="lacks or mistells 'name'"):
-        cloud.vpcs()
+        vpcs.listed(cloud)
 
 
 def test_a_list_that_is_none_is_no_empty_list(told: World) -> None:
@@ -187,20 +192,20 @@ def test_a_list_that_is_none_is_no_empty_list(told: World) -> None:
     server.say(200, {"links": {}}).say(200, {"droplets": None, "links": {}})
     for _ in range(2):
         with pytest.raises(Problem, match="lacks or mistells"):
-            cloud.droplets(NODE_TAG)
+            droplets.listed(cloud, NODE_TAG)
 
 
 def test_a_burst_is_waited_out(told: World) -> None:
     server, cloud = told
     server.say(429, {"id": "too_many_requests"}, retry_after="42").say(200, {"vpcs": [], "links": {}})
-    cloud.vpcs()
+    vpcs.listed(cloud)
     assert server.slept == [42]
 
 
 def test_a_limited_post_is_sent_again(told: World) -> None:
     server, cloud = told
     server.say(429, {"id": "too_many_requests"}, retry_after="3").say(202, {"droplet": droplet(7)})
-    assert cloud.create_droplet(ORDER, NODE_TAG).id == 7
+    assert droplets.make(cloud, ORDER, NODE_TAG).id == 7
     assert server.slept == [3]
 
 
@@ -208,7 +213,7 @@ def test_the_hours_limit_is_told(told: World) -> None:
     server, cloud = told
     server.say(429, {"id": "too_many_requests"}, ratelimit_reset=str(int(time.time()) + 1800))
     with pytest.raises(Problem, match="requests to DigitalOcean are spent"):
-        cloud.vpcs()
+        vpcs.listed(cloud)
     assert server.slept == []
 
 
@@ -218,7 +223,7 @@ def test_a_droplet_made_behind_an_error_is_found(told: World, status: int | None
     server.drop() if status is None else server.say(status, {"message": "oops"}, retry_after="0")
     server.say(200, {"droplets": [], "links": {}}).say(200, {"droplets": [], "links": {}})
     server.say(200, {"droplets": [droplet(7)], "links": {}})
-    assert cloud.create_droplet(ORDER, NODE_TAG).id == 7
+    assert droplets.make(cloud, ORDER, NODE_TAG).id == 7
     assert server.asked == ["POST /v2/droplets", *["GET /v2/droplets"] * 3]
     assert server.slept == list(LOOKS[:3])
 
@@ -229,7 +234,7 @@ def test_another_post_is_sent_only_after_looking_for_long(told: World) -> None:
     for _ in LOOKS:
         server.say(200, {"droplets": [droplet(3)], "links": {}})
     server.say(202, {"droplet": droplet(9)})
-    assert cloud.create_droplet(ORDER, NODE_TAG, known=[3]).id == 9
+    assert droplets.make(cloud, ORDER, NODE_TAG, known=[3]).id == 9
     assert [call.method for call in server.calls] == ["POST", *["GET"] * len(LOOKS), "POST"]
 
 
@@ -240,34 +245,34 @@ def test_posts_are_given_up_in_the_end(told: World) -> None:
         for _ in LOOKS:
             server.say(200, {"droplets": [], "links": {}})
     with pytest.raises(Problem, match="no clear answer to 3 requests: 500 no"):
-        cloud.create_droplet(ORDER, NODE_TAG)
+        droplets.make(cloud, ORDER, NODE_TAG)
 
 
 def test_a_fresh_key_is_waited_for(told: World) -> None:
     server, cloud = told
     server.say(422, {"id": "unprocessable_entity", "message": "7 are invalid key identifiers for Droplet creation."})
     server.say(202, {"droplet": droplet(7)})
-    assert cloud.create_droplet(ORDER, NODE_TAG).id == 7
-    assert server.slept == [KEY_LAG[0]]
+    assert droplets.make(cloud, ORDER, NODE_TAG).id == 7
+    assert server.slept == [droplets.KEY_LAG[0]]
 
 
 def test_a_quota_is_not_waited_for(told: World) -> None:
     server, cloud = told
     server.say(422, {"message": "creating this/these droplet(s) will exceed your droplet limit"})
     with pytest.raises(Refused, match="exceed your droplet limit"):
-        cloud.create_droplet(ORDER, NODE_TAG)
+        droplets.make(cloud, ORDER, NODE_TAG)
     assert server.slept == []
 
 
 def test_what_exists_already_is_as_good(told: World) -> None:
     server, cloud = told
     server.say(422, {"message": "taken"}).say(200, {"tag": {"name": "hardway:c"}})
-    cloud.create_tag("hardway:c")
+    tags.make(cloud, "hardway:c")
     server.say(422, {"message": "A VPC with that name already exists"}).say(200, {"vpcs": [vpc()], "links": {}})
-    assert cloud.create_vpc("c", "d", "fra1", "10.110.0.0/20").id == "v1"
+    assert vpcs.make(cloud, "c", "d", "fra1", "10.110.0.0/20").id == "v1"
     server.say(422, {"message": "SSH Key is already in use"})
     server.say(200, {"ssh_key": {"id": 5, "name": "k", "fingerprint": "3b:16"}})
-    assert cloud.create_ssh_key("k", "ssh-ed25519 AAAA", "3b:16") == SshKey(5, "k", "3b:16")
+    assert ssh_keys.make(cloud, "k", "ssh-ed25519 AAAA", "3b:16") == SshKey(5, "k", "3b:16")
     assert server.asked[-1] == "GET /v2/account/keys/3b:16"
 
 
@@ -275,14 +280,14 @@ def test_another_vpc_of_the_name_is_not_taken_for_ours(told: World) -> None:
     server, cloud = told
     server.say(422, {"message": "exists"}).say(200, {"vpcs": [vpc(description="theirs")], "links": {}})
     with pytest.raises(Refused, match="exists"):
-        cloud.create_vpc("c", "d", "fra1", "10.110.0.0/20")
+        vpcs.make(cloud, "c", "d", "fra1", "10.110.0.0/20")
 
 
 def test_a_400_that_pydo_hands_out_as_a_result_is_a_refusal(told: World) -> None:
     server, cloud = told
     server.say(400, {"id": "bad_request", "message": "no rules"}).say(200, {"firewalls": [], "links": {}})
     with pytest.raises(Refused, match="no rules"):
-        cloud.create_firewall("c", "hardway:c", (), ())
+        firewalls.make(cloud, "c", "hardway:c", (), ())
 
 
 def test_a_firewall_is_read_as_it_was_written(told: World) -> None:
@@ -304,7 +309,7 @@ def test_a_firewall_is_read_as_it_was_written(told: World) -> None:
         ],
     }
     server.say(202, {"firewall": answer})
-    made = cloud.create_firewall("hardway-c", "hardway:c", inbound, outbound)
+    made = firewalls.make(cloud, "hardway-c", "hardway:c", inbound, outbound)
     assert (made.inbound, made.outbound, made.settled) == (inbound, outbound, True)
     sent = json.loads(server.calls[0].body)
     assert sent["inbound_rules"][0] == {"protocol": "icmp", "ports": "0", "sources": {"tags": ["hardway:c"]}}
@@ -314,33 +319,33 @@ def test_a_firewall_with_changes_ahead_is_not_settled(told: World) -> None:
     server, cloud = told
     waiting = {"id": "f1", "name": "c", "status": "waiting", "pending_changes": [{"droplet_id": 1}]}
     server.say(200, {"firewalls": [waiting, {**waiting, "name": "other"}], "links": {}})
-    assert [one.settled for one in cloud.firewalls("c")] == [False]
+    assert [one.settled for one in firewalls.listed(cloud, "c")] == [False]
 
 
 def test_what_is_gone_is_deleted(told: World) -> None:
     server, cloud = told
     server.say(200, {"droplets": [droplet(7)], "links": {}}).say(404, NOT_FOUND)
-    cloud.delete_droplet(cloud.droplets(NODE_TAG)[0])
+    droplets.erase(cloud, droplets.listed(cloud, NODE_TAG)[0])
     server.say(404, NOT_FOUND).say(502).say(204)
-    cloud.delete_tag("hardway:c")
-    cloud.delete_tag("hardway:c")
+    tags.erase(cloud, "hardway:c")
+    tags.erase(cloud, "hardway:c")
 
 
 def test_a_droplet_with_a_pending_event_is_deleted_later(told: World) -> None:
     server, cloud = told
     server.say(200, {"droplets": [droplet(7)], "links": {}})
     server.say(422, {"message": "Droplet already has a pending event."}).say(204)
-    cloud.delete_droplet(cloud.droplets(NODE_TAG)[0])
+    droplets.erase(cloud, droplets.listed(cloud, NODE_TAG)[0])
     assert server.slept == [REPEATS[0]]
 
 
 def test_a_vpc_with_members_stays_for_now(told: World) -> None:
     server, cloud = told
     server.say(200, {"vpcs": [vpc()], "links": {}})
-    ours = cloud.vpcs()[0]
+    ours = vpcs.listed(cloud)[0]
     server.say(409, {"id": "conflict", "message": "Can not delete VPC with members"})
     server.say(403, {"id": "forbidden", "message": "Can not delete VPC with members"})
     server.say(204).say(403, {"id": "forbidden", "message": "You are not authorized"})
-    assert [cloud.delete_vpc(ours) for _ in range(3)] == [False, False, True]
+    assert [vpcs.erase(cloud, ours) for _ in range(3)] == [False, False, True]
     with pytest.raises(Refused, match="not authorized"):
-        cloud.delete_vpc(ours)
+        vpcs.erase(cloud, ours)

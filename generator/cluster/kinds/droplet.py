@@ -1,0 +1,277 @@
+"""The droplets: one for each node, born with its document, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Several
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from generator.cluster.kinds import bundle
+from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.launch_part import LaunchFacts, multipart
+from generator.cluster.matching import existing, node_of, quorum, ready, reported
+from generator.cluster.memory import READ_LAG
+from generator.cluster.observed import DROPLETS, Observed
+from generator.errors import Problem
+from generator.plan import names
+from generator.plan.decide import Node
+from generator.provider import resources
+from generator.provider.digitalocean import Cloud, Collection
+from generator.provider.resources import Droplet, Json
+from generator.provider.retry import LOOKS, REPEATS, Refused
+
+COLLECTION = Collection("droplets", "droplet", resources.droplet)
+KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
+"""Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
+IN_FLIGHT = timedelta(minutes=3)
+"""A bundle younger than this may belong to a droplet that lists don't show yet."""
+IN_FLIGHT_OF_RUIN = timedelta(minutes=1)
+ABANDONED = timedelta(minutes=10)
+"""A bundle older than this, of a node that has no droplet, is nobody's; a younger one is left to its droplet."""
+END_POLLS, END_POLL_SECONDS = 20, 3.0
+RUIN_POLLS, RUIN_POLL_SECONDS = 120, 5.0
+TRIES = 3
+
+
+def listed(cloud: Cloud, tag: str) -> tuple[Droplet, ...]:
+    """List the droplets that carry a tag, the oldest first."""
+    return tuple(
+        sorted((one for one in cloud.list(COLLECTION, tag_name=tag) if tag in one.tags), key=lambda one: one.id)
+    )
+
+
+def read(cloud: Cloud, number: int) -> Droplet | None:
+    """Give one droplet; None when it is gone, or so new that reads do not know it yet."""
+    return cloud.find(COLLECTION, number, f"droplet {number}")
+
+
+def make(cloud: Cloud, body: Json, node_tag: str, known: Several[int] = ()) -> Droplet:
+    """Make a droplet, or find by its node's tag the one that an unclear attempt made.
+
+    Args:
+        body: the request; its user data is shown nowhere.
+        node_tag: the tag that no other node carries.
+        known: droplets with that tag that were there before, and are about to go.
+    """
+    where = f"droplet {body['name']}"
+
+    def find() -> Droplet | None:
+        return next((one for one in listed(cloud, node_tag) if one.id not in known), None)
+
+    for pause in (*KEY_LAG, None):
+        try:
+            return cloud.create(COLLECTION, body, where, find, unique=False)
+        except Refused as refusal:
+            if pause is None or refusal.status != 422 or "invalid key" not in refusal.said:
+                raise
+            cloud.clock.sleep(pause)
+    raise AssertionError("the last try raises")
+
+
+def erase(cloud: Cloud, droplet: Droplet) -> None:
+    """Delete a droplet, if it is still there; it goes some seconds later."""
+    where = f"droplet {droplet.name} ({droplet.id})"
+    for pause in (*REPEATS, None):
+        answer = cloud.try_to_delete(COLLECTION, droplet.id, where)
+        if answer.status == 422 and "pending" in str(answer.body.get("message")) and pause is not None:
+            cloud.clock.sleep(pause)
+            continue
+        cloud.expect(answer, where)
+        return
+
+
+class DropletKind(Kind[tuple[Droplet, ...]]):
+    """One droplet for each planned node; of control-plane nodes one joins at a time."""
+
+    name = "droplet"
+    found = DROPLETS
+    changes_by_itself = True
+
+    def look(self, sight: Sight) -> tuple[Droplet, ...]:
+        """List them as far as lists can be believed: at first each is read too, since lists show the dead."""
+        cloud, now = sight.cloud, sight.time
+        seen = listed(cloud, sight.plan.cluster_tag)
+        if sight.is_first:
+            seen = tuple(one for one in seen if read(cloud, one.id) is not None or now - one.created < READ_LAG)
+        return sight.memory.merge(seen, now, lambda number: read(cloud, number))
+
+    def refusals(self, case: Case) -> Iterator[Action]:
+        """Find that etcd, which lives, has lost its quorum."""
+        plan = case.plan
+        if not existing(plan, case.observed):
+            return
+        control_planes = [node.name for node in plan.control_planes]
+        missing = [name for name in control_planes if name not in case.here]
+        if len(control_planes) - len(missing) < quorum(plan):
+            lost = "its data is gone" if len(missing) == len(control_planes) else "the others can't let anyone join"
+            why = f"missing, so etcd has no quorum: {lost}, and a second cluster is never formed"
+            hint = f"`gen destroy {plan.name}`, then launch anew"
+            yield self.action("refuse", ", ".join(missing), why, hint=hint)
+
+    def surplus(self, case: Case) -> Iterator[Action]:
+        """Find second ones of a node, those that never come up, and those that are nobody's."""
+        kept = {droplet.id for droplet in case.here.values()}
+        planned = {node.name for node in case.plan.nodes}
+        for droplet in sorted(case.observed.droplets, key=lambda one: one.id):
+            node = node_of(case.plan, droplet)
+            if node not in planned:
+                yield self.action("keep", droplet.name, "has the cluster's tag but is not planned", droplet.id)
+            elif droplet.id not in kept:
+                why = f"{droplet.id}, " + (
+                    "a second one of the node" if node in case.here else "can't come up any more"
+                )
+                yield self.action("delete", droplet.name, why, droplet.id)
+
+    def differences(self, case: Case) -> Iterator[Action]:
+        """Find nodes without a droplet, and droplets that are other than planned."""
+        joining = _joining(case)
+        for node in case.plan.nodes:
+            if node.name in case.here:
+                yield from self._otherness(node, case.here[node.name], case)
+            elif node.is_control_plane and joining:
+                yield self.action("wait", node.name, f"until {joining[0]} has joined etcd: one at a time")
+            else:
+                yield self.action("create", node.name, f"{node.size} in {case.plan.region}")
+                if node.is_control_plane and existing(case.plan, case.observed):
+                    joining.append(node.name)
+
+    def _otherness(self, node: Node, droplet: Droplet, case: Case) -> Iterator[Action]:
+        if case.plan.document_tag(case.documents.nodes[node.name]) not in droplet.tags:
+            why = "was born with another document; to replace the node, destroy its droplet and launch again"
+            yield self.action("keep", node.name, why, droplet.id)
+        if droplet.size != node.size:
+            yield self.action("keep", node.name, f"has size {droplet.size}, not {node.size}", droplet.id)
+        if droplet.status in ("off", "archive"):
+            yield self.action("keep", node.name, "is switched off", droplet.id)
+
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
+        """Make a node's droplet, or delete one and wait until it is gone."""
+        if action.verb == "create":
+            return _create(work.plan.node(action.name), work, observed)
+        droplet = next(one for one in observed.droplets if str(one.id) == action.id)
+        erase(work.cloud, droplet)
+        work.memory.removed[droplet.id] = work.clock.now()
+        _await_end(droplet, work)
+        return observed.having(DROPLETS, tuple(one for one in observed.droplets if one != droplet))
+
+    def remains(self, ruin: Ruin) -> Sequence[Droplet]:
+        """List the droplets with the cluster's tag."""
+        return listed(ruin.cloud, ruin.tag)
+
+    def lines(self, remains: Sequence[Droplet]) -> Iterator[str]:
+        """Name them with their addresses."""
+        yield from (f"droplet  {one.name} ({one.id}), {one.public or 'no address yet'}" for one in remains)
+
+    def remove(self, remains: Sequence[Droplet], ruin: Ruin) -> None:  # noqa: ARG002
+        """Delete droplets until none is listed, and each that was is really gone.
+
+        A bundle that was put a moment ago, or can't be seen, may belong to a droplet that lists don't show yet.
+        """
+        quiet = len(LOOKS) if ruin.trouble or _in_flight_of(ruin) else 1
+        going: set[int] = set()
+        for _ in range(RUIN_POLLS):
+            ruin.keep_lock()
+            seen = listed(ruin.cloud, ruin.tag)
+            for droplet in seen:
+                if droplet.id not in going:
+                    ruin.say(f"delete droplet {droplet.name} ({droplet.id})")
+                erase(ruin.cloud, droplet)
+                going.add(droplet.id)
+            if not seen and all(read(ruin.cloud, number) is None for number in going):
+                quiet -= 1
+                if quiet <= 0:
+                    return
+            ruin.clock.sleep(RUIN_POLL_SECONDS)
+        raise Problem("can't be deleted", where=f"droplets tagged {ruin.tag}", hint="destroy again, it goes on")
+
+
+def _joining(case: Case) -> list[str]:
+    """Name the control-plane nodes that are not members yet of an etcd that lives."""
+    if not existing(case.plan, case.observed):
+        return []
+    present = [(node, case.here[node.name]) for node in case.plan.control_planes if node.name in case.here]
+    return [
+        node.name
+        for node, droplet in present
+        if not reported(node, droplet, case.observed, "etcd") and not ready(node, droplet, case.observed)
+    ]
+
+
+def _create(node: Node, work: Work, observed: Observed) -> Observed:
+    tag = work.plan.node_tag(node)
+    gone = {one.id for one in observed.droplets if tag in one.tags} | work.memory.removed.keys()
+    droplet = _in_flight(node, work, observed, gone)
+    if droplet is None:
+        work.tries[node.name] = work.tries.get(node.name, 0) + 1
+        if work.tries[node.name] > TRIES:
+            message = f"{TRIES} droplets were made for it in one launch, none came up"
+            raise Problem(message, where=node.name, hint="see its last report above; launch again later")
+        for one in observed.bundles:
+            if one.node == node.name and observed.time - one.modified > ABANDONED:
+                work.spaces.delete(one.key)
+        work.spaces.delete(names.status_key(work.plan.name, node.name))
+        droplet = make(work.cloud, _order(node, work, observed), tag, gone)
+    work.memory.made[droplet.id] = droplet
+    return observed.without_report(node.name).having(DROPLETS, (*observed.droplets, droplet))
+
+
+def _in_flight(node: Node, work: Work, observed: Observed, gone: set[int]) -> Droplet | None:
+    """Look for a droplet that an interrupted launch may have made a moment ago."""
+    young = [one for one in observed.bundles if one.node == node.name and observed.time - one.modified < IN_FLIGHT]
+    for pause in LOOKS if young else ():
+        alive = [one for one in listed(work.cloud, work.plan.node_tag(node)) if one.id not in gone]
+        if alive:
+            return alive[0]
+        work.clock.sleep(pause)
+    return None
+
+
+def _order(node: Node, work: Work, observed: Observed) -> Json:
+    """Write the request that makes a node's droplet; each kind that the droplet is made with adds its part."""
+    plan, roster = work.plan, observed.roster
+    if roster is None:
+        raise ValueError("a droplet needs a roster")
+    sealed = bundle.seal(node, work)
+    facts = LaunchFacts(
+        node=node.name,
+        bundle_url=sealed.url,
+        bundle_key=sealed.key,
+        roster_url=work.spaces.url(names.roster_key(plan.public_prefix)),
+        addons_url=work.spaces.url(f"{plan.public_prefix}/"),
+        status_url=work.spaces.presign_put(names.status_key(plan.name, node.name), work.lifetime),
+        generation=roster.generation,
+        expires=sealed.expires,
+    )
+    order = {
+        "name": node.name,
+        "region": plan.region,
+        "size": node.size,
+        "image": plan.image,
+        "user_data": multipart(work.launchable.texts[node.name], facts),
+        "ipv6": False,
+        "monitoring": False,
+        "backups": False,
+        "with_droplet_agent": False,
+    }
+    for kind in work.kinds:
+        order |= kind.order(node, work, observed)
+    return order
+
+
+def _await_end(droplet: Droplet, work: Work) -> None:
+    """Wait until a droplet is gone: two machines of one identity must never run side by side."""
+    for _ in range(END_POLLS):
+        if read(work.cloud, droplet.id) is None:
+            return
+        work.clock.sleep(END_POLL_SECONDS)
+    raise Problem("is not gone a minute after its deletion", where=f"droplet {droplet.name}", hint="launch again")
+
+
+def _in_flight_of(ruin: Ruin) -> bool:
+    """Tell whether a droplet may have been ordered a moment ago."""
+    bundles = [one for one in ruin.objects or () if names.bundle_node(ruin.cluster, one.key)]
+    newest: datetime | None = max((one.modified for one in bundles), default=None)
+    return newest is not None and ruin.clock.now() - newest < IN_FLIGHT_OF_RUIN
+
+
+DROPLET = DropletKind()

@@ -1,0 +1,132 @@
+"""The firewall before every droplet with the cluster's tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.observed import Found, Observed
+from generator.errors import Problem
+from generator.plan import names
+from generator.plan.decide import Plan
+from generator.provider import resources
+from generator.provider.digitalocean import Cloud, Collection
+from generator.provider.resources import Firewall, Rule, rules
+
+COLLECTION = Collection("firewalls", "firewall", resources.firewall)
+FIREWALLS: Found[tuple[Firewall, ...]] = Found("firewalls", ())
+ANYWHERE = ("0.0.0.0/0", "::/0")
+POLL_SECONDS = 3.0
+POLLS = 40
+
+
+def inbound(plan: Plan) -> tuple[Rule, ...]:
+    """List what may reach a droplet; the provider drops everything else, inside the VPC too."""
+    people = tuple(sorted(str(network) for network in plan.api_access))
+    return rules(
+        (
+            Rule("tcp", str(plan.api_port), addresses=people),
+            *(Rule("tcp", str(port), addresses=ANYWHERE) for port in names.INGRESS_PORTS),
+            Rule("udp", str(plan.wireguard_port), tags=(plan.cluster_tag,)),
+            Rule("icmp", "0", tags=(plan.cluster_tag,)),
+        )
+    )
+
+
+def outbound() -> tuple[Rule, ...]:
+    """List what a droplet may reach: everything, which has to be said."""
+    return rules(Rule(protocol, "0", addresses=ANYWHERE) for protocol in ("tcp", "udp", "icmp"))
+
+
+def listed(cloud: Cloud, name: str) -> tuple[Firewall, ...]:
+    """List the firewalls of that name."""
+    return tuple(sorted((one for one in cloud.list(COLLECTION) if one.name == name), key=lambda one: one.id))
+
+
+def make(cloud: Cloud, name: str, tag: str, inbound: Sequence[Rule], outbound: Sequence[Rule]) -> Firewall:
+    """Make a firewall for all droplets with the tag, or find the one that an unclear attempt made."""
+    body = resources.firewall_body(name, tag, inbound, outbound)
+    return cloud.create(COLLECTION, body, f"firewall {name}", lambda: next(iter(listed(cloud, name)), None))
+
+
+def change(cloud: Cloud, firewall: Firewall, tag: str, inbound: Sequence[Rule], outbound: Sequence[Rule]) -> None:
+    """Replace everything the firewall says."""
+    body = resources.firewall_body(firewall.name, tag, inbound, outbound)
+    cloud.update(COLLECTION, firewall.id, body, f"firewall {firewall.name}")
+
+
+def erase(cloud: Cloud, firewall: Firewall) -> None:
+    """Delete a firewall, if it is still there."""
+    cloud.delete(COLLECTION, firewall.id, f"firewall {firewall.name}")
+
+
+class FirewallKind(Kind[tuple[Firewall, ...]]):
+    """One firewall, with the planned rules."""
+
+    name = "firewall"
+    found = FIREWALLS
+
+    def look(self, sight: Sight) -> tuple[Firewall, ...]:
+        """List the firewalls of the cluster's name."""
+        return listed(sight.cloud, names.object_name(sight.plan.name))
+
+    def refusals(self, case: Case) -> Iterator[Action]:
+        """Find one that stands before others' droplets."""
+        for firewall in case.observed.of(FIREWALLS):
+            if firewall.tags and case.plan.cluster_tag not in firewall.tags:
+                why = f"has this cluster's name, but stands before {', '.join(firewall.tags)}"
+                yield self.action("refuse", firewall.name, why, firewall.id, "rename or delete it")
+
+    def surplus(self, case: Case) -> Iterator[Action]:
+        """Find all but the first."""
+        for firewall in case.observed.of(FIREWALLS)[1:]:
+            yield self.action("delete", firewall.name, "a second one", firewall.id)
+
+    def differences(self, case: Case) -> Iterator[Action]:
+        """Find that there is none, or that it says something else than planned."""
+        plan, present = case.plan, case.observed.of(FIREWALLS)
+        if not present:
+            yield self.action("create", names.object_name(plan.name))
+            return
+        firewall = present[0]
+        if (firewall.inbound, firewall.outbound, firewall.tags) != (inbound(plan), outbound(), (plan.cluster_tag,)):
+            yield self.action("update", firewall.name, "its rules are not the planned ones", firewall.id)
+
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
+        """Make or change it and wait until it is in force, or delete a second one."""
+        present = observed.of(FIREWALLS)
+        if action.verb == "delete":
+            gone = next(one for one in present if one.id == action.id)
+            erase(work.cloud, gone)
+            return observed.having(FIREWALLS, tuple(one for one in present if one != gone))
+        planned = work.plan.cluster_tag, inbound(work.plan), outbound()
+        if action.verb == "create":
+            make(work.cloud, action.name, *planned)
+        else:
+            change(work.cloud, present[0], *planned)
+        for _ in range(POLLS):
+            seen = listed(work.cloud, action.name)
+            if seen and seen[0].settled:
+                # The provider may write a rule in another form than it was given; that is no reason to insist.
+                taken = replace(seen[0], inbound=planned[1], outbound=planned[2], tags=(planned[0],))
+                return observed.having(FIREWALLS, (taken, *seen[1:]))
+            work.clock.sleep(POLL_SECONDS)
+        raise Problem("is not in force after two minutes", where=action.where, hint="launch again")
+
+    def remains(self, ruin: Ruin) -> Sequence[Firewall]:
+        """List those of the cluster's name that stand before nobody else's droplets."""
+        return [one for one in listed(ruin.cloud, ruin.name) if ruin.tag in one.tags or not one.tags]
+
+    def lines(self, remains: Sequence[Firewall]) -> Iterator[str]:
+        """Name them."""
+        yield from (f"firewall {one.name}" for one in remains)
+
+    def remove(self, remains: Sequence[Firewall], ruin: Ruin) -> None:
+        """Delete them."""
+        for firewall in remains:
+            ruin.say(f"delete firewall {firewall.name}")
+            erase(ruin.cloud, firewall)
+
+
+FIREWALL = FirewallKind()

@@ -1,0 +1,214 @@
+"""Says what every kind of thing that a cluster owns can be asked, and what an action is.
+
+A kind's file holds all that is known of it: what is planned, how it is found, how the two compare (pure, on values),
+how it is made, changed and removed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from generator.clock import Clock
+from generator.cluster.launchable import Documents, Launchable
+from generator.cluster.matching import placed
+from generator.cluster.memory import Memory
+from generator.cluster.observed import Found, Observed
+from generator.plan import names
+from generator.plan.decide import Node, Plan
+from generator.provider.digitalocean import Cloud
+from generator.provider.resources import Droplet
+from generator.provider.spaces import Spaces, Stored, Trouble
+
+T = TypeVar("T")
+
+Verb = Literal["refuse", "delete", "create", "update", "upload", "publish", "wait", "keep"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do, safe to repeat.
+
+    `refuse` stops a launch, `wait` is for a later round, `keep` is only said. `id` is the provider's.
+    """
+
+    verb: Verb
+    kind: Kind[Any]
+    name: str
+    why: str = ""
+    id: str = ""
+    hint: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether it does something."""
+        return self.verb not in ("refuse", "wait", "keep")
+
+    @property
+    def where(self) -> str:
+        """Name its object in messages."""
+        return f"{self.kind.name} {self.name}"
+
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """Give it as plain values."""
+        values = {"verb": self.verb, "kind": self.kind.name, "name": self.name, "why": self.why, "id": self.id}
+        return {**values, "hint": self.hint}
+
+    def __str__(self) -> str:
+        """Show it as one line."""
+        return f"{self.verb:<7} {self.kind.name:<8} {self.name}" + (f"  ({self.why})" if self.why else "")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a cluster should be, beside what is there."""
+
+    plan: Plan
+    documents: Documents
+    observed: Observed
+
+    @cached_property
+    def here(self) -> Mapping[str, Droplet]:
+        """Give each planned node's droplet, where it has one."""
+        return placed(self.plan, self.observed)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Where a kind is looked for.
+
+    `objects` are those below the cluster's prefix, None where there is no bucket; `is_first` says that nothing was
+    looked at before, so that what lists show of the past has to be doubted.
+    """
+
+    plan: Plan
+    cloud: Cloud
+    spaces: Spaces
+    memory: Memory
+    time: datetime
+    objects: Sequence[Stored] | None
+    is_first: bool
+
+
+@dataclass
+class Work:
+    """What a launch works with; `tries` counts the droplets made for each node."""
+
+    launchable: Launchable
+    cloud: Cloud
+    spaces: Spaces
+    clock: Clock
+    lifetime: timedelta
+    memory: Memory
+    kinds: Sequence[Kind[Any]]
+    tries: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan:
+        """Give what was decided."""
+        return self.launchable.plan
+
+
+@dataclass
+class Ruin:
+    """A cluster that is to be removed, known by its name alone, and its id where there is an inventory.
+
+    `spaces` is None until something has named the bucket; `objects` is None until they were listed. `trouble` is what
+    was wrong with Spaces first: what the account has goes nevertheless, as it costs money.
+    """
+
+    cluster: str
+    cloud: Cloud
+    clock: Clock
+    say: Callable[[str], None]
+    open: Callable[[str, str], Spaces]
+    spaces: Spaces | None
+    cluster_id: str | None
+    objects: Sequence[Stored] | None = None
+    trouble: Trouble | None = None
+    keep_lock: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._bucket_is_given = self.spaces is not None
+
+    @property
+    def tag(self) -> str:
+        """Give the tag of everything that the cluster has in the account."""
+        return names.cluster_tag(self.cluster)
+
+    @property
+    def name(self) -> str:
+        """Give the name of what there is one of."""
+        return names.object_name(self.cluster)
+
+    @property
+    def lacks_its_bucket(self) -> bool:
+        """Tell whether a bucket could not be emptied that only the account names: that has to stay."""
+        return self.trouble is not None and not self._bucket_is_given
+
+    @contextmanager
+    def noting_trouble(self) -> Iterator[None]:
+        """Keep the first trouble with Spaces for the end."""
+        try:
+            yield
+        except Trouble as trouble:
+            self.trouble = self.trouble or trouble
+
+
+class Kind(ABC, Generic[T]):
+    """One kind of thing; `found` is the place of what was found of it, a value of type `T`.
+
+    Everything but `look` and `apply` has an answer for kinds to which the question does not apply.
+    """
+
+    name: str
+    found: Found[T]
+    changes_by_itself: ClassVar[bool] = False
+    """Whether a launch has to look again and again."""
+    goes_last: ClassVar[bool] = False
+    """Whether it holds what `destroy` needs to find the rest."""
+
+    @abstractmethod
+    def look(self, sight: Sight) -> T:
+        """Look at what is there."""
+
+    @abstractmethod
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
+        """Carry out one action of this kind, and give what is observed with its effect."""
+
+    def refusals(self, case: Case) -> Iterator[Action]:  # noqa: ARG002
+        """Find what forbids a launch to do anything; pure."""
+        yield from ()
+
+    def surplus(self, case: Case) -> Iterator[Action]:  # noqa: ARG002
+        """Find what is there and should not be; pure."""
+        yield from ()
+
+    def differences(self, case: Case) -> Iterator[Action]:  # noqa: ARG002
+        """Find what should be there and is not, or is other than planned; pure."""
+        yield from ()
+
+    def order(self, node: Node, work: Work, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
+        """Give this kind's part of the request that makes a node's droplet."""
+        return {}
+
+    def remains(self, ruin: Ruin) -> Sequence[Any]:  # noqa: ARG002
+        """Look at what is left of a cluster that is to be removed."""
+        return ()
+
+    def lines(self, remains: Sequence[Any]) -> Iterator[str]:
+        """Show what is left, one line each."""
+        yield from (f"{self.name:<8} {one}" for one in remains)
+
+    def remove(self, remains: Sequence[Any], ruin: Ruin) -> None:
+        """Remove what is left; what is gone already is as good."""
+
+    def action(self, verb: Verb, name: str, why: str = "", id: str | int = "", hint: str | None = None) -> Action:
+        """Make an action of this kind."""
+        return Action(verb, self, name, why, str(id), hint)

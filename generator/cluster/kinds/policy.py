@@ -1,0 +1,54 @@
+"""The statement of the bucket's policy that lets anyone read below the cluster's public prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.observed import Found, Observed
+from generator.plan import names
+
+PUBLIC: Found[tuple[str, ...]] = Found("public prefixes", ())
+
+
+class PolicyKind(Kind[tuple[str, ...]]):
+    """One statement of ours; those of others stay."""
+
+    name = "policy"
+    found = PUBLIC
+
+    def look(self, sight: Sight) -> tuple[str, ...]:
+        """List the prefixes that anyone may read."""
+        return sight.spaces.public_prefixes() if sight.objects is not None else ()
+
+    def differences(self, case: Case) -> Iterator[Action]:
+        """Find that the public prefix is not readable."""
+        if case.plan.public_prefix not in case.observed.of(PUBLIC):
+            yield self.action("update", case.plan.spaces_bucket, f"anyone may read {case.plan.public_prefix}/*")
+
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:  # noqa: ARG002
+        """Let anyone read below the public prefix."""
+        work.spaces.allow_public_read(work.plan.public_prefix)
+        return observed.having(PUBLIC, (work.plan.public_prefix,))
+
+    def remains(self, ruin: Ruin) -> Sequence[str]:
+        """List the prefixes of this cluster that anyone may read."""
+        if ruin.spaces is None or ruin.objects is None:
+            return ()
+        with ruin.noting_trouble():
+            return [one for one in ruin.spaces.public_prefixes() if one.startswith(names.prefix(ruin.cluster))]
+        return ()
+
+    def lines(self, remains: Sequence[str]) -> Iterator[str]:
+        """Name them."""
+        yield from (f"policy   anyone may read {prefix}/*" for prefix in remains)
+
+    def remove(self, remains: Sequence[str], ruin: Ruin) -> None:  # noqa: ARG002
+        """Withdraw what was allowed."""
+        if ruin.trouble or ruin.spaces is None or ruin.objects is None:
+            return
+        with ruin.noting_trouble():
+            ruin.spaces.withdraw_public_read(ruin.cluster)
+
+
+POLICY = PolicyKind()

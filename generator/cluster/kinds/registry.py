@@ -1,0 +1,35 @@
+"""Lists every kind in the order of work: what comes later needs what comes before; removal goes the other way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generator.cluster.kinds.archive import ADDONS, AGENT
+from generator.cluster.kinds.bucket import BUCKET
+from generator.cluster.kinds.bundle import BUNDLE
+from generator.cluster.kinds.droplet import DROPLET
+from generator.cluster.kinds.firewall import FIREWALL
+from generator.cluster.kinds.kind import Kind
+from generator.cluster.kinds.policy import POLICY
+from generator.cluster.kinds.roster import ROSTER
+from generator.cluster.kinds.ssh_key import SSH_KEY
+from generator.cluster.kinds.tag import TAG
+from generator.cluster.kinds.vpc import VPC
+
+KINDS: tuple[Kind[Any], ...] = (
+    SSH_KEY,
+    TAG,
+    VPC,
+    FIREWALL,
+    BUCKET,
+    POLICY,
+    ADDONS,
+    AGENT,
+    ROSTER,
+    DROPLET,
+    BUNDLE,
+)
+REMOVAL: tuple[Kind[Any], ...] = (
+    *(kind for kind in reversed(KINDS) if not kind.goes_last),
+    *(kind for kind in reversed(KINDS) if kind.goes_last),
+)

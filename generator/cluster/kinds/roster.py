@@ -1,0 +1,53 @@
+"""The published roster: read by every node at boot and on a timer, signed anew at each change."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+
+from generator.cluster.kinds.kind import Action, Case, Kind, Sight, Work
+from generator.cluster.next_roster import changes, next_roster
+from generator.cluster.observed import ROSTER as PUBLISHED
+from generator.cluster.observed import Observed
+from generator.documents.roster import Roster, payload, sign, verify
+from generator.plan import names
+
+
+class RosterKind(Kind[Roster | None]):
+    """One object below the public prefix."""
+
+    name = "roster"
+    found = PUBLISHED
+    changes_by_itself = True
+
+    def look(self, sight: Sight) -> Roster | None:
+        """Read what is published.
+
+        Raises:
+            Problem: it is not signed by this cluster's operator.
+        """
+        plan = sight.plan
+        if sight.objects is None:
+            return None
+        body = sight.spaces.get(names.roster_key(plan.public_prefix))
+        return None if body is None else verify(body, plan.operator_public_key, cluster_id=plan.cluster_id)
+
+    def differences(self, case: Case) -> Iterator[Action]:
+        """Find that another one is due."""
+        why = changes(case.plan, case.documents.addons, case.observed)
+        if why:
+            yield self.action("publish", case.plan.name, ", ".join(why))
+
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:  # noqa: ARG002
+        """Sign and publish the next one."""
+        plan = work.plan
+        roster = next_roster(plan, work.launchable.documents.addons, observed)
+        if not roster.etcd.token:
+            roster = replace(roster, etcd=replace(roster.etcd, token=f"hardway-{secrets.token_hex(16)}"))
+        signed = sign(payload(roster), work.launchable.store.operator_key)
+        work.spaces.put(names.roster_key(plan.public_prefix), signed, content_type="application/json")
+        return observed.having(PUBLISHED, roster)
+
+
+ROSTER = RosterKind()

@@ -1,0 +1,75 @@
+"""The tags that say of a droplet whose it is, which node, and with which document it was born."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.observed import Found, Observed
+from generator.plan.decide import Node
+from generator.provider.digitalocean import Cloud, Collection
+
+COLLECTION = Collection("tags", "tag", lambda data: str(data["name"]))
+TAGS: Found[frozenset[str]] = Found("tags", frozenset())
+
+
+def listed(cloud: Cloud, cluster_tag: str) -> frozenset[str]:
+    """List the cluster's tag and those that begin with it and a colon."""
+    return frozenset(tag for tag in cloud.list(COLLECTION) if tag == cluster_tag or tag.startswith(f"{cluster_tag}:"))
+
+
+def make(cloud: Cloud, name: str) -> None:
+    """Make a tag; one that exists is as good."""
+    where = f"tag {name}"
+    cloud.create(COLLECTION, {"name": name}, where, lambda: cloud.find(COLLECTION, name, where))
+
+
+def erase(cloud: Cloud, name: str) -> None:
+    """Delete a tag, if it is still there."""
+    cloud.delete(COLLECTION, name, f"tag {name}")
+
+
+class TagKind(Kind[frozenset[str]]):
+    """The cluster's tag, and two more for each droplet; made before what carries them."""
+
+    name = "tag"
+    found = TAGS
+
+    def look(self, sight: Sight) -> frozenset[str]:
+        """List the cluster's tags."""
+        return listed(sight.cloud, sight.plan.cluster_tag)
+
+    def differences(self, case: Case) -> Iterator[Action]:
+        """Find the tags that a droplet to be made will need."""
+        plan = case.plan
+        wanted = [plan.cluster_tag]
+        for node in plan.nodes:
+            if node.name not in case.here:
+                wanted += [plan.node_tag(node), plan.document_tag(case.documents.nodes[node.name])]
+        missing = (tag for tag in dict.fromkeys(wanted) if tag not in case.observed.of(TAGS))
+        yield from (self.action("create", tag) for tag in missing)
+
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
+        """Make a tag."""
+        make(work.cloud, action.name)
+        return observed.having(TAGS, observed.of(TAGS) | {action.name})
+
+    def order(self, node: Node, work: Work, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
+        """Have the droplet bear its tags."""
+        plan = work.plan
+        document = work.launchable.documents.nodes[node.name]
+        return {"tags": [plan.cluster_tag, plan.node_tag(node), plan.document_tag(document)]}
+
+    def remains(self, ruin: Ruin) -> Sequence[str]:
+        """List the cluster's tags."""
+        return sorted(listed(ruin.cloud, ruin.tag))
+
+    def remove(self, remains: Sequence[str], ruin: Ruin) -> None:
+        """Delete them."""
+        for tag in remains:
+            ruin.say(f"delete tag {tag}")
+            erase(ruin.cloud, tag)
+
+
+TAG = TagKind()

@@ -1,0 +1,158 @@
+"""The VPC, whose description says whose it is and where the cluster's objects lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.observed import Found, Observed
+from generator.errors import Problem
+from generator.plan import names
+from generator.plan.decide import Node, Plan
+from generator.plan.names import RELEASED, Owner
+from generator.provider import resources
+from generator.provider.digitalocean import Cloud, Collection
+from generator.provider.resources import Vpc
+
+COLLECTION = Collection("vpcs", "vpc", resources.vpc)
+VPCS: Found[tuple[Vpc, ...]] = Found("vpcs", ())
+"""All of the account: another's may be in the way."""
+POLL_SECONDS = 5.0
+POLLS = 120
+"""Ten minutes: a VPC counts droplets as members for a while after they are gone."""
+
+
+def listed(cloud: Cloud) -> tuple[Vpc, ...]:
+    """List the account's VPCs."""
+    return cloud.list(COLLECTION)
+
+
+def make(cloud: Cloud, name: str, description: str, region: str, ip_range: str) -> Vpc:
+    """Make a VPC, or find the one that an unclear attempt made."""
+    body = {"name": name, "description": description, "region": region, "ip_range": ip_range}
+
+    def find() -> Vpc | None:
+        return next((vpc for vpc in listed(cloud) if (vpc.name, vpc.description) == (name, description)), None)
+
+    return cloud.create(COLLECTION, body, f"vpc {name}", find)
+
+
+def describe(cloud: Cloud, vpc: Vpc, description: str) -> None:
+    """Write another description onto a VPC."""
+    cloud.update(COLLECTION, vpc.id, {"name": vpc.name, "description": description}, f"vpc {vpc.name}")
+
+
+def erase(cloud: Cloud, vpc: Vpc) -> bool:
+    """Delete a VPC; False while droplets that are gone still count as its members."""
+    where = f"vpc {vpc.name}"
+    answer = cloud.try_to_delete(COLLECTION, vpc.id, where)
+    if answer.status == 409 or (answer.status == 403 and "member" in str(answer.body.get("message"))):
+        return False
+    cloud.expect(answer, where)
+    return True
+
+
+def owner(plan: Plan) -> Owner:
+    """Say whose the VPC is: what its description tells."""
+    return Owner(plan.cluster_id, plan.spaces_bucket, plan.spaces_region)
+
+
+class VpcKind(Kind[tuple[Vpc, ...]]):
+    """One VPC of the cluster's name, with the described range."""
+
+    name = "vpc"
+    found = VPCS
+    goes_last = True
+
+    def look(self, sight: Sight) -> tuple[Vpc, ...]:
+        """List the account's VPCs."""
+        return listed(sight.cloud)
+
+    def refusals(self, case: Case) -> Iterator[Action]:
+        """Find a VPC of this name that is another's or can't become ours, and any that is in the way."""
+        plan, name = case.plan, names.object_name(case.plan.name)
+        for vpc in case.observed.of(VPCS):
+            if vpc.name == name and vpc.description not in (str(owner(plan)), RELEASED):
+                other = names.read_owner(vpc.description)
+                why = f"belongs to another cluster of this name, {other.cluster_id}" if other else None
+                yield self.action("refuse", name, why or "is not one of this program's", vpc.id)
+            elif vpc.name == name and vpc.ip_range != plan.vpc:
+                why = f"has {vpc.ip_range}, not {plan.vpc}, which can't be changed"
+                yield self.action("refuse", name, why, vpc.id)
+            elif vpc.name == name and vpc.region != plan.region:
+                yield self.action("refuse", name, f"is in {vpc.region}, not in {plan.region}", vpc.id)
+            elif vpc.name != name and vpc.ip_range.overlaps(plan.vpc):
+                yield self.action("refuse", vpc.name, f"its {vpc.ip_range} overlaps `network.vpc`", vpc.id)
+
+    def differences(self, case: Case) -> Iterator[Action]:
+        """Find that there is none, or one that was released."""
+        name = names.object_name(case.plan.name)
+        vpc = next((vpc for vpc in case.observed.of(VPCS) if vpc.name == name), None)
+        if vpc is None:
+            yield self.action("create", name, str(case.plan.vpc))
+        elif vpc.description == RELEASED:
+            yield self.action("update", name, "left over by a destroyed cluster, as the region's default", vpc.id)
+
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
+        """Make the VPC, or take the one that was released."""
+        plan, present = work.plan, observed.of(VPCS)
+        if action.verb == "create":
+            made = make(work.cloud, action.name, str(owner(plan)), plan.region, str(plan.vpc))
+            return observed.having(VPCS, (*present, made))
+        vpc = next(one for one in present if one.id == action.id)
+        describe(work.cloud, vpc, str(owner(plan)))
+        taken = replace(vpc, description=str(owner(plan)))
+        return observed.having(VPCS, tuple(taken if one == vpc else one for one in present))
+
+    def order(self, node: Node, work: Work, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
+        """Put the droplet into the VPC."""
+        name = names.object_name(work.plan.name)
+        return {"vpc_uuid": next(vpc.id for vpc in observed.of(VPCS) if vpc.name == name)}
+
+    def remains(self, ruin: Ruin) -> Sequence[Vpc]:
+        """Find the cluster's VPC, and the bucket by its description where nothing else names that.
+
+        Raises:
+            Problem: the name is another cluster's.
+        """
+        owned = [(vpc, names.read_owner(vpc.description)) for vpc in listed(ruin.cloud) if vpc.name == ruin.name]
+        for _, other in owned:
+            if other is None:
+                continue
+            if ruin.cluster_id not in (None, other.cluster_id):
+                message = f"belongs to another cluster of this name, {other.cluster_id}; nothing was deleted"
+                elsewhere = f"`gen destroy {ruin.cluster}` elsewhere goes by the name alone"
+                hint = f"this directory's is {ruin.cluster_id}; {elsewhere}"
+                raise Problem(message, where=f"vpc {ruin.name}", hint=hint)
+            if ruin.spaces is None:
+                ruin.spaces = ruin.open(other.bucket, other.region)
+        return [vpc for vpc, other in owned if other is not None]
+
+    def lines(self, remains: Sequence[Vpc]) -> Iterator[str]:
+        """Name it with its range."""
+        yield from (f"vpc      {vpc.name} {vpc.ip_range}" for vpc in remains)
+
+    def remove(self, remains: Sequence[Vpc], ruin: Ruin) -> None:
+        """Delete it, or release the one that the provider made its region's default."""
+        for vpc in remains:
+            if vpc.default:
+                why = "the provider made it its region's default, which can't be deleted"
+                ruin.say(f"release vpc {vpc.name}: {why}")
+                describe(ruin.cloud, vpc, RELEASED)
+            else:
+                ruin.say(f"delete vpc {vpc.name}")
+                self._delete(vpc, ruin)
+
+    @staticmethod
+    def _delete(vpc: Vpc, ruin: Ruin) -> None:
+        for _ in range(POLLS):
+            if erase(ruin.cloud, vpc):
+                return
+            ruin.clock.sleep(POLL_SECONDS)
+        hint = "destroy again in some minutes"
+        raise Problem("still counts members that are gone", where=f"vpc {vpc.name}", hint=hint)
+
+
+VPC = VpcKind()

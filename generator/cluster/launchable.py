@@ -1,0 +1,86 @@
+"""Loads everything that a launch sends, and checks on this machine that it is what was reviewed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from generator.documents import addons, agent, render
+from generator.errors import Problem, Problems, raise_all
+from generator.pki import bundle
+from generator.pki.store import KeyStore
+from generator.plan.decide import Plan
+from generator.plan.project import Project
+from generator.release import lock_file
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What was reviewed: the SHA-256 of each node's document, and of the archives of addons and agent."""
+
+    nodes: Mapping[str, str]
+    addons: str
+    agent: str = ""
+
+
+@dataclass(frozen=True)
+class Launchable:
+    """Everything a launch sends: reviewed documents, the archives of addons and agent, and the keys."""
+
+    plan: Plan
+    texts: Mapping[str, str]
+    archive: bytes
+    store: KeyStore
+    agent: bytes = b""
+
+    @property
+    def documents(self) -> Documents:
+        """Give the digests of what was reviewed."""
+        nodes = {name: sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
+        return Documents(nodes, sha256(self.archive).hexdigest(), sha256(self.agent).hexdigest() if self.agent else "")
+
+
+def digests(project: Project) -> Documents:
+    """Give the digests of what would be rendered, without keys.
+
+    Raises:
+        Problems: see `render.documents`.
+    """
+    files = render.documents(project)
+    return Documents(
+        {node.name: render.document_sha256(files, node.name) for node in project.plan.nodes},
+        addons.digest(addons.manifests(project.plan)),
+        agent.digest(agent.files()),
+    )
+
+
+def prepare(project: Project, *, now: datetime) -> Launchable:
+    """Check what lies on this machine, and load it.
+
+    Raises:
+        Problems: what is committed is not what would be rendered, an image is not pinned, a key is missing.
+    """
+    problems: list[Problem] = []
+    files = render.documents(project)
+    plan = project.plan
+    if render.difference(project.rendered_path, files):
+        hint = "`gen render --check` shows the difference; `gen render` writes it, to be reviewed and committed"
+        problems.append(Problem("is not what would be rendered", where=str(project.rendered_path), hint=hint))
+    for image in plan.release.unpinned:
+        hint = f"a launch runs nothing that is not pinned; {lock_file.PINNING}"
+        problems.append(Problem(f"`{image.reference}` has no digest", where=f"release {plan.release.name}", hint=hint))
+    try:
+        store = KeyStore.open(project.keys_path, plan, project.inventory, now=now)
+    except Problems as error:
+        problems += error.problems
+    raise_all(problems)
+    for node in plan.nodes:
+        if sha256(bundle.node_bundle(plan, node, store)).hexdigest() != node.bundle_sha256:
+            problems.append(
+                Problem("its keys are not those its document pins", where=node.name, hint="run `gen render`")
+            )
+    raise_all(problems)
+    texts = {node.name: files[f"nodes/{node.name}/user-data"].decode() for node in plan.nodes}
+    return Launchable(plan, texts, addons.archive(addons.manifests(plan)), store, agent.archive(agent.files()))

@@ -1,0 +1,139 @@
+"""Names what a cluster has outside of its nodes, and reads the names back: tags, objects, descriptions, ports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+API_PORT = 6443
+BALANCER_PORT = 7443
+WIREGUARD_PORT = 51820
+INGRESS_PORTS = (80, 443)
+
+RELEASED = "released by hardway"
+"""Description of a VPC that no cluster owns any more but that the provider does not let go."""
+
+_NODE = ":node:"
+_DOCUMENT = ":doc:"
+_OWNER = re.compile(r"hardway cluster (?P<id>[0-9a-f-]{36}), objects in (?P<bucket>\S+) (?P<region>\S+)")
+_BUNDLE = re.compile(r"(?P<node>.+)-[0-9a-f]{32}\.bundle")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a VPC is and where that cluster's objects lie, as the VPC's description says it."""
+
+    cluster_id: str
+    bucket: str
+    region: str
+
+    def __str__(self) -> str:
+        """Write the description."""
+        return f"hardway cluster {self.cluster_id}, objects in {self.bucket} {self.region}"
+
+
+def read_owner(description: str) -> Owner | None:
+    """Read whose a VPC is; None when it is no cluster's.
+
+    >>> read_owner(str(Owner("0" * 36, "bucket", "fra1"))).bucket
+    'bucket'
+    """
+    found = _OWNER.search(description)
+    return Owner(found["id"], found["bucket"], found["region"]) if found else None
+
+
+def object_name(cluster: str) -> str:
+    """Give the name of a cluster's VPC, firewall and SSH key."""
+    return f"hardway-{cluster}"
+
+
+def cluster_tag(cluster: str) -> str:
+    """Give the tag of everything a cluster has in the account."""
+    return f"hardway:{cluster}"
+
+
+def node_tag(cluster: str, node: str) -> str:
+    """Give the tag of a node's droplet."""
+    return f"{cluster_tag(cluster)}{_NODE}{node}"
+
+
+def document_tag(cluster: str, sha256: str) -> str:
+    """Give the tag that says with which document a droplet was born."""
+    return f"{cluster_tag(cluster)}{_DOCUMENT}{sha256[:16]}"
+
+
+def tagged_node(cluster: str, tags: Iterable[str]) -> str | None:
+    """Read from a droplet's tags which node it is.
+
+    >>> tagged_node("orderbook", ["hardway:orderbook", node_tag("orderbook", "node01")])
+    'node01'
+    """
+    prefix = node_tag(cluster, "")
+    return next((tag.removeprefix(prefix) for tag in sorted(tags) if tag.startswith(prefix)), None)
+
+
+def prefix(cluster: str) -> str:
+    """Say below what all objects of a cluster lie in its bucket."""
+    return f"{cluster}/"
+
+
+def lock_key(cluster: str) -> str:
+    """Say where the launch lock lies."""
+    return f"{prefix(cluster)}lock"
+
+
+def bundles_prefix(cluster: str) -> str:
+    """Say below what the sealed bundles lie."""
+    return f"{prefix(cluster)}bundles/"
+
+
+def bundle_key(cluster: str, node: str, chance: str) -> str:
+    """Say where a node's bundle goes; `chance` is 32 hex digits that nobody can guess."""
+    return f"{bundles_prefix(cluster)}{node}-{chance}.bundle"
+
+
+def bundle_node(cluster: str, key: str) -> str | None:
+    """Read from an object's key whose bundle it is; None when it is none.
+
+    >>> bundle_node("orderbook", bundle_key("orderbook", "node01", "0" * 32))
+    'node01'
+    """
+    start = bundles_prefix(cluster)
+    found = _BUNDLE.fullmatch(key.removeprefix(start)) if key.startswith(start) else None
+    return found["node"] if found else None
+
+
+def status_key(cluster: str, node: str) -> str:
+    """Say where a node writes how far it is."""
+    return f"{prefix(cluster)}status/{node}.json"
+
+
+def status_node(cluster: str, key: str) -> str | None:
+    """Read from an object's key whose status it is; None when it is none.
+
+    >>> status_node("orderbook", status_key("orderbook", "node01"))
+    'node01'
+    """
+    node = key.removeprefix(f"{prefix(cluster)}status/").removesuffix(".json")
+    return node if key == status_key(cluster, node) else None
+
+
+def public_prefix(cluster: str, cluster_id: str) -> str:
+    """Give the only prefix of the bucket that anybody may read, without a slash at its end."""
+    return f"{prefix(cluster)}{cluster_id.replace('-', '')}/public"
+
+
+def roster_key(public: str) -> str:
+    """Say where below the public prefix the roster lies."""
+    return f"{public}/roster.json"
+
+
+def archive_name(sha256: str) -> str:
+    """Name an archive by its content, as it lies directly below the public prefix."""
+    return f"{sha256}.tar"
+
+
+def archive_key(public: str, sha256: str) -> str:
+    """Say where below the public prefix an archive lies."""
+    return f"{public}/{archive_name(sha256)}"
