@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from generator.cli.options import Factory, connect, end_on_signal, lab_option, say
+from generator.description.load import DESCRIPTION
 from generator.errors import Problem, Problems
-from generator.plan.project import DESCRIPTION
+from generator.plan.project import committed_inventory
 
 
 @click.command()
@@ -32,7 +33,6 @@ def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab
     """
     from generator.clock import Clock
     from generator.cluster.destroy import Destroyer, lines
-    from generator.plan import inventory
 
     end_on_signal()
     connection = connect(factory, lab=lab)
@@ -43,7 +43,7 @@ def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab
         raise Problem(f"`{name}` is no cluster's name")
     if yes is not None and yes != name:
         raise Problem(f"`--yes {yes}` is not the cluster's name", hint=f"it is `{name}`")
-    committed = inventory.load((file or DESCRIPTION).parent / "rendered" / name / "inventory.yaml")
+    committed = committed_inventory(file or DESCRIPTION, name)
     destroyer = Destroyer(
         name,
         connection,

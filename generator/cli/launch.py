@@ -23,8 +23,9 @@ from generator.cli.options import (
 )
 from generator.errors import Problem, Problems
 from generator.plan.project import Project
+from generator.provider.spaces import LONGEST_URL
 
-SHORTEST_URL, LONGEST_URL = timedelta(minutes=5), timedelta(hours=2)
+SHORTEST_URL = timedelta(minutes=5)
 SPACES_MONTHLY = 5
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from generator.description.load import DESCRIPTION
 from generator.errors import Problem
-from generator.plan.project import DESCRIPTION, Project
+from generator.plan.project import Project
 
 if TYPE_CHECKING:
     from generator.cluster.kube_api import Credentials

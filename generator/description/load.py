@@ -12,12 +12,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from generator import strict_yaml, validation
 from generator.description import rules
-from generator.description.schema import AccessSpec, ClusterSpec, NetworkSpec, PoolSpec, SpacesSpec
+from generator.description.schema import ClusterSpec, PoolSpec
 from generator.errors import Problem, raise_all
 from generator.release import lock_file
 from generator.strict_yaml import Document, Location
 
-__all__ = ["AccessSpec", "ClusterSpec", "NetworkSpec", "PoolSpec", "SpacesSpec", "load"]
+DESCRIPTION = Path("cluster.yaml")
+"""The file that is read unless another is named; keys/, rendered/ and releases/ lie beside it."""
 
 _CREDENTIAL = re.compile(
     r"-----BEGIN|do[opr]_v1_|\bDO[A-Z0-9]{18}\b|\bAKIA[A-Z0-9]{16}\b|X-Amz-Signature"

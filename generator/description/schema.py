@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from generator.release.lock_file import Role
 from generator.validation import Misfit, suggestion
 
 # Source: the provider's list of regions, https://docs.digitalocean.com/platform/regional-availability/
@@ -173,7 +174,7 @@ class PoolSpec(_Section):
     """Nodes that differ only in their number."""
 
     name: Annotated[str, AfterValidator(_pool_name)]
-    role: Literal["control-plane", "worker"]
+    role: Role
     schedulable: Flag | None = None
     count: Annotated[Count, AfterValidator(_count)]
     size: Annotated[str, AfterValidator(_size)]

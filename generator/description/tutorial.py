@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from generator.description import schema
+from generator.description.load import DESCRIPTION
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, resource, write_atomic
 from generator.validation import Misfit, shown
 
-DESCRIPTION = "cluster.yaml"
 _BESIDE_KEYS = (".gitignore", "README.md")
 _COMMENT_COLUMN = 34
 
@@ -23,7 +23,7 @@ def init(directory: Path, name: str, release: str) -> tuple[Path, ...]:
         Problems: the name or the release's is not possible.
     """
     raise_all(_impossible(name, release))
-    file = directory / DESCRIPTION
+    file = directory / DESCRIPTION.name
     if file.exists():
         hint = "edit it, or make the new cluster in another directory: `gen init --directory DIR`"
         raise Problem("there is a description already", where=str(file), hint=hint)

@@ -18,9 +18,7 @@ from generator.pki.store import KeyStore
 from generator.plan import decide, inventory
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
-from generator.plan.project import Project
-
-INVENTORY = "inventory.yaml"
+from generator.plan.project import INVENTORY, Project
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from generator.description.load import DESCRIPTION
 from generator.errors import Problem
 from generator.lab import bringup, control, daemon, host, proxy
 from generator.lab.about import ABOUT
@@ -25,7 +26,6 @@ from generator.lab.settings import Settings
 from generator.lab.state import State
 from generator.lab.unkindness import KIND, Unkindness, adjust
 from generator.lab.webserver import tcp_listener
-from generator.plan.project import DESCRIPTION
 
 _file = click.option(
     "-f",

@@ -15,11 +15,9 @@ from generator.errors import Problem, raise_all
 from generator.plan import certificates, names
 from generator.plan.certificates import Certificate
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
-from generator.release.lock_file import Artifact, Package, Release
+from generator.release.lock_file import Artifact, Package, Release, Role
 
 ORDER_BOOK_HOST = "limit-order-book.local"
-
-Role = Literal["control-plane", "worker"]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from generator.description.load import ClusterSpec
+from generator.description.load import DESCRIPTION
 from generator.description.load import load as load_description
+from generator.description.schema import ClusterSpec
 from generator.errors import Problem
 from generator.plan import decide
 from generator.plan import inventory as inventories
@@ -16,7 +17,7 @@ from generator.plan.inventory import Inventory
 from generator.release import lock_file
 from generator.release.lock_file import Release
 
-DESCRIPTION = Path("cluster.yaml")
+INVENTORY = "inventory.yaml"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,7 @@ class Project:
         """
         spec = load_description(file)
         release = lock_file.load(spec.release, file.parent)
-        path = file.parent / "rendered" / spec.name / "inventory.yaml"
-        inventory = inventories.load(path)
-        if inventory is not None and inventory.name != spec.name:
-            raise Problem(f"`name` is {inventory.name!r}, not {spec.name!r}", where=str(path))
-        return cls(file, spec, release, inventory)
+        return cls(file, spec, release, committed_inventory(file, spec.name))
 
     @property
     def keys_path(self) -> Path:
@@ -52,9 +49,26 @@ class Project:
     @property
     def rendered_path(self) -> Path:
         """Give the directory of the committed documents."""
-        return self.file.parent / "rendered" / self.spec.name
+        return _rendered(self.file, self.spec.name)
 
     @cached_property
     def plan(self) -> Plan:
         """Decide everything that the committed facts allow."""
         return decide.plan(self.spec, self.release, self.inventory)
+
+
+def committed_inventory(file: Path, name: str) -> Inventory | None:
+    """Read the inventory that is committed for a cluster beside a description; None when nothing was rendered yet.
+
+    Raises:
+        Problem: it is another cluster's.
+    """
+    path = _rendered(file, name) / INVENTORY
+    inventory = inventories.load(path)
+    if inventory is not None and inventory.name != name:
+        raise Problem(f"`name` is {inventory.name!r}, not {name!r}", where=str(path))
+    return inventory
+
+
+def _rendered(file: Path, name: str) -> Path:
+    return file.parent / "rendered" / name

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from generator.description import tutorial
-from generator.description.load import ClusterSpec
 from generator.description.load import load as load_description
+from generator.description.schema import ClusterSpec
 from generator.errors import Problem, Problems
 
 TUTORIAL = tutorial.description("orderbook", "k8s-1.36")
