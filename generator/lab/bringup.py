@@ -15,8 +15,9 @@ from generator import strict_yaml
 from generator.description.load import load as load_description
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
-from generator.lab import build, content, control, host, root
-from generator.lab.cache import Cache
+from generator.lab import control, host, root
+from generator.lab.content import build, served
+from generator.lab.content.cache import Cache
 from generator.lab.control import RECORDED
 from generator.lab.display import Display
 from generator.lab.process import Process, wait_until_gone
@@ -71,7 +72,7 @@ def up(state: State, file: Path, unkind: Unkindness | None, display: Display) ->
 
 def prepare(state: State, release: Release, regions: tuple[str, ...], unkind: Unkindness, display: Display) -> Settings:
     """Have everything at hand that a lab of a release needs."""
-    found = content.ensure(release, progress=display, cache=Cache(state.cache))
+    found = served.ensure(release, progress=display, cache=Cache(state.cache))
     base = root.build(state.cache, display)
     return Settings(
         release=release.name,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problem
-from generator.lab import recipes
-from generator.lab.cache import Cache, recipe_key
-from generator.lab.golang import Go
+from generator.lab.content import recipes
+from generator.lab.content.cache import Cache, recipe_key
+from generator.lab.content.golang import Go
 from generator.release import lock_file
 
 

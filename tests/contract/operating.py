@@ -29,7 +29,7 @@ from generator.cluster import (
 )
 from generator.description import tutorial
 from generator.documents import render
-from generator.lab.cache import Cache
+from generator.lab.content.cache import Cache
 from generator.plan.project import Project
 from generator.provider.connection import Connection
 from generator.release.lock_file import BUILT_IN

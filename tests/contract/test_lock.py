@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from generator.lab import archive, build, content, recipes
-from generator.lab.cache import Cache, file_sha256, recipe_key
-from generator.lab.golang import Go
+from generator.lab.content import archive, build, recipes, served
+from generator.lab.content.cache import Cache, file_sha256, recipe_key
+from generator.lab.content.golang import Go
 from generator.lab.progress import Silent
 from generator.release import lock_file, registry
 from generator.release.lock_file import Artifact, Release
@@ -74,19 +74,19 @@ def test_a_made_lock_has_no_unpinned_image(made: Release) -> None:
 
 
 def test_the_cache_has_what_the_made_lock_names(made: Release) -> None:
-    served = content.ensure(made, progress=Silent())
+    content = served.ensure(made, progress=Silent())
     for file in (*made.artifacts, *made.packages):
         for url in file.urls:
-            assert file_sha256(served.files[url]) == file.sha256
+            assert file_sha256(content.files[url]) == file.sha256
         if isinstance(file, Artifact) and "" not in file.install:
-            assert set(file.install) <= archive.names(served.files[file.urls[0]])
+            assert set(file.install) <= archive.names(content.files[file.urls[0]])
     for image in made.images:
         host, repository, tag = registry.split(image.reference)
-        root = served.registries[host] / "docker/registry/v2"
+        root = content.registries[host] / "docker/registry/v2"
         assert (
             root / "repositories" / repository / "_manifests/tags" / tag / "current/link"
         ).read_text() == image.digest
-    assert {"versitygw", "registry", "kubectl"} <= set(served.tools)
+    assert {"versitygw", "registry", "kubectl"} <= set(content.tools)
 
 
 @pytest.mark.parametrize(
@@ -99,16 +99,16 @@ def test_the_cache_has_what_the_made_lock_names(made: Release) -> None:
     ],
 )
 def test_programs_say_the_version_of_the_lock(made: Release, program: str, arguments: list[str]) -> None:
-    path = content.ensure(made, progress=Silent()).tools[program]
+    path = served.ensure(made, progress=Silent()).tools[program]
     answer = subprocess.run([path, *arguments], capture_output=True, text=True, check=True)
     assert made.artifact(program).version.removeprefix("v") in answer.stdout
 
 
 def test_packages_hold_the_programs_that_documents_call(made: Release) -> None:
-    served = content.ensure(made, progress=Silent())
+    content = served.ensure(made, progress=Silent())
     listed = io.StringIO()
     for package in made.packages:
-        command = ["dpkg-deb", "--contents", str(served.files[package.urls[0]])]
+        command = ["dpkg-deb", "--contents", str(content.files[package.urls[0]])]
         listed.write(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     for program in ("./usr/sbin/nft", "./usr/bin/wg", "./usr/sbin/haproxy"):
         assert re.search(rf" {re.escape(program)}$", listed.getvalue(), re.MULTILINE), program

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from generator.lab import build, recipes
-from generator.lab.cache import Cache, recipe_key
-from generator.lab.golang import Go
+from generator.lab.content import build, recipes
+from generator.lab.content.cache import Cache, recipe_key
+from generator.lab.content.golang import Go
 from generator.lab.progress import Silent
 from generator.release import lock_file
 

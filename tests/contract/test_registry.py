@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problem
-from generator.lab import build, images, pull, recipes
-from generator.lab.archive import Member
-from generator.lab.cache import Cache, recipe_key
-from generator.lab.fetch import Fetcher
-from generator.lab.golang import Go
-from generator.lab.images import Settings
+from generator.lab.content import build, images, pull, recipes
+from generator.lab.content.archive import Member
+from generator.lab.content.cache import Cache, recipe_key
+from generator.lab.content.fetch import Fetcher
+from generator.lab.content.golang import Go
+from generator.lab.content.images import Settings
 from generator.lab.progress import Silent
 from generator.release import registry
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.lab.cache import Cache, recipe_key, tree_sha256
+from generator.lab.content.cache import Cache, recipe_key, tree_sha256
 from generator.lab.progress import Silent
 
 
@@ -87,7 +87,7 @@ def test_a_tree_is_its_names_and_contents(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed_and_its_lock_is_free(cache: Cache) -> None:
     program = (
         "import os, pathlib, sys\n"
-        "from generator.lab.cache import Cache\n"
+        "from generator.lab.content.cache import Cache\n"
         "from generator.lab.progress import Silent\n"
         "cache = Cache(pathlib.Path(sys.argv[1]))\n"
         "with cache.locked(Silent()), cache.workspace('left') as work:\n"

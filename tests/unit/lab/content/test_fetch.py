@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from generator.lab import fetch
-from generator.lab.cache import Cache
-from generator.lab.fetch import Fetcher
+from generator.lab.content import fetch
+from generator.lab.content.cache import Cache
+from generator.lab.content.fetch import Fetcher
 from generator.lab.progress import Silent
 
 CONTENT = bytes(range(256)) * 1000

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from generator.lab import build, fetch, images, recipes
-from generator.lab.cache import Cache, recipe_key
-from generator.lab.golang import Go, GoRecipe
+from generator.lab.content import build, fetch, images, recipes
+from generator.lab.content.cache import Cache, recipe_key
+from generator.lab.content.golang import Go, GoRecipe
 from generator.release import lock_file
 from generator.release.lock_file import Image, Release
 
-from ... import registries
+from .... import registries
 
 
 class Told:

@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import TypeVar
 
 from generator.errors import Problem
-from generator.lab import archive, debian, images, postgres, pull, recipes
-from generator.lab.archive import Member
-from generator.lab.cache import Cache, recipe_key, tree_sha256
-from generator.lab.fetch import Fetcher
-from generator.lab.golang import SOURCE, Go, GoRecipe
-from generator.lab.images import Settings
+from generator.lab.content import archive, debian, images, postgres, pull, recipes
+from generator.lab.content.archive import Member
+from generator.lab.content.cache import Cache, recipe_key, tree_sha256
+from generator.lab.content.fetch import Fetcher
+from generator.lab.content.golang import SOURCE, Go, GoRecipe
+from generator.lab.content.images import Settings
 from generator.lab.process import bound
 from generator.lab.progress import Progress
 from generator.release import registry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from generator.lab.golang import SOURCE, Copy, GoRecipe
+from generator.lab.content.golang import SOURCE, Copy, GoRecipe
 from generator.release.lock_file import Release
 
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")

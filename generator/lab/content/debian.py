@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab.fetch import Fetcher
+from generator.lab.content.fetch import Fetcher
 from generator.release.lock_file import Package, Release, Role
 
 MIRROR = "https://deb.debian.org"

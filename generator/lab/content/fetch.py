@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from generator.errors import Problem
-from generator.lab.cache import Cache, file_sha256
+from generator.lab.content.cache import Cache, file_sha256
 from generator.lab.progress import Progress
 from generator.release import registry
 

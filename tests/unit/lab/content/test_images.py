@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problem
-from generator.lab import archive, images
-from generator.lab.archive import Member
-from generator.lab.cache import Cache
-from generator.lab.images import Settings
+from generator.lab.content import archive, images
+from generator.lab.content.archive import Member
+from generator.lab.content.cache import Cache
+from generator.lab.content.images import Settings
 
 SETTINGS = Settings(["/program"], "65532:65532", command=["serve"], environment={"B": "2", "A": "1"}, ports=[80])
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab import archive
-from generator.lab.archive import Member
-from generator.lab.cache import Cache, link_or_copy
+from generator.lab.content import archive
+from generator.lab.content.archive import Member
+from generator.lab.content.cache import Cache, link_or_copy
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from generator.lab.golang import environment
-from generator.lab.recipes import ORDER_BOOK
+from generator.lab.content.golang import environment
+from generator.lab.content.recipes import ORDER_BOOK
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="needs Go")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problem
-from generator.lab import recipes
-from generator.lab.cache import Cache, recipe_key
-from generator.lab.golang import Go, GoRecipe
+from generator.lab.content import recipes
+from generator.lab.content.cache import Cache, recipe_key
+from generator.lab.content.golang import Go, GoRecipe
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.progress import Silent
 from generator.release import lock_file
@@ -115,8 +115,8 @@ wait
 BUILD = """\
 import sys
 from pathlib import Path
-from generator.lab.cache import Cache
-from generator.lab.golang import Go, GoRecipe
+from generator.lab.content.cache import Cache
+from generator.lab.content.golang import Go, GoRecipe
 from generator.lab.progress import Silent
 recipe = GoRecipe("x", "example.com/x", "v1.0.0", {"x": "./x"})
 Go(sys.argv[1], "go1.26.8").build(recipe, Cache(Path(sys.argv[2])), Silent())

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import cast
 
 from generator.errors import Problem
-from generator.lab import debian, images
-from generator.lab.archive import Member
-from generator.lab.cache import Cache
-from generator.lab.fetch import Fetcher
-from generator.lab.golang import SOURCE
+from generator.lab.content import debian, images
+from generator.lab.content.archive import Member
+from generator.lab.content.cache import Cache
+from generator.lab.content.fetch import Fetcher
+from generator.lab.content.golang import SOURCE
 from generator.lab.process import bound
 
 ENTRY = SOURCE / "postgres" / "docker-entrypoint.sh"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab import build, images, pull
-from generator.lab.cache import Cache, link_or_copy
-from generator.lab.fetch import Fetcher
+from generator.lab.content import build, images, pull
+from generator.lab.content.cache import Cache, link_or_copy
+from generator.lab.content.fetch import Fetcher
 from generator.lab.progress import Progress
 from generator.release import registry
 from generator.release.lock_file import Artifact, Image, Package, Release

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from generator.errors import Problem
-from generator.lab import images
-from generator.lab.cache import Cache
-from generator.lab.fetch import Fetcher
+from generator.lab.content import images
+from generator.lab.content.cache import Cache
+from generator.lab.content.fetch import Fetcher
 from generator.release.registry import Repository, Unreachable, split
 
 

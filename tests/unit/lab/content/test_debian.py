@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from generator.errors import Problem
-from generator.lab import debian
-from generator.lab.debian import Index, Stanza
+from generator.lab.content import debian
+from generator.lab.content.debian import Index, Stanza
 
 PACKAGES = """\
 Package: haproxy

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab.cache import Cache, recipe_key, tree_sha256
+from generator.lab.content.cache import Cache, recipe_key, tree_sha256
 from generator.lab.process import bound
 from generator.lab.progress import Progress
 
