@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from generator.cluster import launch_part
-from tests.unit.test_launchpart import DOCUMENT, FACTS
+from tests.unit.cluster.test_launch_part import DOCUMENT, FACTS
 
 # What cloud-init does with user data before any handler sees it, and what its handlers are then given.
 # Source: https://github.com/canonical/cloud-init, cloudinit/user_data.py and cloudinit/handlers/__init__.py
