@@ -9,7 +9,7 @@ from typing import Any
 
 from generator.lab import tags
 from generator.lab.account import Account, Droplet, Firewall, Refusal, not_found, timestamp, unprocessable
-from generator.lab.packetfilter import DropletPolicy, Rule
+from generator.lab.policy import DropletPolicy, Rule
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]+")
 _PROTOCOLS = ("tcp", "udp", "icmp")

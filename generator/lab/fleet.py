@@ -15,7 +15,7 @@ from generator.lab import catalogue, droplets, firewalls, network, packetfilter
 from generator.lab.account import Account, Droplet
 from generator.lab.configdrive import config_drive
 from generator.lab.machine import Machine
-from generator.lab.packetfilter import DropletPolicy
+from generator.lab.policy import DropletPolicy
 from generator.lab.port import Port
 from generator.lab.state import State, read_record, write_record
 

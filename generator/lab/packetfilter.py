@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, collapse_addresses
-from typing import Literal
+from ipaddress import IPv4Network, collapse_addresses
 
+from generator.lab.policy import DropletPolicy, Rule
 from generator.lab.port import Port
 from generator.lab.process import run
 from generator.lab.state import METADATA_ADDRESS, NET_NAMESPACE, State, namespace_path
@@ -15,24 +14,6 @@ from generator.lab.state import METADATA_ADDRESS, NET_NAMESPACE, State, namespac
 _ANTISPOOF_TABLE = "bridge hardway_antispoof"
 _FIREWALL_TABLE = "ip hardway_firewall"
 _ANYWHERE = IPv4Network("0.0.0.0/0")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What one firewall rule lets through: a protocol, a range of ports (`None`: all) and the other side's networks."""
-
-    protocol: Literal["tcp", "udp", "icmp"]
-    ports: tuple[int, int] | None
-    peers: tuple[IPv4Network, ...]
-
-
-@dataclass(frozen=True)
-class DropletPolicy:
-    """The rules that hold for one droplet behind at least one firewall; everything else is dropped, both ways."""
-
-    addresses: tuple[IPv4Address, ...]
-    inbound: tuple[Rule, ...]
-    outbound: tuple[Rule, ...]
 
 
 def apply_antispoof(ports: Sequence[Port], vpc_enabled: bool) -> None:

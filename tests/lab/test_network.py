@@ -13,7 +13,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 
 from generator.lab import netns, network
-from generator.lab.packetfilter import DropletPolicy, Rule, apply_firewall
+from generator.lab.packetfilter import apply_firewall
+from generator.lab.policy import DropletPolicy, Rule
 from generator.lab.port import Port
 from generator.lab.state import (
     ANYBODY_ADDRESS,
