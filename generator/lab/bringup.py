@@ -15,11 +15,12 @@ from generator import strict_yaml
 from generator.description.load import load as load_description
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
-from generator.lab import control, host, root
+from generator.lab import control
 from generator.lab.content import build, served
 from generator.lab.content.cache import Cache
 from generator.lab.control import RECORDED
 from generator.lab.display import Display
+from generator.lab.machines import host, root
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.settings import Settings
 from generator.lab.state import State, write_record

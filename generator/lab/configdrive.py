@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from generator.lab.account import Droplet
-from generator.lab.machine import ConfigDrive
+from generator.lab.machines.machine import ConfigDrive
 
 _BOUNDARY = "===============provider=="
 _HOLD_LOCK = """\

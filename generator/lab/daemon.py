@@ -24,13 +24,14 @@ from typing import Any
 from generator.errors import Problem, Problems
 from generator.files import make_private_directory, write_atomic
 from generator.lab import account as accounts
-from generator.lab import cgroups, control, netns, network, operations, root, vpcs
+from generator.lab import control, operations, vpcs
 from generator.lab.account import Account
 from generator.lab.api import Api
 from generator.lab.authority import Authority
 from generator.lab.configdrive import vendor_data
 from generator.lab.fleet import Fleet
 from generator.lab.hosts import Hosts
+from generator.lab.machines import cgroups, netns, network, root
 from generator.lab.metadata import Facts, Metadata
 from generator.lab.proxy import Address, Relay, proxy
 from generator.lab.services import Services

@@ -11,12 +11,13 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab import catalogue, droplets, firewalls, network, packetfilter
+from generator.lab import catalogue, droplets, firewalls
 from generator.lab.account import Account, Droplet
 from generator.lab.configdrive import config_drive
-from generator.lab.machine import Machine
+from generator.lab.machines import network, packet_filter
+from generator.lab.machines.machine import Machine
+from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy
-from generator.lab.port import Port
 from generator.lab.state import State, read_record, write_record
 
 _AT_ONCE = 4
@@ -61,7 +62,7 @@ class Fleet:
             network.add_vpc(self._state, missing)
         # before any machine that it covers starts
         if policy != self._policy:
-            packetfilter.apply_firewall(self._state, policy)
+            packet_filter.apply_firewall(self._state, policy)
             self._policy = policy
         machines = {machine.number: machine for machine in Machine.all(self._state)}
         for number in {*machines, *wanted} - self._busy:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from generator.errors import Problem
-from generator.lab import droplets, network, packetfilter
+from generator.lab import droplets
 from generator.lab.account import Account, Droplet, Refusal, timestamp
 from generator.lab.control import Operation
-from generator.lab.machine import Machine
+from generator.lab.machines import network, packet_filter
+from generator.lab.machines.machine import Machine
 from generator.lab.process import Process
 from generator.lab.state import droplet_namespace, read_record
 
@@ -56,7 +57,7 @@ def status(daemon: Daemon) -> Mapping[str, Any]:
         "firewalls": walls,
         "tags": sorted(daemon.account.tags),
         "antispoof": network.antispoof_is_on(daemon.state),
-        "spoofed_frames": packetfilter.spoofed_frames() if daemon.stage == "up" else 0,
+        "spoofed_frames": packet_filter.spoofed_frames() if daemon.stage == "up" else 0,
     }
 
 

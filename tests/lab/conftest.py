@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.lab import host
+from generator.lab.machines import host
 from generator.lab.state import State
 from tests.e2e.harness import host_facts
 

@@ -17,14 +17,15 @@ import pytest
 import urllib3
 
 from generator.errors import Problem
-from generator.lab import bringup, control, netns, root
+from generator.lab import bringup, control
 from generator.lab.connection import connection
 from generator.lab.content import images
 from generator.lab.content.archive import Member
 from generator.lab.content.cache import Cache
 from generator.lab.content.images import Settings as ImageSettings
 from generator.lab.display import Display
-from generator.lab.machine import Machine
+from generator.lab.machines import netns, root
+from generator.lab.machines.machine import Machine
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.progress import Silent
 from generator.lab.settings import Settings

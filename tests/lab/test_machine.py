@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from generator.errors import Problem
-from generator.lab import cgroups, host, network, root
-from generator.lab.machine import ConfigDrive, Machine
-from generator.lab.port import Port
+from generator.lab.machines import cgroups, host, network, root
+from generator.lab.machines.machine import ConfigDrive, Machine
+from generator.lab.machines.port import Port
 from generator.lab.process import Process
 from generator.lab.progress import Silent
 from generator.lab.state import State

@@ -12,10 +12,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from generator.lab import netns, network
-from generator.lab.packetfilter import apply_firewall
+from generator.lab.machines import netns, network
+from generator.lab.machines.packet_filter import apply_firewall
+from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy, Rule
-from generator.lab.port import Port
 from generator.lab.state import (
     ANYBODY_ADDRESS,
     METADATA_ADDRESS,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from generator.lab import bringup, cgroups, host
+from generator.lab import bringup
 from generator.lab import state as states
+from generator.lab.machines import cgroups, host
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.state import State
 

@@ -12,8 +12,8 @@ from generator.lab import vpcs
 from generator.lab.account import Account
 from generator.lab.configdrive import config_drive, vendor_data
 from generator.lab.droplets import create
+from generator.lab.machines.port import Port
 from generator.lab.metadata import Facts, Metadata
-from generator.lab.port import Port
 from generator.lab.unkindness import KIND
 from generator.lab.webserver import Call, Reply
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from generator.errors import Problem
-from generator.lab import cgroups, kernel, network
-from generator.lab.machine import forget, machine_names
+from generator.lab.machines import cgroups, kernel, network
+from generator.lab.machines.machine import forget, machine_names
 from generator.lab.process import Process, all_pids, run, wait_until_gone
 from generator.lab.state import State, namespace_path, read_record
 

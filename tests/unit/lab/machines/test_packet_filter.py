@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from generator.lab.packetfilter import antispoof, firewall
+from generator.lab.machines.packet_filter import antispoof, firewall
+from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy, Rule
-from generator.lab.port import Port
 
 PORT = Port.planned(3, IPv4Address("203.0.113.103"), IPv4Interface("10.110.0.5/20"))
 

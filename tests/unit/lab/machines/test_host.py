@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problem
-from generator.lab import cgroups, host, kernel, root
-from generator.lab.port import Port, network_data
+from generator.lab.machines import cgroups, host, kernel, root
+from generator.lab.machines.port import Port, network_data
 from generator.lab.process import Process, namespace_pids, run, wait_until_gone
 from generator.lab.state import State, is_lab_namespace, read_record, write_record
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
-from generator.lab import cgroups, network
-from generator.lab.port import Port, network_data
+from generator.lab.machines import cgroups, network
+from generator.lab.machines.port import Port, network_data
 from generator.lab.process import Process, namespace_pids, wait_until_gone
 from generator.lab.state import State, droplet_namespace, is_lab_namespace, namespace_path, read_record, write_record
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, collapse_addresses
 
+from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy, Rule
-from generator.lab.port import Port
 from generator.lab.process import run
 from generator.lab.state import METADATA_ADDRESS, NET_NAMESPACE, State, namespace_path
 

@@ -6,8 +6,8 @@ import json
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 
-from generator.lab import packetfilter
-from generator.lab.port import Port
+from generator.lab.machines import packet_filter
+from generator.lab.machines.port import Port
 from generator.lab.process import run
 from generator.lab.state import (
     ANYBODY_ADDRESS,
@@ -71,7 +71,7 @@ def create(state: State) -> None:
             "link set eth0 up",
             f"route add default via {OPERATOR_GATEWAY.ip} src {OPERATOR_ADDRESS}",
         )
-        packetfilter.apply_antispoof(_ports(state), antispoof_is_on(state))
+        packet_filter.apply_antispoof(_ports(state), antispoof_is_on(state))
         # last: a bridge that is up says that everything before it was done
         _ip(NET_NAMESPACE, f"link set {PUBLIC_BRIDGE} up")
 
@@ -135,7 +135,7 @@ def attach(state: State, port: Port) -> None:
             f"link add eth1 address {port.vpc_mac} type veth peer name {port.vpc_name} netns {NET_NAMESPACE}",
         )
         write_record(state.ports / f"{port.number}.json", port.to_record())
-        packetfilter.apply_antispoof(_ports(state), antispoof_is_on(state))
+        packet_filter.apply_antispoof(_ports(state), antispoof_is_on(state))
         _ip(
             NET_NAMESPACE,
             f"link set {port.public_name} master {PUBLIC_BRIDGE}",
@@ -152,14 +152,14 @@ def detach(state: State, number: int) -> None:
     with state.locked("network"):
         _detach(state, number)
         if namespace_path(NET_NAMESPACE).exists():
-            packetfilter.apply_antispoof(_ports(state), antispoof_is_on(state))
+            packet_filter.apply_antispoof(_ports(state), antispoof_is_on(state))
 
 
 def set_antispoof(state: State, enabled: bool) -> None:
     """Switch the dropping of foreign source addresses in the VPCs; the public network always drops them."""
     with state.locked("network"):
         write_record(state.directory / "antispoof.json", {"enabled": enabled})
-        packetfilter.apply_antispoof(_ports(state), enabled)
+        packet_filter.apply_antispoof(_ports(state), enabled)
 
 
 def antispoof_is_on(state: State) -> bool:

@@ -14,7 +14,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab import cgroups, kernel
+from generator.lab.machines import cgroups, kernel
 from generator.lab.progress import Progress
 from generator.lab.state import State
 
