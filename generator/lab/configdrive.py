@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from generator.lab.account import Droplet
+from generator.lab.account.account import Droplet
 from generator.lab.machines.machine import ConfigDrive
 
 _BOUNDARY = "===============provider=="

@@ -23,10 +23,11 @@ from typing import Any
 
 from generator.errors import Problem, Problems
 from generator.files import make_private_directory, write_atomic
-from generator.lab import account as accounts
-from generator.lab import control, operations, vpcs
-from generator.lab.account import Account
-from generator.lab.api import Api
+from generator.lab import control, operations
+from generator.lab.account import account as accounts
+from generator.lab.account import vpcs
+from generator.lab.account.account import Account
+from generator.lab.account.api import Api
 from generator.lab.authority import Authority
 from generator.lab.configdrive import vendor_data
 from generator.lab.fleet import Fleet

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab import catalogue, droplets, firewalls
-from generator.lab.account import Account, Droplet
+from generator.lab.account import catalogue, droplets, firewalls
+from generator.lab.account.account import Account, Droplet
 from generator.lab.configdrive import config_drive
 from generator.lab.machines import network, packet_filter
 from generator.lab.machines.machine import Machine

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from generator.lab.account.routes import API_HOST
 from generator.lab.hosts import (
     DOWNLOAD_REDIRECTS,
     REGISTRIES,
@@ -16,7 +17,6 @@ from generator.lab.hosts import (
     spaces_host,
 )
 from generator.lab.registrytoken import CHECK_PATH
-from generator.lab.routes import API_HOST
 
 
 @dataclass(frozen=True)

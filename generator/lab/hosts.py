@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from generator.lab.catalogue import SPACES_REGIONS
-from generator.lab.routes import API_HOST
+from generator.lab.account.catalogue import SPACES_REGIONS
+from generator.lab.account.routes import API_HOST
 
 SPACES_DOMAIN = "digitaloceanspaces.com"
 TOKEN_HOST = "auth.docker.io"  # noqa: S105 - a host's name

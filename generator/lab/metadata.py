@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from generator.lab.account import Droplet
+from generator.lab.account.account import Droplet
 from generator.lab.machines.port import Port
 from generator.lab.state import DNS_ADDRESS, PUBLIC_GATEWAY, PUBLIC_NETWORK
 from generator.lab.webserver import Call, Reply

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from generator.errors import Problem
-from generator.lab import droplets
-from generator.lab.account import Account, Droplet, Refusal, timestamp
+from generator.lab.account import droplets
+from generator.lab.account.account import Account, Droplet, Refusal, timestamp
 from generator.lab.control import Operation
 from generator.lab.machines import network, packet_filter
 from generator.lab.machines.machine import Machine

@@ -13,9 +13,9 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError
 from pydo import Client
 
-from generator.lab import vpcs
-from generator.lab.account import Account
-from generator.lab.api import Api
+from generator.lab.account import vpcs
+from generator.lab.account.account import Account
+from generator.lab.account.api import Api
 from generator.lab.authority import Authority
 from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Server, tcp_listener

@@ -22,7 +22,7 @@ from generator.cluster.kinds.vpc import owner
 from generator.cluster.launch_lock import LaunchLock
 from generator.documents import render
 from generator.errors import Problems
-from generator.lab.account import Firewall
+from generator.lab.account.account import Firewall
 from generator.lab.unkindness import KIND
 from generator.pki.store import KeyStore
 from generator.plan.names import RELEASED, roster_key, status_key

@@ -27,9 +27,9 @@ import urllib3
 
 from generator.cluster.node_report import phases_of
 from generator.documents import roster as rosters
-from generator.lab import vpcs
-from generator.lab.account import Account, Droplet
-from generator.lab.api import Api
+from generator.lab.account import vpcs
+from generator.lab.account.account import Account, Droplet
+from generator.lab.account.api import Api
 from generator.lab.authority import Authority
 from generator.lab.proxy import Relay, proxy
 from generator.lab.unkindness import KIND, Unkindness

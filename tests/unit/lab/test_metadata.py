@@ -8,10 +8,10 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from generator.lab import vpcs
-from generator.lab.account import Account
+from generator.lab.account import vpcs
+from generator.lab.account.account import Account
+from generator.lab.account.droplets import create
 from generator.lab.configdrive import config_drive, vendor_data
-from generator.lab.droplets import create
 from generator.lab.machines.port import Port
 from generator.lab.metadata import Facts, Metadata
 from generator.lab.unkindness import KIND

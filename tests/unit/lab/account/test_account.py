@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from generator.lab import account as accounts
-from generator.lab import droplets, firewalls, routes, vpcs
-from generator.lab.account import Account, Refusal
+from generator.lab.account import account as accounts
+from generator.lab.account import droplets, firewalls, routes, vpcs
+from generator.lab.account.account import Account, Refusal
 from generator.lab.unkindness import KIND, Unkindness
 
 NOW = 1_795_000_000.0

@@ -8,9 +8,9 @@ import json
 import time
 from pathlib import Path
 
-from generator.lab import masking
-from generator.lab.account import Account
-from generator.lab.api import Api
+from generator.lab.account import masking
+from generator.lab.account.account import Account
+from generator.lab.account.api import Api
 from generator.lab.unkindness import KIND
 from generator.lab.webserver import Call
 

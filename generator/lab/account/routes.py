@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from generator.lab import catalogue, droplets, firewalls, sshkeys, tags, vpcs
-from generator.lab.account import Account, Refusal, not_found, unprocessable
+from generator.lab.account import catalogue, droplets, firewalls, ssh_keys, tags, vpcs
+from generator.lab.account.account import Account, Refusal, not_found, unprocessable
 
 API_HOST = "api.digitalocean.com"
 _PER_PAGE, _MOST_PER_PAGE = 20, 200
@@ -265,19 +265,19 @@ def _change_firewall(account: Account, request: Request, now: float, key: str) -
 
 
 def _create_key(account: Account, request: Request, now: float, _key: str) -> Answer:
-    return Answer(201, {"ssh_key": sshkeys.shape(sshkeys.create(account, request.body, now))})
+    return Answer(201, {"ssh_key": ssh_keys.shape(ssh_keys.create(account, request.body, now))})
 
 
 def _list_keys(account: Account, request: Request, now: float, _key: str) -> Answer:
-    return page(request, "ssh_keys", [sshkeys.shape(key) for key in sshkeys.listed(account, now)])
+    return page(request, "ssh_keys", [ssh_keys.shape(key) for key in ssh_keys.listed(account, now)])
 
 
 def _get_key(account: Account, _request: Request, _now: float, key: str) -> Answer:
-    return Answer(200, {"ssh_key": sshkeys.shape(sshkeys.find(account, key))})
+    return Answer(200, {"ssh_key": ssh_keys.shape(ssh_keys.find(account, key))})
 
 
 def _delete_key(account: Account, _request: Request, _now: float, key: str) -> Answer:
-    sshkeys.delete(account, key)
+    ssh_keys.delete(account, key)
     return Answer(204)
 
 

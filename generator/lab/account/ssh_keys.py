@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from generator.lab.account import Account, Key, Refusal, not_found, unprocessable
+from generator.lab.account.account import Account, Key, Refusal, not_found, unprocessable
 
 _LISTS_PER_MINUTE = 10
 _KINDS = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from generator.lab import masking, routes
-from generator.lab.account import Account, Refusal
+from generator.lab.account import masking, routes
+from generator.lab.account.account import Account, Refusal
 from generator.lab.webserver import Call, Reply
 
 _MINUTE, _HOUR = 60, 3600

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from generator.lab.account import Account, Droplet, not_found, unprocessable
+from generator.lab.account.account import Account, Droplet, not_found, unprocessable
 
 _NAME = re.compile(r"[a-zA-Z0-9_:-]{1,255}")
 

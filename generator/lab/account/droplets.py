@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from generator.lab import catalogue, sshkeys, tags, vpcs
-from generator.lab.account import (
+from generator.lab.account import catalogue, ssh_keys, tags, vpcs
+from generator.lab.account.account import (
     Account,
     Action,
     Droplet,
@@ -48,7 +48,7 @@ def create(account: Account, body: Mapping[str, Any], now: float) -> list[Drople
     if body.get("public_networking") is False or body.get("volumes"):
         raise unprocessable("The lab has no volumes and no droplets without a public address.")
     user_data = _user_data(body.get("user_data"))
-    keys = sshkeys.chosen(account, body.get("ssh_keys") or [], now)
+    keys = ssh_keys.chosen(account, body.get("ssh_keys") or [], now)
     vpc = vpcs.find(account, str(body["vpc_uuid"])) if body.get("vpc_uuid") else vpcs.default(account, region, now)
     if vpc.region != region:
         raise unprocessable("VPC is not in the same region as the Droplet.")

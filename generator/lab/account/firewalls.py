@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from generator.lab import tags
-from generator.lab.account import Account, Droplet, Firewall, Refusal, not_found, timestamp, unprocessable
+from generator.lab.account import tags
+from generator.lab.account.account import Account, Droplet, Firewall, Refusal, not_found, timestamp, unprocessable
 from generator.lab.policy import DropletPolicy, Rule
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]+")
