@@ -17,12 +17,13 @@ from rich.table import Table
 
 from generator.description.load import DESCRIPTION
 from generator.errors import Problem
-from generator.lab import bringup, control, daemon, proxy
+from generator.lab import bringup, control, daemon
 from generator.lab.about import ABOUT
 from generator.lab.display import Display
 from generator.lab.machines import host
 from generator.lab.machines.machine import Machine
-from generator.lab.services import SERVICES, spaces
+from generator.lab.services import proxy
+from generator.lab.services.supervisor import SERVICES, spaces
 from generator.lab.settings import Settings
 from generator.lab.state import State
 from generator.lab.unkindness import KIND, Unkindness, adjust

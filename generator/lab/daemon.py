@@ -28,14 +28,14 @@ from generator.lab.account import account as accounts
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account
 from generator.lab.account.api import Api
-from generator.lab.authority import Authority
 from generator.lab.configdrive import vendor_data
 from generator.lab.fleet import Fleet
-from generator.lab.hosts import Hosts
 from generator.lab.machines import cgroups, netns, network, root
-from generator.lab.metadata import Facts, Metadata
-from generator.lab.proxy import Address, Relay, proxy
-from generator.lab.services import Services
+from generator.lab.services.authority import Authority
+from generator.lab.services.hosts import Hosts
+from generator.lab.services.metadata import Facts, Metadata
+from generator.lab.services.proxy import Address, Relay, proxy
+from generator.lab.services.supervisor import Services
 from generator.lab.settings import FIRST_PROXY_PORT, Settings, credentials
 from generator.lab.state import (
     METADATA_ADDRESS,

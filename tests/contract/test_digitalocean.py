@@ -20,7 +20,7 @@ from generator.cluster.kinds import ssh_key as ssh_keys
 from generator.cluster.kinds import tag as tags
 from generator.cluster.kinds import vpc as vpcs
 from generator.errors import Problem
-from generator.lab.authority import Authority
+from generator.lab.services.authority import Authority
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud

@@ -16,7 +16,7 @@ from pydo import Client
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account
 from generator.lab.account.api import Api
-from generator.lab.authority import Authority
+from generator.lab.services.authority import Authority
 from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Server, tcp_listener
 

@@ -18,17 +18,17 @@ import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from generator.lab import front, programs
-from generator.lab.authority import Authority
-from generator.lab.children import Child, Program
 from generator.lab.content import images
 from generator.lab.content.archive import Member
 from generator.lab.content.cache import Cache
 from generator.lab.content.images import Settings
-from generator.lab.front import Front
-from generator.lab.hosts import Hosts
-from generator.lab.proxy import Address, Relay, proxy
-from generator.lab.registrytoken import TokenService
+from generator.lab.services import front, programs
+from generator.lab.services.authority import Authority
+from generator.lab.services.children import Child, Program
+from generator.lab.services.front import Front
+from generator.lab.services.hosts import Hosts
+from generator.lab.services.proxy import Address, Relay, proxy
+from generator.lab.services.registry_token import TokenService
 from generator.lab.webserver import Reply, Server, tcp_listener, unix_listener
 
 KEYS = ("DO00CONTRACTTESTKEYS", "contract-secret")

@@ -30,8 +30,8 @@ from generator.documents import roster as rosters
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account, Droplet
 from generator.lab.account.api import Api
-from generator.lab.authority import Authority
-from generator.lab.proxy import Relay, proxy
+from generator.lab.services.authority import Authority
+from generator.lab.services.proxy import Relay, proxy
 from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.pki import bundle

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from generator.lab.account.routes import API_HOST
-from generator.lab.hosts import (
+from generator.lab.services.hosts import (
     DOWNLOAD_REDIRECTS,
     REGISTRIES,
     TOKEN_HOST,
@@ -16,7 +16,7 @@ from generator.lab.hosts import (
     Registry,
     spaces_host,
 )
-from generator.lab.registrytoken import CHECK_PATH
+from generator.lab.services.registry_token import CHECK_PATH
 
 
 @dataclass(frozen=True)

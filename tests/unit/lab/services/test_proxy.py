@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from generator.lab.hosts import Hosts
-from generator.lab.proxy import Address, Relay, forward, proxy
+from generator.lab.services.hosts import Hosts
+from generator.lab.services.proxy import Address, Relay, forward, proxy
 from generator.lab.webserver import tcp_listener
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
-from generator.lab.children import Program
-from generator.lab.hosts import Hosts, spaces_host
+from generator.lab.services.children import Program
+from generator.lab.services.hosts import Hosts, spaces_host
 from generator.lab.state import DNS_ADDRESS, SERVICES_ADDRESS
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from generator.lab.hosts import TOKEN_HOST
+from generator.lab.services.hosts import TOKEN_HOST
 from generator.lab.webserver import Call, Reply
 
 SERVICE = "registry.docker.io"

@@ -13,7 +13,7 @@ from generator.lab.account.account import Account
 from generator.lab.account.droplets import create
 from generator.lab.configdrive import config_drive, vendor_data
 from generator.lab.machines.port import Port
-from generator.lab.metadata import Facts, Metadata
+from generator.lab.services.metadata import Facts, Metadata
 from generator.lab.unkindness import KIND
 from generator.lab.webserver import Call, Reply
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problems
-from generator.lab import programs
-from generator.lab.authority import Authority
-from generator.lab.hosts import Hosts
-from generator.lab.registrytoken import CHECK_PATH, LIFETIME_SECONDS, TokenService
+from generator.lab.services import programs
+from generator.lab.services.authority import Authority
+from generator.lab.services.hosts import Hosts
+from generator.lab.services.registry_token import CHECK_PATH, LIFETIME_SECONDS, TokenService
 from generator.lab.unkindness import KIND, Unkindness, adjust
 from generator.lab.webserver import Call
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from generator.errors import Problem
 from generator.files import make_private_directory
-from generator.lab import front, programs
-from generator.lab.authority import Authority
-from generator.lab.children import Child, Program
-from generator.lab.front import Front
-from generator.lab.hosts import Hosts
-from generator.lab.registrytoken import TokenService
+from generator.lab.services import front, programs
+from generator.lab.services.authority import Authority
+from generator.lab.services.children import Child, Program
+from generator.lab.services.front import Front
+from generator.lab.services.hosts import Hosts
+from generator.lab.services.registry_token import TokenService
 from generator.lab.settings import Credentials, Settings
 from generator.lab.state import SERVICES_ADDRESS, State
 from generator.lab.webserver import Responder, Server, unix_listener

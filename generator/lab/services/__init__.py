@@ -1,0 +1,1 @@
+"""What droplets and the host find at public names: TLS front, names, Spaces, registries, metadata and the proxy."""
