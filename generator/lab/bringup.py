@@ -15,10 +15,10 @@ from generator import strict_yaml
 from generator.description.load import load as load_description
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
-from generator.lab import control
 from generator.lab.content import build, served
 from generator.lab.content.cache import Cache
-from generator.lab.control import RECORDED
+from generator.lab.daemon import control
+from generator.lab.daemon.control import RECORDED
 from generator.lab.display import Display
 from generator.lab.machines import host, root
 from generator.lab.process import Process, wait_until_gone
@@ -30,7 +30,7 @@ from generator.release.lock_file import Release
 
 COMMANDS = {"nginx": "nginx-light", "dnsmasq": "dnsmasq-base"}
 RELEASE = "k8s-1.36"
-DAEMON = (sys.executable, "-m", "generator.lab.daemon")
+DAEMON = (sys.executable, "-m", "generator.lab.daemon.loop")
 daemon = host.daemon
 _START_SECONDS = 180.0
 _STOP_SECONDS = 30.0

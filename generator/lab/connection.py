@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.lab import control
+from generator.lab.daemon import control
 from generator.lab.settings import credentials
 from generator.lab.state import State
 from generator.provider.connection import Connection

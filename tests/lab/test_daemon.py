@@ -17,12 +17,13 @@ import pytest
 import urllib3
 
 from generator.errors import Problem
-from generator.lab import bringup, control
+from generator.lab import bringup
 from generator.lab.connection import connection
 from generator.lab.content import images
 from generator.lab.content.archive import Member
 from generator.lab.content.cache import Cache
 from generator.lab.content.images import Settings as ImageSettings
+from generator.lab.daemon import control
 from generator.lab.display import Display
 from generator.lab.machines import netns, root
 from generator.lab.machines.machine import Machine

@@ -11,7 +11,7 @@ import pytest
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account
 from generator.lab.account.droplets import create
-from generator.lab.configdrive import config_drive, vendor_data
+from generator.lab.daemon.config_drive import config_drive, vendor_data
 from generator.lab.machines.port import Port
 from generator.lab.services.metadata import Facts, Metadata
 from generator.lab.unkindness import KIND

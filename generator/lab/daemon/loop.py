@@ -23,13 +23,13 @@ from typing import Any
 
 from generator.errors import Problem, Problems
 from generator.files import make_private_directory, write_atomic
-from generator.lab import control, operations
 from generator.lab.account import account as accounts
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account
 from generator.lab.account.api import Api
-from generator.lab.configdrive import vendor_data
-from generator.lab.fleet import Fleet
+from generator.lab.daemon import control, operations
+from generator.lab.daemon.config_drive import vendor_data
+from generator.lab.daemon.fleet import Fleet
 from generator.lab.machines import cgroups, netns, network, root
 from generator.lab.services.authority import Authority
 from generator.lab.services.hosts import Hosts
@@ -50,7 +50,7 @@ from generator.lab.webserver import Server, tcp_listener
 
 _TICK_SECONDS = 0.25
 _CONNECT_SECONDS = 10.0
-_log = logging.getLogger("generator.lab.daemon")
+_log = logging.getLogger("generator.lab.daemon.loop")
 
 
 class Daemon:

@@ -13,7 +13,7 @@ from pathlib import Path
 from generator.errors import Problem
 from generator.lab.account import catalogue, droplets, firewalls
 from generator.lab.account.account import Account, Droplet
-from generator.lab.configdrive import config_drive
+from generator.lab.daemon.config_drive import config_drive
 from generator.lab.machines import network, packet_filter
 from generator.lab.machines.machine import Machine
 from generator.lab.machines.port import Port
