@@ -30,7 +30,7 @@ from generator.release.lock_file import Release
 
 COMMANDS = {"nginx": "nginx-light", "dnsmasq": "dnsmasq-base"}
 RELEASE = "k8s-1.36"
-DAEMON = (sys.executable, "-m", "generator.lab.daemon.loop")
+DAEMON = (sys.executable, "-m", "generator.lab.daemon")
 daemon = host.daemon
 _START_SECONDS = 180.0
 _STOP_SECONDS = 30.0

@@ -19,9 +19,9 @@ from generator.description.load import DESCRIPTION
 from generator.errors import Problem
 from generator.lab import bringup
 from generator.lab.about import ABOUT
-from generator.lab.daemon import control, loop
+from generator.lab.daemon import control
 from generator.lab.display import Display
-from generator.lab.machines import host
+from generator.lab.machines import host, netns
 from generator.lab.machines.machine import Machine
 from generator.lab.services import proxy
 from generator.lab.services.supervisor import SERVICES, spaces
@@ -176,7 +176,7 @@ def forward(port: int, node: str | None, to: int) -> None:
         listener = tcp_listener("127.0.0.1", port)
     except OSError as error:
         raise Problem(f"port {port} can't be had: {error.strerror}") from error
-    relay = proxy.Relay(listener, proxy.forward(target, loop.connect))
+    relay = proxy.Relay(listener, proxy.forward(target, netns.connect))
     click.echo(f"http://127.0.0.1:{relay.port}/ leads to {node or 'the first droplet'}:{to}; Ctrl-C ends it", err=True)
     try:
         threading.Event().wait()

@@ -7,40 +7,36 @@ that goes on where it was.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
 import queue
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
-from generator.errors import Problem, Problems
-from generator.files import make_private_directory, write_atomic
+from generator.errors import Problem
+from generator.files import write_atomic
 from generator.lab.account import account as accounts
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account
 from generator.lab.account.api import Api
-from generator.lab.daemon import control, operations
+from generator.lab.daemon import control
 from generator.lab.daemon.config_drive import vendor_data
+from generator.lab.daemon.control import Operation
 from generator.lab.daemon.fleet import Fleet
-from generator.lab.machines import cgroups, netns, network, root
+from generator.lab.machines import netns, network, root
 from generator.lab.services.authority import Authority
 from generator.lab.services.hosts import Hosts
 from generator.lab.services.metadata import Facts, Metadata
-from generator.lab.services.proxy import Address, Relay, proxy
+from generator.lab.services.proxy import Relay, proxy
 from generator.lab.services.supervisor import Services
 from generator.lab.settings import FIRST_PROXY_PORT, Settings, credentials
 from generator.lab.state import (
     METADATA_ADDRESS,
     NET_NAMESPACE,
-    OPERATOR_NAMESPACE,
     SERVICES_ADDRESS,
     State,
     read_record,
@@ -49,8 +45,7 @@ from generator.lab.state import (
 from generator.lab.webserver import Server, tcp_listener
 
 _TICK_SECONDS = 0.25
-_CONNECT_SECONDS = 10.0
-_log = logging.getLogger("generator.lab.daemon.loop")
+_log = logging.getLogger(__name__)
 
 
 class Daemon:
@@ -71,12 +66,16 @@ class Daemon:
         self._stop = threading.Event()
         self._tasks: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
 
-    def run(self) -> None:
-        """Bring the lab up and keep it up until a signal or an operation ends it."""
+    def run(self, operations: Callable[[Daemon], Mapping[str, Operation]]) -> None:
+        """Bring the lab up and keep it up until a signal or an operation ends it.
+
+        Args:
+            operations: what the command line may ask for.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         with contextlib.ExitStack() as stack:
-            controls = control.serve(self.state, operations.table(self))
+            controls = control.serve(self.state, operations(self))
             stack.callback(controls.close)
             self.stage = "making the network"
             network.create(self.state)
@@ -89,7 +88,7 @@ class Daemon:
             self.services.start(self.hosts, self.authority)
             metadata = netns.make(NET_NAMESPACE, lambda: tcp_listener(str(METADATA_ADDRESS), 80))
             stack.callback(Server(metadata, Metadata(self._facts).respond).close)
-            relay = Relay(self._proxy_listener(), proxy(self._resolve, connect))
+            relay = Relay(self._proxy_listener(), proxy(self._resolve, netns.connect))
             stack.callback(relay.close)
             self.proxy_port = relay.port
             self.stage = "up"
@@ -166,43 +165,3 @@ class Daemon:
                 write_record(self.state.directory / "proxy.json", {"port": port})
                 return listener
         raise Problem(f"no port from {FIRST_PROXY_PORT} on is free on 127.0.0.1")
-
-
-def connect(address: Address) -> socket.socket:
-    """Connect from where the operator sits; the calling thread stays there for good."""
-    netns.enter(OPERATOR_NAMESPACE)
-    return socket.create_connection(address, _CONNECT_SECONDS)
-
-
-def main() -> int:
-    """Run the daemon of the lab that the environment names."""
-    if sys.stdin.buffer.readline() != control.RECORDED:
-        return 1
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), sys.stdin.fileno())
-    state = State.default()
-    make_private_directory(state.directory / "logs")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    with (state.directory / "one-daemon.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            _log.error("another daemon runs")
-            return 1
-        return _run(state)
-
-
-def _run(state: State) -> int:
-    # what the daemon starts is in its group as well, so that nothing of a crash can hide
-    cgroups.enter(cgroups.make(state, "services"), os.getpid())
-    try:
-        Daemon(state).run()
-    except (Problem, Problems) as error:
-        _log.error("%s", error)
-        return 1
-    _log.info("down")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from generator.errors import Problem
 from generator.lab.account import droplets
 from generator.lab.account.account import Account, Droplet, Refusal, timestamp
 from generator.lab.daemon.control import Operation
+from generator.lab.daemon.loop import Daemon
 from generator.lab.machines import network, packet_filter
 from generator.lab.machines.machine import Machine
 from generator.lab.process import Process
 from generator.lab.state import droplet_namespace, read_record
-
-if TYPE_CHECKING:
-    from generator.lab.daemon.loop import Daemon
 
 _STRANGER = {"region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
 

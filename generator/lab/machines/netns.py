@@ -8,9 +8,10 @@ import socket
 import threading
 from collections.abc import Callable
 
-from generator.lab.state import namespace_path
+from generator.lab.state import OPERATOR_NAMESPACE, namespace_path
 
 _CLONE_NEWNET = 0x40000000
+_CONNECT_SECONDS = 10.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -46,3 +47,9 @@ def make(namespace: str, make_socket: Callable[[], socket.socket]) -> socket.soc
     if errors:
         raise errors[0]
     return made[0]
+
+
+def connect(address: tuple[str, int]) -> socket.socket:
+    """Connect from where the operator sits; the calling thread stays there for good."""
+    enter(OPERATOR_NAMESPACE)
+    return socket.create_connection(address, _CONNECT_SECONDS)

@@ -73,7 +73,7 @@ def test_a_daemon_whose_starter_was_killed_is_found_and_goes(state: State) -> No
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_daemon_that_was_not_told_that_it_is_on_record_ends_and_makes_nothing(state: State, moment: str) -> None:
-    process = start(state, moment, "import runpy; runpy.run_module('generator.lab.daemon.loop', run_name='__main__')")
+    process = start(state, moment, "import runpy; runpy.run_module('generator.lab.daemon', run_name='__main__')")
     assert process is None or wait_until_gone([process], 20) == ()
     assert (state.directory / "daemon.json").exists() == (moment == "after")
     assert not (state.directory / "one-daemon.lock").exists()
