@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from generator.lab.account import catalogue, ssh_keys, tags, vpcs
+from generator.lab.account import offers, ssh_keys, tags, vpcs
 from generator.lab.account.account import (
     Account,
     Action,
@@ -33,9 +33,9 @@ def create(account: Account, body: Mapping[str, Any], now: float) -> list[Drople
     """
     names = _names(body)
     region = body.get("region", "nyc3")
-    size = catalogue.SIZES.get(str(body.get("size")))
-    image = catalogue.image(body.get("image"))
-    if region not in catalogue.REGIONS:
+    size = offers.SIZES.get(str(body.get("size")))
+    image = offers.image(body.get("image"))
+    if region not in offers.REGIONS:
         raise unprocessable("You specified an invalid region for Droplet creation.")
     if size is None:
         raise unprocessable("You specified an invalid size for Droplet creation.")
@@ -138,7 +138,7 @@ def fail(account: Account, identifier: int, now: float) -> None:
 
 def shape(account: Account, droplet: Droplet, now: float) -> dict[str, Any]:
     """Give the API's object, which knows less the younger the droplet is."""
-    size, image = catalogue.SIZES[droplet.size], catalogue.IMAGES[droplet.image]
+    size, image = offers.SIZES[droplet.size], offers.IMAGES[droplet.image]
     value: dict[str, Any] = {
         "id": droplet.id,
         "name": droplet.name,
@@ -159,7 +159,7 @@ def shape(account: Account, droplet: Droplet, now: float) -> dict[str, Any]:
         "size": size.shape(),
         "size_slug": size.slug,
         "networks": {"v4": _networks(account, droplet, now), "v6": []},
-        "region": catalogue.region_shape(droplet.region),
+        "region": offers.region_shape(droplet.region),
         "tags": list(droplet.tags),
     }
     if now >= (droplet.created + droplet.active) / 2 and now > droplet.created:
@@ -187,7 +187,7 @@ def action_shape(account: Account, action: Action, now: float) -> dict[str, Any]
         "completed_at": timestamp(action.completed) if done else None,
         "resource_id": action.droplet,
         "resource_type": "droplet",
-        "region": catalogue.region_shape(action.region),
+        "region": offers.region_shape(action.region),
         "region_slug": action.region,
     }
 

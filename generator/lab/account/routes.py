@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from generator.lab.account import catalogue, droplets, firewalls, ssh_keys, tags, vpcs
+from generator.lab.account import droplets, firewalls, offers, ssh_keys, tags, vpcs
 from generator.lab.account.account import Account, Refusal, not_found, unprocessable
 
 API_HOST = "api.digitalocean.com"
@@ -123,19 +123,19 @@ def _account(account: Account, _request: Request, _now: float, _key: str) -> Ans
 
 
 def _regions(_account: Account, request: Request, _now: float, _key: str) -> Answer:
-    return page(request, "regions", [catalogue.region_shape(slug) for slug in catalogue.REGIONS])
+    return page(request, "regions", [offers.region_shape(slug) for slug in offers.REGIONS])
 
 
 def _sizes(_account: Account, request: Request, _now: float, _key: str) -> Answer:
-    return page(request, "sizes", [size.shape() for size in catalogue.SIZES.values()])
+    return page(request, "sizes", [size.shape() for size in offers.SIZES.values()])
 
 
 def _images(_account: Account, request: Request, _now: float, _key: str) -> Answer:
-    return page(request, "images", [image.shape() for image in catalogue.IMAGES.values()])
+    return page(request, "images", [image.shape() for image in offers.IMAGES.values()])
 
 
 def _image(_account: Account, _request: Request, _now: float, key: str) -> Answer:
-    image = catalogue.image(key)
+    image = offers.image(key)
     if image is None:
         raise not_found()
     return Answer(200, {"image": image.shape()})

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from generator.lab.account.account import Account, Refusal, Vpc, not_found, timestamp, unprocessable
-from generator.lab.account.catalogue import REGIONS
+from generator.lab.account.offers import REGIONS
 from generator.lab.state import PUBLIC_NETWORK
 
 _NAME = re.compile(r"[a-zA-Z0-9.-]+")
