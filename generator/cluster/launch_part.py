@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
+from generator.catalogue import USER_DATA_BYTES
 from generator.clock import stamp
 from generator.errors import Problem
 
 VERSION = 1
-LIMIT_BYTES = 65_536
-"""What the provider accepts. Source: https://docs.digitalocean.com/reference/api/ (droplet create, `user_data`)."""
 
 _TARGET = "/run/hardway/launch.json"
 _END = "END_OF_LAUNCH"
@@ -60,8 +59,8 @@ def multipart(document: str, launch: LaunchFacts) -> str:
         f"\n--{boundary}\n{_headers('text/cloud-boothook', 'launch')}\n{hook}"
         f"\n--{boundary}--\n"
     )
-    if len(text) > LIMIT_BYTES:
-        message = f"user data is {len(text):,} bytes, the provider accepts {LIMIT_BYTES:,}"
+    if len(text) > USER_DATA_BYTES:
+        message = f"user data is {len(text):,} bytes, the provider accepts {USER_DATA_BYTES:,}"
         raise Problem(message, where=launch.node, hint=f"the document alone is {len(document):,} bytes")
     return text
 

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from generator.catalogue import REGIONS, RESERVED, VPC_RESERVED
 from generator.description.schema import PoolSpec
 from generator.strict_yaml import Location
 from generator.validation import shown, suggestion
 
 POD_PREFIX = 24
 CONTROL_PLANE_COUNTS = (1, 3, 5)
-# The provider keeps the gateway, both ends and a few more for itself; the exact number is not published.
-VPC_RESERVED = 5
 # Those that have to hold every node; services do not grow with them.
 GROWING = frozenset({"vpc", "nodes", "pods"})
 ADDONS: Mapping[str, tuple[str, ...]] = {
@@ -25,29 +24,6 @@ ADDONS: Mapping[str, tuple[str, ...]] = {
     "order-book": ("bridge", "coredns", "ingress"),
 }
 LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for now"}
-
-# Source: https://docs.digitalocean.com/products/networking/vpc/details/limits/ and the metadata of droplets, which
-# have an address of their region's range on the public interface.
-RESERVED: Mapping[str, str] = {
-    "10.244.0.0/16": "the provider's own Kubernetes",
-    "10.245.0.0/16": "the provider's own Kubernetes",
-    "10.246.0.0/24": "the provider's own Kubernetes",
-    "10.229.0.0/16": "the provider",
-}
-ANCHORS: Mapping[str, str] = {
-    "ams3": "10.18.0.0/16",
-    "blr1": "10.47.0.0/16",
-    "fra1": "10.19.0.0/16",
-    "lon1": "10.16.0.0/16",
-    "nyc1": "10.10.0.0/16",
-    "nyc2": "10.13.0.0/16",
-    "nyc3": "10.17.0.0/16",
-    "sfo2": "10.46.0.0/16",
-    "sfo3": "10.48.0.0/16",
-    "sgp1": "10.15.0.0/16",
-    "syd1": "10.49.0.0/16",
-    "tor1": "10.20.0.0/16",
-}
 
 
 @dataclass(frozen=True)
@@ -86,12 +62,13 @@ def _overlaps(draft: Draft) -> Iterator[Finding]:
         if one.overlaps(other):
             yield Finding(("network", second), f"`network.{second}` ({other}) overlaps `network.{first}` ({one})")
     reserved = dict(RESERVED)
-    if draft.region is not None and draft.region in ANCHORS:
-        reserved[ANCHORS[draft.region]] = f"every droplet in {draft.region}"
+    region = REGIONS[draft.region] if draft.region is not None else None
+    if region is not None and region.anchor is not None:
+        reserved[region.anchor] = f"every droplet in {draft.region}"
     for name, network in draft.networks.items():
-        for text, owner in reserved.items():
-            if network.overlaps(IPv4Network(text)):
-                yield Finding(("network", name), f"`network.{name}` ({network}) overlaps {text}, used by {owner}")
+        for other, owner in reserved.items():
+            if network.overlaps(other):
+                yield Finding(("network", name), f"`network.{name}` ({network}) overlaps {other}, used by {owner}")
 
 
 def _pools(draft: Draft) -> Iterator[Finding]:

@@ -9,16 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from generator.catalogue import DEBIAN_13, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
 from generator.release.lock_file import Role
 from generator.validation import Misfit, suggestion
 
-# Source: the provider's list of regions, https://docs.digitalocean.com/platform/regional-availability/
-REGIONS = (
-    *("ams3", "atl1", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3"),
-    *("sfo2", "sfo3", "sgp1", "syd1", "tor1"),
-)
-SPACES_REGIONS = tuple(region for region in REGIONS if region not in ("nyc1", "nyc2"))
-IMAGES = ("debian-13-x64",)
+IMAGES = (DEBIAN_13.slug,)
 NODES_PER_POOL = 250
 RESERVED_NAMES = ("default", "kube-node-lease", "kube-public", "kube-system", "kubernetes", "localhost")
 # What somebody's YAML takes for something else than a word.
@@ -102,20 +97,19 @@ def _network(value: Any) -> IPv4Network:
         raise Misfit("an address inside a network, not the network", f"did you mean `{network}`?") from error
 
 
-_PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _SHARED = IPv4Network("100.64.0.0/10")
 
 
 def _private(network: IPv4Network) -> IPv4Network:
-    if not any(network.subnet_of(private) for private in (*_PRIVATE, _SHARED)):
+    if not any(network.subnet_of(private) for private in (*VPC_NETWORKS, _SHARED)):
         raise Misfit("not inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10")
     return network
 
 
 def _vpc(network: IPv4Network) -> IPv4Network:
-    if not any(network.subnet_of(private) for private in _PRIVATE):
+    if not any(network.subnet_of(private) for private in VPC_NETWORKS):
         raise Misfit("not inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
-    return _prefix(network, 16, 28, "a VPC")
+    return _prefix(network, *VPC_PREFIXES, "a VPC")
 
 
 def _nodes(network: IPv4Network) -> IPv4Network:
@@ -197,7 +191,7 @@ class ClusterSpec(_Section):
     """What a person wrote, checked; nothing derived."""
 
     name: Annotated[str, AfterValidator(cluster_name)]
-    region: Annotated[str, _one_of(REGIONS, "not a region")]
+    region: Annotated[str, _one_of(tuple(REGIONS), "not a region")]
     release: Annotated[str, AfterValidator(release_name)]
     image: Annotated[str, _one_of(IMAGES, "not an image this release is made for")]
     network: NetworkSpec

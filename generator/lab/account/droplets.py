@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from generator import catalogue
 from generator.lab.account import offers, ssh_keys, tags, vpcs
 from generator.lab.account.account import (
     Account,
@@ -20,7 +21,6 @@ from generator.lab.account.account import (
 )
 from generator.lab.state import FIRST_DROPLET_ADDRESS, LAST_DROPLET_ADDRESS, PUBLIC_GATEWAY, PUBLIC_NETWORK
 
-USER_DATA_BYTES = 65536
 _NAME = re.compile(r"[a-zA-Z0-9]?[a-z0-9A-Z.-]*[a-z0-9A-Z]")
 _MOST_AT_ONCE = 10
 
@@ -39,7 +39,7 @@ def create(account: Account, body: Mapping[str, Any], now: float) -> list[Drople
         raise unprocessable("You specified an invalid region for Droplet creation.")
     if size is None:
         raise unprocessable("You specified an invalid size for Droplet creation.")
-    if region not in size.regions:
+    if region not in offers.regions_of(size):
         raise unprocessable("Size is not available in this region.")
     if image is None:
         raise unprocessable("You specified an invalid image for Droplet creation.")
@@ -156,7 +156,7 @@ def shape(account: Account, droplet: Droplet, now: float) -> dict[str, Any]:
         "snapshot_ids": [],
         "image": image.shape(),
         "volume_ids": [],
-        "size": size.shape(),
+        "size": offers.size_shape(size),
         "size_slug": size.slug,
         "networks": {"v4": _networks(account, droplet, now), "v6": []},
         "region": offers.region_shape(droplet.region),
@@ -280,6 +280,6 @@ def _user_data(text: object) -> str:
         return ""
     if not isinstance(text, str):
         raise unprocessable("User data must be plain text.")
-    if len(text.encode()) > USER_DATA_BYTES:
+    if len(text.encode()) > catalogue.USER_DATA_BYTES:
         raise unprocessable("User data is too long (maximum is 64 KiB).")
     return text

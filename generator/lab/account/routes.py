@@ -127,7 +127,7 @@ def _regions(_account: Account, request: Request, _now: float, _key: str) -> Ans
 
 
 def _sizes(_account: Account, request: Request, _now: float, _key: str) -> Answer:
-    return page(request, "sizes", [size.shape() for size in offers.SIZES.values()])
+    return page(request, "sizes", [offers.size_shape(size) for size in offers.SIZES.values()])
 
 
 def _images(_account: Account, request: Request, _now: float, _key: str) -> Answer:

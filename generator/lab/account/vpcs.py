@@ -7,22 +7,22 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from generator import catalogue
 from generator.lab.account.account import Account, Refusal, Vpc, not_found, timestamp, unprocessable
 from generator.lab.account.offers import REGIONS
 from generator.lab.state import PUBLIC_NETWORK
 
 _NAME = re.compile(r"[a-zA-Z0-9.-]+")
-_PRIVATE = tuple(IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
-_RESERVED = tuple(IPv4Network(block) for block in ("10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24", "10.229.0.0/16"))
-"""Networks the provider uses itself. Source: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/"""
-_DEFAULTS = {"fra1": "10.114.0.0/20", "nyc3": "10.108.0.0/20"}
+# where the account had droplets before
+_USED_REGIONS = ("fra1", "nyc3")
 
 
 def add_defaults(account: Account, now: float) -> None:
     """Give the regions of an older account the default VPC that they have."""
     if account.unkind.no_default_vpc:
         return
-    for region, block in _DEFAULTS.items():
+    for region in _USED_REGIONS:
+        block = str(catalogue.REGIONS[region].default_vpc)
         _add(account, Vpc(account.new_uuid(), f"default-{region}", "", region, block, default=True, created=now))
 
 
@@ -107,7 +107,7 @@ def free_address(account: Account, vpc: Vpc) -> IPv4Address:
     network = IPv4Network(vpc.ip_range)
     used = {IPv4Address(address) for address in account.used_addresses}
     in_use = {IPv4Address(droplet.vpc_address) for droplet in account.droplets.values() if droplet.vpc == vpc.id}
-    hosts = [network[number] for number in range(2, min(network.num_addresses - 5, 250))]
+    hosts = [network[number] for number in range(2, min(network.num_addresses - catalogue.VPC_RESERVED, 250))]
     fresh = [host for host in hosts if host not in used] or [host for host in hosts if host not in in_use]
     if not fresh:
         raise unprocessable("There are no addresses left in the VPC.")
@@ -120,7 +120,7 @@ def _add(account: Account, vpc: Vpc) -> Vpc:
 
 
 def _network(account: Account, wish: object) -> IPv4Network:
-    taken = [IPv4Network(vpc.ip_range) for vpc in account.vpcs.values()] + [*_RESERVED, PUBLIC_NETWORK]
+    taken = [IPv4Network(vpc.ip_range) for vpc in account.vpcs.values()] + [*catalogue.RESERVED, PUBLIC_NETWORK]
     if wish is None or wish == "":
         blocks = IPv4Network("10.116.0.0/14").subnets(new_prefix=20)
         return next(block for block in blocks if not any(map(block.overlaps, taken)))
@@ -128,15 +128,16 @@ def _network(account: Account, wish: object) -> IPv4Network:
         network = IPv4Network(str(wish))
     except ValueError:
         raise unprocessable("IP range is invalid.") from None
-    if not 16 <= network.prefixlen <= 28:
-        raise unprocessable("IP range size must be between /16 and /28.")
-    if not any(network.subnet_of(block) for block in _PRIVATE):
+    shortest, longest = catalogue.VPC_PREFIXES
+    if not shortest <= network.prefixlen <= longest:
+        raise unprocessable(f"IP range size must be between /{shortest} and /{longest}.")
+    if not any(network.subnet_of(block) for block in catalogue.VPC_NETWORKS):
         raise unprocessable("IP range must be within a private network (RFC 1918).")
     for vpc in account.vpcs.values():
         if network.overlaps(IPv4Network(vpc.ip_range)):
             raise unprocessable(
                 f"This range/size overlaps with another VPC network in your account: {vpc.name} {vpc.ip_range}"
             )
-    if any(network.overlaps(block) for block in _RESERVED):
+    if any(network.overlaps(block) for block in catalogue.RESERVED):
         raise unprocessable("This range/size is reserved.")
     return network

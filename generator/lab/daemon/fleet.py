@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
+from generator.catalogue import SIZES
 from generator.errors import Problem
-from generator.lab.account import droplets, firewalls, offers
+from generator.lab.account import droplets, firewalls
 from generator.lab.account.account import Account, Droplet
 from generator.lab.daemon.config_drive import config_drive
 from generator.lab.machines import network, packet_filter
@@ -140,7 +141,7 @@ class Fleet:
             keys = [self._account.keys[number].public_key for number in droplet.keys if number in self._account.keys]
             drive = config_drive(droplet, keys, self._account.unkind.held_dpkg_lock)
             port = self.port(droplet)
-        memory = offers.SIZES[droplet.size].memory_mib
+        memory = SIZES[droplet.size].memory_mib
         return Machine.create(self._state, port, memory, self._root, self._layer, drive)
 
     def _applied(self, number: int) -> tuple[int, int] | None:

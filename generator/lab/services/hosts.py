@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from generator.lab.account.offers import SPACES_REGIONS
+from generator.catalogue import SPACES_REGIONS
 from generator.lab.account.routes import API_HOST
 
 SPACES_DOMAIN = "digitaloceanspaces.com"

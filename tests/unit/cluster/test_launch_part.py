@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from generator.catalogue import USER_DATA_BYTES
 from generator.cluster import launch_part
 from generator.cluster.launch_part import LaunchFacts
 from generator.errors import Problem
@@ -97,7 +98,7 @@ def test_a_document_that_would_not_arrive_as_it_is_is_refused(document: str) -> 
 
 def test_what_the_provider_would_refuse_is_refused() -> None:
     overhead = len(launch_part.multipart("#cloud-config\n", FACTS)) - len("#cloud-config\n")
-    room = launch_part.LIMIT_BYTES - overhead
+    room = USER_DATA_BYTES - overhead
     fits = "#cloud-config\n".ljust(room - 1, "#") + "\n"
     assert len(launch_part.multipart(fits, FACTS)) == 65_536
     with pytest.raises(Problem, match="user data is 65,537 bytes, the provider accepts 65,536"):
