@@ -38,7 +38,7 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb("generator.cli.status:status", "Show how the nodes are."),
     "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),
     "destroy": Verb("generator.cli.destroy:destroy", "Remove everything that launch made."),
-    "lab": Verb("generator.lab.commands:lab", "Run a DigitalOcean on this machine."),
+    "lab": Verb("generator.cli.lab:lab", "Run a DigitalOcean on this machine."),
 }
 
 

@@ -1,8 +1,7 @@
-"""The commands of `gen lab`: reads what is typed, asks the daemon, prints."""
+"""`gen lab`: runs a DigitalOcean on this machine, and looks inside it."""
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from generator.description.load import DESCRIPTION
+from generator.cli.options import file_option, json_option, print_json
 from generator.errors import Problem
 from generator.lab import bringup
 from generator.lab.about import ABOUT
@@ -30,14 +29,6 @@ from generator.lab.state import State
 from generator.lab.unkindness import KIND, Unkindness, adjust
 from generator.lab.webserver import tcp_listener
 
-_file = click.option(
-    "-f",
-    "--file",
-    type=click.Path(path_type=Path),
-    default=DESCRIPTION,
-    show_default=True,
-    help="The description; its release says what the lab serves.",
-)
 _on_off = click.Choice(["on", "off"])
 
 
@@ -48,7 +39,7 @@ def lab() -> None:
 
 
 @lab.command()
-@_file
+@file_option
 @click.option("--about", is_flag=True, help="Say what the lab is and what it can't prove; start nothing.")
 @click.option("--seed", type=int, help="Where chance starts; random unless given.")
 @click.option("--kind", is_flag=True, help="No lags, no failures, addresses in order.")
@@ -82,7 +73,7 @@ def down() -> None:
 
 
 @lab.command()
-@_file
+@file_option
 @click.option("--release", help="A release instead of the description's.")
 @click.option("--all", "everything", is_flag=True, help="Without a description: build all from source.")
 def build(file: Path, release: str | None, *, everything: bool) -> None:
@@ -99,7 +90,7 @@ def build(file: Path, release: str | None, *, everything: bool) -> None:
 
 
 @lab.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def status(*, as_json: bool) -> None:
     """Show droplets, services and how to reach them."""
     state = State.default()
@@ -107,7 +98,7 @@ def status(*, as_json: bool) -> None:
         raise Problem(f"no daemon runs, but of a lab {len(found)} things are left", hint="gen lab up, or gen lab down")
     answer = control.call(state, "status")
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        print_json(answer)
         return
     table = Table("droplet", "status", "machine", "public", "VPC", "size", box=None, pad_edge=False)
     for droplet in answer["droplets"]:

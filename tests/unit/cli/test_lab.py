@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from generator.cli.lab import lab
 from generator.cli.main import run
 from generator.lab.about import CHECKLIST
-from generator.lab.commands import lab
 from generator.lab.display import Display
 
 
