@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from generator import waiting
 from generator.clock import Clock
 from generator.cluster.kinds.kind import Kind, Ruin
 from generator.cluster.kinds.registry import KINDS, REMOVAL
@@ -103,16 +104,17 @@ class Destroyer:
 
     def _prove(self) -> None:
         """Look again at everything, but for what is kept; lists may show what is gone for some seconds."""
-        left: tuple[str, ...] = ()
-        for pause in (*LOOKS, None):
-            found = self.find()
-            kept = [kind for kind in KINDS if kind.goes_last and self._ruin.lacks_its_bucket]
-            left = lines({kind: remains for kind, remains in found.items() if kind not in kept})
-            if not left or pause is None:
-                break
-            self._ruin.clock.sleep(pause)
-        if left:
+
+        def is_gone() -> bool | None:
+            return None if self._left() else True
+
+        if not waiting.until(is_gone, LOOKS, self._ruin.clock.sleep) and (left := self._left()):
             raise Problem(f"still there: {'; '.join(left)}", where=self._ruin.cluster, hint="destroy again, it goes on")
+
+    def _left(self) -> tuple[str, ...]:
+        found = self.find()
+        kept = [kind for kind in KINDS if kind.goes_last and self._ruin.lacks_its_bucket]
+        return lines({kind: remains for kind, remains in found.items() if kind not in kept})
 
 
 def lines(remains: Remains) -> tuple[str, ...]:

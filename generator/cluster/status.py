@@ -85,24 +85,6 @@ def assess(
     )
 
 
-def text(told: ClusterStatus) -> str:
-    """Show it to a person."""
-    head = ("NODE", "DROPLET", "PUBLIC", "VPC", "KUBERNETES", "PHASE")
-    table = [head] + [
-        (one.node, str(one.droplet or "-"), one.public or "-", one.private or "-", one.kubernetes, one.phase)
-        for one in told.nodes
-    ]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    addons = "applied" if told.addons else "not applied" if told.api else "unknown"
-    lines.append(f"API {told.api or 'does not answer'}, addons {addons}")
-    lines.append(f"roster {told.roster_generation or 'none'}, etcd {told.etcd or 'none'}")
-    if told.expiry:
-        lines.append(f"next expiry {told.expiry[0]}, {told.expiry[1]}")
-    lines += [f"note: {line}" for line in told.notes]
-    return "\n".join([*lines, *(f"launch would {line}" for line in told.pending)])
-
-
 def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str, ...]:
     """Say what costs money without being of use."""
     if status.whole or not observed.droplets:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from generator import waiting
 from generator.clock import Clock
 from generator.errors import Problem
 from generator.provider.connection import TOKEN
@@ -136,14 +137,14 @@ class Exchange:
 
     def repeat(self, where: str, operation: Callable[..., Any], *args: Any, **options: Any) -> Answer:
         """Send a request that may be repeated, until its answer is clear."""
-        for pause in (*REPEATS, None):
-            try:
-                return self._send(operation, *args, **options)
-            except Unclear as error:
-                if pause is None:
-                    raise Problem(f"DigitalOcean can't be reached: {error}", where=where) from error
-                self._clock.sleep(pause)
-        raise AssertionError("the last try returns or raises")
+
+        def send() -> Answer:
+            return self._send(operation, *args, **options)
+
+        try:
+            return waiting.repeat(send, REPEATS, self._clock.sleep, while_=lambda error: isinstance(error, Unclear))
+        except Unclear as error:
+            raise Problem(f"DigitalOcean can't be reached: {error}", where=where) from error
 
     def _send(self, operation: Callable[..., Any], *args: Any, **options: Any) -> Answer:
         """Send one request, waiting out the rate limit; a limited request had no effect.

@@ -6,6 +6,7 @@ from collections.abc import Collection as Several
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from generator import waiting
 from generator.cluster.kinds import bundle
 from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
 from generator.cluster.launch_part import LaunchFacts, multipart
@@ -28,7 +29,7 @@ IN_FLIGHT = timedelta(minutes=3)
 IN_FLIGHT_OF_RUIN = timedelta(minutes=1)
 ABANDONED = timedelta(minutes=10)
 """A bundle older than this, of a node that has no droplet, is nobody's; a younger one is left to its droplet."""
-END_POLLS, END_POLL_SECONDS = 20, 3.0
+END_POLLS = 20 * (3.0,)
 RUIN_POLLS, RUIN_POLL_SECONDS = 120, 5.0
 TRIES = 3
 
@@ -58,26 +59,25 @@ def make(cloud: Cloud, body: Json, node_tag: str, known: Several[int] = ()) -> D
     def find() -> Droplet | None:
         return next((one for one in listed(cloud, node_tag) if one.id not in known), None)
 
-    for pause in (*KEY_LAG, None):
-        try:
-            return cloud.create(COLLECTION, body, where, find, unique=False)
-        except Refused as refusal:
-            if pause is None or refusal.status != 422 or "invalid key" not in refusal.said:
-                raise
-            cloud.clock.sleep(pause)
-    raise AssertionError("the last try raises")
+    def order() -> Droplet:
+        return cloud.create(COLLECTION, body, where, find, unique=False)
+
+    return waiting.repeat(order, KEY_LAG, cloud.clock.sleep, while_=lambda error: _says(error, "invalid key"))
 
 
 def erase(cloud: Cloud, droplet: Droplet) -> None:
     """Delete a droplet, if it is still there; it goes some seconds later."""
     where = f"droplet {droplet.name} ({droplet.id})"
-    for pause in (*REPEATS, None):
-        answer = cloud.try_to_delete(COLLECTION, droplet.id, where)
-        if answer.status == 422 and "pending" in str(answer.body.get("message")) and pause is not None:
-            cloud.clock.sleep(pause)
-            continue
-        cloud.expect(answer, where)
-        return
+
+    def delete() -> None:
+        cloud.delete(COLLECTION, droplet.id, where)
+
+    waiting.repeat(delete, REPEATS, cloud.clock.sleep, while_=lambda error: _says(error, "pending"))
+
+
+def _says(error: BaseException, words: str) -> bool:
+    """Tell whether the provider refuses for a reason that passes."""
+    return isinstance(error, Refused) and error.status == 422 and words in error.said
 
 
 class DropletKind(Kind[tuple[Droplet, ...]]):
@@ -218,12 +218,11 @@ def _create(node: Node, work: Work, observed: Observed) -> Observed:
 def _in_flight(node: Node, work: Work, observed: Observed, gone: set[int]) -> Droplet | None:
     """Look for a droplet that an interrupted launch may have made a moment ago."""
     young = [one for one in observed.bundles if one.node == node.name and observed.time - one.modified < IN_FLIGHT]
-    for pause in LOOKS if young else ():
-        alive = [one for one in listed(work.cloud, work.plan.node_tag(node)) if one.id not in gone]
-        if alive:
-            return alive[0]
-        work.clock.sleep(pause)
-    return None
+
+    def look() -> Droplet | None:
+        return next((one for one in listed(work.cloud, work.plan.node_tag(node)) if one.id not in gone), None)
+
+    return waiting.until(look, LOOKS, work.clock.sleep) if young else None
 
 
 def _order(node: Node, work: Work, observed: Observed) -> Json:
@@ -260,11 +259,12 @@ def _order(node: Node, work: Work, observed: Observed) -> Json:
 
 def _await_end(droplet: Droplet, work: Work) -> None:
     """Wait until a droplet is gone: two machines of one identity must never run side by side."""
-    for _ in range(END_POLLS):
-        if read(work.cloud, droplet.id) is None:
-            return
-        work.clock.sleep(END_POLL_SECONDS)
-    raise Problem("is not gone a minute after its deletion", where=f"droplet {droplet.name}", hint="launch again")
+
+    def is_gone() -> bool | None:
+        return True if read(work.cloud, droplet.id) is None else None
+
+    if not waiting.until(is_gone, END_POLLS, work.clock.sleep):
+        raise Problem("is not gone a minute after its deletion", where=f"droplet {droplet.name}", hint="launch again")
 
 
 def _in_flight_of(ruin: Ruin) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from generator import waiting
 from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
 from generator.cluster.observed import Found, Observed
 from generator.errors import Problem
@@ -17,8 +18,7 @@ from generator.provider.resources import Firewall, Rule, rules
 COLLECTION = Collection("firewalls", "firewall", resources.firewall)
 FIREWALLS: Found[tuple[Firewall, ...]] = Found("firewalls", ())
 ANYWHERE = ("0.0.0.0/0", "::/0")
-POLL_SECONDS = 3.0
-POLLS = 40
+POLLS = 40 * (3.0,)
 
 
 def inbound(plan: Plan) -> tuple[Rule, ...]:
@@ -105,14 +105,17 @@ class FirewallKind(Kind[tuple[Firewall, ...]]):
             make(work.cloud, action.name, *planned)
         else:
             change(work.cloud, present[0], *planned)
-        for _ in range(POLLS):
+
+        def in_force() -> tuple[Firewall, ...] | None:
             seen = listed(work.cloud, action.name)
-            if seen and seen[0].settled:
-                # The provider may write a rule in another form than it was given; that is no reason to insist.
-                taken = replace(seen[0], inbound=planned[1], outbound=planned[2], tags=(planned[0],))
-                return observed.having(FIREWALLS, (taken, *seen[1:]))
-            work.clock.sleep(POLL_SECONDS)
-        raise Problem("is not in force after two minutes", where=action.where, hint="launch again")
+            return seen if seen and seen[0].settled else None
+
+        seen = waiting.until(in_force, POLLS, work.clock.sleep)
+        if seen is None:
+            raise Problem("is not in force after two minutes", where=action.where, hint="launch again")
+        # The provider may write a rule in another form than it was given; that is no reason to insist.
+        taken = replace(seen[0], inbound=planned[1], outbound=planned[2], tags=(planned[0],))
+        return observed.having(FIREWALLS, (taken, *seen[1:]))
 
     def remains(self, ruin: Ruin) -> Sequence[Firewall]:
         """List those of the cluster's name that stand before nobody else's droplets."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from generator import waiting
 from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
 from generator.cluster.observed import Found, Observed
 from generator.errors import Problem
@@ -19,8 +20,7 @@ from generator.provider.resources import Vpc
 COLLECTION = Collection("vpcs", "vpc", resources.vpc)
 VPCS: Found[tuple[Vpc, ...]] = Found("vpcs", ())
 """All of the account: another's may be in the way."""
-POLL_SECONDS = 5.0
-POLLS = 120
+POLLS = 120 * (5.0,)
 """Ten minutes: a VPC counts droplets as members for a while after they are gone."""
 
 
@@ -147,12 +147,9 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
 
     @staticmethod
     def _delete(vpc: Vpc, ruin: Ruin) -> None:
-        for _ in range(POLLS):
-            if erase(ruin.cloud, vpc):
-                return
-            ruin.clock.sleep(POLL_SECONDS)
-        hint = "destroy again in some minutes"
-        raise Problem("still counts members that are gone", where=f"vpc {vpc.name}", hint=hint)
+        if not waiting.until(lambda: erase(ruin.cloud, vpc) or None, POLLS, ruin.clock.sleep):
+            hint = "destroy again in some minutes"
+            raise Problem("still counts members that are gone", where=f"vpc {vpc.name}", hint=hint)
 
 
 VPC = VpcKind()
