@@ -71,7 +71,7 @@ def launch(
     from generator.cluster import outputs
     from generator.cluster.launch import Launch
     from generator.cluster.launchable import prepare
-    from generator.cluster.phase_table import Watch
+    from generator.cluster.phase_table import PhaseTable
     from generator.cluster.preflight import monthly
 
     end_on_signal()
@@ -95,8 +95,8 @@ def launch(
         _ask(yes=yes, question="Launch?")
     plan = launchable.plan
     try:
-        with Watch(Console(stderr=True)) as watch:
-            served = work.run(watch, timeout=timeout)
+        with PhaseTable(Console(stderr=True)) as table:
+            served = work.run(table, timeout=timeout)
     except (Problem, Problems, KeyboardInterrupt):
         say(f"what was made stays: `gen launch` goes on, `gen destroy {plan.name}` removes it")
         raise

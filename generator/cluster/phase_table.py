@@ -46,22 +46,22 @@ def rows(plan: Plan, observed: Observed) -> tuple[Row, ...]:
         elif report is None or report.at < droplet.created:
             shown.append(Row(node.name, (), f"droplet is {droplet.status}", droplet.created))
         else:
-            told = report.progress
-            current = told.current
+            progress = report.progress
+            current = progress.current
             words = "done" if current is None else f"{current.name} {current.state}"
-            if told.failure and current and current.state == "running":
+            if progress.failure and current and current.state == "running":
                 words = f"{current.name} failed, tries again"
             since = report.at if current is None else current.since
-            shown.append(Row(node.name, tuple((one.name, one.state) for one in told.phases), words, since))
+            shown.append(Row(node.name, tuple((one.name, one.state) for one in progress.phases), words, since))
     return tuple(shown)
 
 
-def last_words(node: str, told: Progress) -> tuple[str, ...]:
+def last_words(node: str, progress: Progress) -> tuple[str, ...]:
     """Tell what a node says of its failure: the unit and the end of its log."""
-    current = told.current
-    unit = (told.failure.unit if told.failure else "") or (current.unit if current else "")
+    current = progress.current
+    unit = (progress.failure.unit if progress.failure else "") or (current.unit if current else "")
     head = f"{node}: {current.name} {current.state}" if current else f"{node}: done"
-    lines = told.failure.lines if told.failure else ()
+    lines = progress.failure.lines if progress.failure else ()
     return (f"{head}, unit {unit}" if unit else head, *(f"  {node} | {line}" for line in lines))
 
 
@@ -79,7 +79,7 @@ def age(since: datetime | None, now: datetime) -> str:
     return f"{seconds // 60}m{seconds % 60:02}s" if seconds >= 60 else f"{seconds}s"
 
 
-class Watch:
+class PhaseTable:
     """Shows a launch on stderr; everything that a node or the provider said passes through `clean`."""
 
     def __init__(self, console: Console) -> None:

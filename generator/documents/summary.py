@@ -52,7 +52,7 @@ def summary(plan: Plan, inventory: Inventory, documents: Mapping[str, str], arch
         _nodes(plan, documents, archives.agent_sha256),
         _picture(plan),
         _routes(plan),
-        _doors(plan),
+        _open_ports(plan),
         _addons(plan, archives),
         _certificates(plan, inventory),
         _list("What is not protected", caveats(plan)),
@@ -125,7 +125,7 @@ def _routes(plan: Plan) -> str:
     return _table("Routes", head, rows)
 
 
-def _doors(plan: Plan) -> str:
+def _open_ports(plan: Plan) -> str:
     head = ("port", "from", "why")
     rows: list[tuple[object, ...]] = [
         (f"{plan.api_port}/tcp", ", ".join(str(network) for network in plan.api_access), "the API, on control planes"),

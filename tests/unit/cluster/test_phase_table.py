@@ -8,7 +8,7 @@ from rich.console import Console
 
 from generator.cluster.node_report import Failure, Phase, Progress
 from generator.cluster.observed import DROPLETS, Observed, Report
-from generator.cluster.phase_table import Watch, last_words, rows
+from generator.cluster.phase_table import PhaseTable, last_words, rows
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
 
@@ -36,7 +36,7 @@ def observed() -> Observed:
 
 def shown(*states: Observed, terminal: bool, width: int = 120) -> str:
     out = io.StringIO()
-    with Watch(Console(file=out, force_terminal=terminal, width=width, color_system=None)) as watch:
+    with PhaseTable(Console(file=out, force_terminal=terminal, width=width, color_system=None)) as watch:
         for state in states:
             watch.show(rows(PLAN, state), state.time)
             watch.say("published \x1b[31m[bold]the roster[/bold]")

@@ -1,0 +1,111 @@
+"""Judges whether a cluster serves, what it waits for, and what went wrong; pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from generator.cluster.kinds.kind import Case
+from generator.cluster.matching import ready
+from generator.cluster.observed import Observed, Report
+from generator.errors import Problem
+from generator.plan.decide import Node
+from generator.provider.resources import Droplet
+
+SILENCE = timedelta(minutes=15)
+"""After so long without a word from a node that Kubernetes calls ready, its report is not waited for."""
+
+
+def awaited(case: Case) -> list[str]:
+    """Name what is waited for: nodes, and the addons while the cluster's own record has others or none."""
+    observed, wanted = case.observed, case.documents.addons
+    if observed.ready is None or observed.applied == wanted:
+        return missing(case)
+    has = f"those of {observed.applied[:12]}" if observed.applied else "none"
+    return [*missing(case), f"the addons of {wanted[:12]} (the cluster has {has})"]
+
+
+def missing(case: Case) -> list[str]:
+    """Name the nodes that are not up, by Kubernetes' word and, while it can be heard, by their own."""
+    observed, here = case.observed, case.here
+    if observed.ready is None:
+        return [node.name for node in case.plan.nodes]
+    return [
+        node.name
+        for node in case.plan.nodes
+        if node.name not in here
+        or not observed.ready.get(node.name, False)
+        or not (_is_complete(node, here[node.name], observed) or _is_silent(node, here[node.name], observed))
+    ]
+
+
+def all_say_that_they_are_up(case: Case) -> bool:
+    """Tell whether each planned node has a droplet that reports all its phases as done."""
+    return all(
+        node.name in case.here and _is_complete(node, case.here[node.name], case.observed) for node in case.plan.nodes
+    )
+
+
+def own_report(node: str, case: Case) -> Report | None:
+    """Give what a node's present droplet has reported; its predecessor's word does not count."""
+    report, droplet = case.observed.reports.get(node), case.here.get(node)
+    return report if report is not None and droplet is not None and report.at >= droplet.created else None
+
+
+def failed(case: Case) -> list[str]:
+    """Name the nodes with a failed phase.
+
+    A report of long ago doesn't count; nor do addons that the roster has replaced.
+    """
+    published = case.observed.roster.generation if case.observed.roster else 0
+    found = []
+    for node in case.plan.nodes:
+        report = own_report(node.name, case)
+        if report is None or _is_silent(node, case.here[node.name], case.observed):
+            continue
+        phases = {phase.name for phase in report.progress.phases if phase.state == "failed"}
+        if report.progress.generation < published:
+            phases -= {"addons"}
+        if phases:
+            found.append(node.name)
+    return found
+
+
+def given_up(node: str, report: Report) -> Problem:
+    """Say that a node's phase stays failed, and what to do."""
+    current = report.progress.current
+    hint = "mend its document, destroy the droplet, and launch again"
+    if current is not None and current.name == "addons":
+        hint = "mend the addon, `gen render`, and launch again; its droplet can stay"
+    return Problem("a phase failed, its last lines are above", where=node, hint=hint)
+
+
+def late(case: Case) -> Problem:
+    """Say what was waited for in vain, and what to do."""
+    observed = case.observed
+    state = observed.roster.etcd.state if observed.roster else "new"
+    if observed.ready is not None:
+        hint = "launch again to go on waiting"
+        if observed.applied != case.documents.addons:
+            hint = f"`gen kubeconfig`, then `kubectl get pods -A`, shows what does not come up; {hint}"
+        return Problem(f"time is up, still waiting for {', '.join(awaited(case))}", hint=hint)
+    if state == "existing":
+        message = "no API server answers, and as etcd is `existing` by the roster no second cluster is formed"
+        hint = (
+            "if this machine's address is in `access.api`, etcd has lost its quorum; "
+            f"if its data is gone from most nodes, only `gen destroy {case.plan.name}` and a new launch help"
+        )
+        return Problem(message, hint=hint)
+    hint = "is this machine's address in `access.api`? launch again to go on waiting"
+    return Problem("no API server answers yet", hint=hint)
+
+
+def _is_complete(node: Node, droplet: Droplet, observed: Observed) -> bool:
+    report = observed.reports.get(node.name)
+    return report is not None and report.at >= droplet.created and report.progress.complete
+
+
+def _is_silent(node: Node, droplet: Droplet, observed: Observed) -> bool:
+    """Tell whether a node that Kubernetes calls ready has said nothing for long: its address for reports expired."""
+    report = observed.reports.get(node.name)
+    heard = max(droplet.created, report.at) if report else droplet.created
+    return ready(node, droplet, observed) and observed.time - heard > SILENCE
