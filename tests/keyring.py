@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from generator.description.schema import ClusterSpec
 from generator.pki import store as key_store
 from generator.pki.store import KeyStore
@@ -64,3 +66,13 @@ def made(path: Path, *, now: datetime = NOW, **shape: int) -> tuple[Plan, KeySto
     store = key_store.ensure(path, first, None, now=now)
     inventory = inventory_of(first, store)
     return planned(inventory, **shape), store, inventory
+
+
+def unseal(sealed: bytes, key: bytes, cluster_id: str, node: str) -> bytes:
+    """Open a bundle as a node does.
+
+    Raises:
+        InvalidTag: the key is another's, the bundle is for another node, or a byte has changed.
+    """
+    bound_to = f"hardway-bundle-v1/{cluster_id}/{node}".encode()
+    return AESGCM(key).decrypt(sealed[:12], sealed[12:], bound_to)

@@ -33,7 +33,7 @@ from generator.cluster.kinds import archive, bucket, policy, ssh_key, tag
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.kinds.vpc import VPCS, owner
 from generator.cluster.launchable import Documents
-from generator.cluster.node_report import Phase, Progress, phases_of
+from generator.cluster.node_report import Phase, Progress
 from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, Bundle, Observed, Report
 from generator.documents import roster as rosters
 from generator.plan.decide import Plan
@@ -42,6 +42,7 @@ from generator.plan.names import RELEASED
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned
+from tests.phases import phases_of
 
 CASES = sorted((TESTS / "launch").glob("*.json"))
 ADDONS, OTHER = "a" * 64, "b" * 64

@@ -11,7 +11,6 @@ from typing import Any
 from generator.clock import moment
 
 PHASES = ("prepare", "secrets", "binaries", "roster", "mesh", "etcd", "api", "runtime", "kubelet", "node", "addons")
-CONTROL_PLANE_PHASES = ("etcd", "api", "addons")
 STATES = ("waiting", "running", "done", "failed")
 LIMIT_BYTES = 64 * 1024
 LINES = 40
@@ -65,11 +64,6 @@ class Progress:
     def complete(self) -> bool:
         """Tell whether all phases are over."""
         return bool(self.phases) and all(one.state == "done" for one in self.phases)
-
-
-def phases_of(*, control_plane: bool) -> tuple[str, ...]:
-    """List the phases that a node of that role goes through."""
-    return tuple(name for name in PHASES if control_plane or name not in CONTROL_PLANE_PHASES)
 
 
 def read(body: bytes, node: str) -> Progress | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import yaml
 from generator.documents import templates
 from generator.files import resource
 from generator.plan.decide import Plan
+from generator.tar import PUBLIC, PackedFile, pack
 
 INDEX = "index.json"
 ALWAYS = "base"
@@ -83,15 +82,7 @@ def manifests(plan: Plan) -> dict[str, bytes]:
 
 def archive(files: Mapping[str, bytes]) -> bytes:
     """Pack what `manifests` gave into a tar that depends on nothing else."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for path, content in sorted(files.items()):
-            member = tarfile.TarInfo(path)
-            member.size = len(content)
-            member.mode = 0o644
-            member.uname = member.gname = "root"
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    return pack(PackedFile(f"/{path}", content, PUBLIC) for path, content in files.items())
 
 
 def digest(files: Mapping[str, bytes]) -> str:

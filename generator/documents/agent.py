@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from generator.files import resource
-from generator.pki.bundle import BundleFile, pack
+from generator.tar import PUBLIC, PackedFile, pack
 
 PIN = PurePosixPath("/etc/hardway/agent.sha256")
 
@@ -24,7 +24,7 @@ def files() -> dict[str, bytes]:
 
 def archive(content: Mapping[str, bytes]) -> bytes:
     """Pack files into a tar that depends on nothing else."""
-    return pack(BundleFile(f"/{path}", data, mode=0o644) for path, data in content.items())
+    return pack(PackedFile(f"/{path}", data, PUBLIC) for path, data in content.items())
 
 
 def digest(content: Mapping[str, bytes]) -> str:

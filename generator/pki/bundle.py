@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import yaml
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from generator.errors import Problem
 from generator.pki import kubeconfig
 from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
 from generator.plan.decide import Node, Plan
+from generator.tar import PUBLIC, SECRET, PackedFile, pack
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
-_SECRET, _PUBLIC = 0o600, 0o644
-
-
-@dataclass(frozen=True)
-class BundleFile:
-    """One file as it will lie on the node; `path` is absolute there."""
-
-    path: str
-    content: bytes = field(repr=False)
-    owner: str = "root"
-    group: str = "root"
-    mode: int = _SECRET
 
 
 @dataclass(frozen=True)
@@ -70,53 +54,32 @@ _CONTROL_PLANE_AUTHORITIES: tuple[_Pair, ...] = (
 # fmt: on
 
 
-def node_files(plan: Plan, node: Node, store: KeyStore) -> tuple[BundleFile, ...]:
+def node_files(plan: Plan, node: Node, store: KeyStore) -> tuple[PackedFile, ...]:
     """List everything secret that one node gets, sorted by path; what is not for its role is not in it."""
     pairs, authorities = _NODE_PAIRS, _NODE_AUTHORITIES
-    files = [BundleFile("/etc/hardway/wireguard.key", f"{store.wireguard_private(node.name)}\n".encode())]
+    files = [PackedFile("/etc/hardway/wireguard.key", f"{store.wireguard_private(node.name)}\n".encode(), SECRET)]
     if node.is_control_plane:
         pairs, authorities = pairs + _CONTROL_PLANE_PAIRS, authorities + _CONTROL_PLANE_AUTHORITIES
         files += [
-            BundleFile("/etc/hardway/secrets/postgres-password", store.postgres_password.encode()),
-            BundleFile("/etc/kubernetes/encryption.yaml", _encryption_configuration(store.encryption_key).encode()),
-            BundleFile("/etc/kubernetes/pki/sa.key", store.service_account_key),
-            BundleFile("/etc/kubernetes/pki/sa.pub", store.service_account_public),
+            PackedFile("/etc/hardway/secrets/postgres-password", store.postgres_password.encode(), SECRET),
+            PackedFile("/etc/kubernetes/encryption.yaml", _encryption_configuration(store.encryption_key), SECRET),
+            PackedFile("/etc/kubernetes/pki/sa.key", store.service_account_key, SECRET),
+            PackedFile("/etc/kubernetes/pki/sa.pub", store.service_account_public, SECRET),
         ]
     for pair in authorities:
         files.append(_certificate(pair, store.certificate(pair.certificate)))
     for pair in pairs:
         path = node_path(node.name, pair.certificate)
         files.append(_certificate(pair, store.certificate(path)))
-        files.append(BundleFile(f"{pair.target}.key", store.key(path), pair.owner, pair.owner))
+        files.append(PackedFile(f"{pair.target}.key", store.key(path), SECRET, pair.owner, pair.owner))
     for name, text in kubeconfig.node_files(plan, node, store).items():
-        files.append(BundleFile(f"/etc/kubernetes/{name}", text.encode()))
+        files.append(PackedFile(f"/etc/kubernetes/{name}", text.encode(), SECRET))
     return tuple(sorted(files, key=lambda file: file.path))
 
 
 def node_bundle(plan: Plan, node: Node, store: KeyStore) -> bytes:
     """Pack a node's secret files; the node's document pins the SHA-256 of these bytes."""
     return pack(node_files(plan, node, store))
-
-
-def pack(files: Iterable[BundleFile]) -> bytes:
-    """Write a tar that depends on nothing but the files: sorted, without times, owners by name.
-
-    Raises:
-        ValueError: a path is relative or occurs twice.
-    """
-    ordered = sorted(files, key=lambda file: file.path)
-    paths = [file.path for file in ordered]
-    wrong = [path for path in paths if not path.startswith("/") or ".." in path.split("/") or paths.count(path) > 1]
-    if wrong:
-        raise ValueError(f"`{wrong[0]}` can't be a path in a bundle")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for file in ordered:
-            member = tarfile.TarInfo(file.path.removeprefix("/"))
-            member.size, member.mode = len(file.content), file.mode
-            member.uname, member.gname = file.owner, file.group
-            archive.addfile(member, io.BytesIO(file.content))
-    return buffer.getvalue()
 
 
 def seal(tar: bytes, key: bytes, cluster_id: str, node: str) -> bytes:
@@ -128,28 +91,15 @@ def seal(tar: bytes, key: bytes, cluster_id: str, node: str) -> bytes:
     return nonce + AESGCM(key).encrypt(nonce, tar, _bound_to(cluster_id, node))
 
 
-def unseal(sealed: bytes, key: bytes, cluster_id: str, node: str) -> bytes:
-    """Decrypt a bundle.
-
-    Raises:
-        Problem: the key is another's, the bundle is for another node, or a byte has changed.
-    """
-    nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-    try:
-        return AESGCM(key).decrypt(nonce, text, _bound_to(cluster_id, node))
-    except (InvalidTag, ValueError) as error:
-        raise Problem("the bundle can't be unsealed: wrong key, wrong node, or damaged", where=node) from error
-
-
 def _bound_to(cluster_id: str, node: str) -> bytes:
     return f"hardway-bundle-v1/{cluster_id}/{node}".encode()
 
 
-def _certificate(pair: _Pair, pem: bytes) -> BundleFile:
-    return BundleFile(f"{pair.target}.crt", pem, pair.owner, pair.owner, _PUBLIC)
+def _certificate(pair: _Pair, pem: bytes) -> PackedFile:
+    return PackedFile(f"{pair.target}.crt", pem, PUBLIC, pair.owner, pair.owner)
 
 
-def _encryption_configuration(key: str) -> str:
+def _encryption_configuration(key: str) -> bytes:
     """Write how the API server encrypts Secrets in etcd; `identity` still reads what is not encrypted.
 
     The first provider has to stand on the line after `providers:`, where the CIS benchmark's check looks for it.
@@ -162,4 +112,4 @@ def _encryption_configuration(key: str) -> str:
         "kind": "EncryptionConfiguration",
         "resources": [{"resources": ["secrets"], "providers": providers}],
     }
-    return yaml.safe_dump(values, sort_keys=False)
+    return yaml.safe_dump(values, sort_keys=False).encode()

@@ -25,7 +25,6 @@ from typing import Any
 
 import urllib3
 
-from generator.cluster.node_report import phases_of
 from generator.documents import roster as rosters
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account, Droplet
@@ -34,10 +33,11 @@ from generator.lab.services.authority import Authority
 from generator.lab.services.proxy import Relay, proxy
 from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
-from generator.pki import bundle
 from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from generator.provider.connection import Connection
+from tests.keyring import unseal
+from tests.phases import phases_of
 
 TOKEN = "dop_v1_" + "a" * 64
 KEY_ID, SECRET = "DO00TESTTESTTESTTEST", "s" * 43
@@ -273,7 +273,7 @@ class Machine:
 
         answer = self.world.http.request("GET", launch["bundle_url"])
         assert answer.status == 200, answer.data
-        tar = bundle.unseal(answer.data, base64.b64decode(launch["bundle_key"]), self.plan.cluster_id, self.node.name)
+        tar = unseal(answer.data, base64.b64decode(launch["bundle_key"]), self.plan.cluster_id, self.node.name)
         assert sha256(tar).hexdigest() == self.node.bundle_sha256
         return True
 

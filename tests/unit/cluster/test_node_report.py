@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from generator.cluster import node_report
-from generator.cluster.node_report import Failure, Phase, clean, phases_of, read
+from generator.cluster.node_report import Failure, Phase, clean, read
 
 
 def told(**changes: Any) -> bytes:
@@ -92,7 +92,3 @@ def test_unknown_phases_are_left_out() -> None:
     assert report is not None
     assert report.phases == ()
     assert not report.complete
-
-
-def test_a_worker_has_no_etcd() -> None:
-    assert set(phases_of(control_plane=True)) - set(phases_of(control_plane=False)) == {"etcd", "api", "addons"}

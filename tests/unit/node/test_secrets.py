@@ -14,14 +14,15 @@ import pytest
 from hardway import here, secrets
 from hardway.here import Failure, Terminal
 
-from generator.pki.bundle import BundleFile, pack, seal
+from generator.pki.bundle import seal
+from generator.tar import PUBLIC, SECRET, PackedFile, pack
 
 from .conftest import CLUSTER_ID, Answer, Store
 
 FILES = (
-    BundleFile("/etc/kubernetes/pki/kubelet.key", b"key"),
-    BundleFile("/etc/kubernetes/pki/ca.crt", b"certificate", mode=0o644),
-    BundleFile("/etc/hardway/secrets/postgres-password", b"word"),
+    PackedFile("/etc/kubernetes/pki/kubelet.key", b"key", SECRET),
+    PackedFile("/etc/kubernetes/pki/ca.crt", b"certificate", PUBLIC),
+    PackedFile("/etc/hardway/secrets/postgres-password", b"word", SECRET),
 )
 EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 DENIED = b"<Error><Code>AccessDenied</Code></Error>"

@@ -10,6 +10,7 @@ import pytest
 from hardway import here, status
 
 from generator.cluster import node_report
+from tests.phases import phases_of
 
 from .conftest import Answer, Store
 
@@ -93,7 +94,7 @@ def test_all_done_is_complete(system: System, store: Store) -> None:
 def test_a_worker_has_no_phases_of_the_control_plane(system: System) -> None:
     for unit in ("etcd.service", "kube-apiserver.service", "hardway-bootstrap.service"):
         system.units[unit] = said(LoadState="not-found")
-    assert tuple(phase.name for phase in status.observe()[0]) == node_report.phases_of(control_plane=False)
+    assert tuple(phase.name for phase in status.observe()[0]) == phases_of(control_plane=False)
 
 
 def test_a_step_that_is_tried_again_says_why(system: System) -> None:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import base64
-import io
-import tarfile
 from collections import defaultdict
 from pathlib import Path
 from random import Random
 
 import pytest
 import yaml
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from generator.errors import Problem
 from generator.pki import bundle
 from generator.pki import store as key_store
-from generator.pki.bundle import BundleFile
 from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
+from generator.tar import PackedFile, pack
 from tests.conftest import Golden
-from tests.keyring import CLUSTER_ID, NOW, made, planned
+from tests.keyring import CLUSTER_ID, NOW, made, planned, unseal
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden" / "secrets.txt"
 KEY = bytes(range(32))
@@ -32,7 +30,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, KeyStore]:
     return plan, store
 
 
-def files(cluster: tuple[Plan, KeyStore], node: str) -> dict[str, BundleFile]:
+def files(cluster: tuple[Plan, KeyStore], node: str) -> dict[str, PackedFile]:
     plan, store = cluster
     return {file.path: file for file in bundle.node_files(plan, plan.node(node), store)}
 
@@ -146,7 +144,7 @@ def test_a_bundle_has_the_same_bytes_every_time(cluster: tuple[Plan, KeyStore]) 
     first = bundle.node_bundle(plan, node, store)
     for seed in range(5):
         Random(seed).shuffle(held)
-        assert bundle.pack(held) == first
+        assert pack(held) == first
 
 
 def test_a_bundle_does_not_depend_on_other_workers(tmp_path: Path) -> None:
@@ -159,42 +157,24 @@ def test_a_bundle_does_not_depend_on_other_workers(tmp_path: Path) -> None:
     assert len(set(after.values())) == 4
 
 
-def test_a_bundle_is_a_plain_tar_with_owners_by_name() -> None:
-    tar = bundle.pack([BundleFile("/etc/b", b"2", "etcd", "etcd", 0o600), BundleFile("/etc/a", b"1", mode=0o644)])
-    assert tar[257:263] == b"ustar\0"
-    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        members = archive.getmembers()
-        found = [(m.name, m.mode, m.uname, m.gname, m.uid, m.gid, m.mtime, m.isfile()) for m in members]
-    assert found == [
-        ("etc/a", 0o644, "root", "root", 0, 0, 0, True),
-        ("etc/b", 0o600, "etcd", "etcd", 0, 0, 0, True),
-    ]
-
-
-@pytest.mark.parametrize("paths", [("/a", "/a"), ("a",), ("/etc/../root",)])
-def test_paths_that_mean_something_else_are_refused(paths: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="can't be a path in a bundle"):
-        bundle.pack(BundleFile(path, b"") for path in paths)
-
-
 def test_only_the_right_key_and_node_unseal() -> None:
     sealed = bundle.seal(b"tar", KEY, CLUSTER_ID, "node01")
-    assert bundle.unseal(sealed, KEY, CLUSTER_ID, "node01") == b"tar"
+    assert unseal(sealed, KEY, CLUSTER_ID, "node01") == b"tar"
     for key, cluster_id, node in (
         (bytes(32), CLUSTER_ID, "node01"),
         (KEY, "another", "node01"),
         (KEY, CLUSTER_ID, "node02"),
     ):
-        with pytest.raises(Problem, match="can't be unsealed"):
-            bundle.unseal(sealed, key, cluster_id, node)
+        with pytest.raises((InvalidTag, ValueError)):
+            unseal(sealed, key, cluster_id, node)
 
 
 def test_every_changed_byte_is_noticed() -> None:
     sealed = bundle.seal(b"a tar", KEY, CLUSTER_ID, "node01")
     broken = [sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :] for place in range(len(sealed))]
     for text in [*broken, sealed[:-1], sealed + b"\0", b"", sealed[:5], sealed[:12]]:
-        with pytest.raises(Problem, match="can't be unsealed"):
-            bundle.unseal(text, KEY, CLUSTER_ID, "node01")
+        with pytest.raises((InvalidTag, ValueError)):
+            unseal(text, KEY, CLUSTER_ID, "node01")
 
 
 def test_a_bundle_is_sealed_differently_each_time_and_shows_nothing() -> None:
@@ -207,10 +187,6 @@ def test_the_format_is_the_one_that_nodes_unseal() -> None:
     sealed = bundle.seal(b"tar", KEY, CLUSTER_ID, "node01")
     bound = f"hardway-bundle-v1/{CLUSTER_ID}/node01".encode()
     assert AESGCM(KEY).decrypt(sealed[:12], sealed[12:], bound) == b"tar"
-
-
-def test_nothing_of_a_file_is_shown_by_mistake() -> None:
-    assert "secret" not in repr(BundleFile("/a", b"secret"))
 
 
 def test_no_secret_is_in_more_files_of_a_node_than_it_needs(cluster: tuple[Plan, KeyStore]) -> None:
