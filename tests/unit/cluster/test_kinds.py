@@ -52,10 +52,12 @@ def test_no_two_kinds_share_a_name_or_a_place() -> None:
     assert len({kind.found for kind in KINDS}) == len({kind.found.name for kind in KINDS}) == len(KINDS)
 
 
-def test_from_nothing_each_kind_but_bundles_is_made_in_the_registrys_order() -> None:
+def test_from_nothing_all_is_made_in_the_registrys_order() -> None:
     actions = diff(PLAN, DOCUMENTS, Observed(NOW))
     order = list(dict.fromkeys(action.kind for action in actions))
-    assert order == [kind for kind in KINDS if kind.name != "bundle"]
+    assert order == [kind for kind in KINDS if kind in order]
+    always = {"ssh key", "tag", "vpc", "firewall", "bucket", "policy", "addons", "agent", "roster", "droplet"}
+    assert always <= {kind.name for kind in order}, "bundles alone are made with their droplets"
     assert all(action.changes for action in actions)
 
 
