@@ -22,11 +22,8 @@ from hardway import here
 
 CLUSTER_ID = "3f0e8a52-6a8e-4b0e-9f4c-1a2b3c4d5e6f"
 FACTS: dict[str, Any] = {
-    "version": 1,
-    "cluster": "orderbook",
     "cluster_id": CLUSTER_ID,
     "node": "node01",
-    "number": 1,
     "role": "control-plane",
     "schedulable": True,
     "address": "10.44.0.1",

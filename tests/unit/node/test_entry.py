@@ -77,12 +77,12 @@ def test_a_failure_is_one_line_and_a_status(
     raised: str,
     status: int,
 ) -> None:
-    from hardway import here, roster
+    from hardway import here, update
 
     def step() -> None:
         raise getattr(here, raised)("no luck")
 
-    monkeypatch.setattr(roster, "step", step)
+    monkeypatch.setattr(update, "step", step)
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(SystemExit) as caught:
         entry.run("roster")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hardway import etcd, here, roster
+from hardway import etcd, here, roster, waiting
 from hardway.here import Failure
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -181,7 +181,7 @@ def test_of_two_that_join_one_waits(
         if len(no_waiting) == 3:
             cluster.members[5] = member(5)
 
-    monkeypatch.setattr(etcd.time, "sleep", promoted)
+    monkeypatch.setattr(waiting.time, "sleep", promoted)
     etcd.step()
     assert len(no_waiting) == 3
     assert "https://10.44.0.5:2380" in environment()["ETCD_INITIAL_CLUSTER"]
@@ -207,7 +207,7 @@ def test_promotes_a_learner_once_it_is_in_sync(
         if len(no_waiting) == 2:
             cluster.alive.add(9)
 
-    monkeypatch.setattr(etcd.time, "sleep", caught_up)
+    monkeypatch.setattr(waiting.time, "sleep", caught_up)
     etcd.promote()
     assert cluster.calls.count("member promote 9") == 3
     assert "isLearner" not in cluster.members[9]

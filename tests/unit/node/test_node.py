@@ -100,12 +100,3 @@ def test_ready_means_in_this_boot(status: int, state: str, boot: str, expected: 
 
 def test_a_node_that_never_reported_is_not_ready() -> None:
     assert not node.is_ready(200, {"status": {}}, "b")
-
-
-def test_patience_ends_with_the_reason(no_waiting: list[float]) -> None:
-    def test() -> bool:
-        raise Failure("127.0.0.1:7443: refused")
-
-    with pytest.raises(Failure, match=r"the API server is not ready: 127\.0\.0\.1:7443: refused"):
-        node.patiently("the API server is not ready", test, 30)
-    assert sum(no_waiting) > 30

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hardway import here, mesh, roster
+from hardway import here, mesh, roster, update
 from hardway.here import Failure
 
 from generator.documents import roster as rosters
@@ -123,24 +123,24 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_mesh_and_addons_follow_a_change(
     store: Store, followed: list[int], commands: list[tuple[str, ...]], facts: dict[str, Any]
 ) -> None:
-    roster.step()
-    roster.step()
+    update.step()
+    update.step()
     assert (followed, commands) == ([100], [])
     peer = rosters.Entry("node02", 2, "worker", "10.44.0.2", "10.42.1.0/24", "b" * 43 + "=", IPv4Address("10.110.0.99"))
     moved = (*ROSTER.nodes, peer)
     store.answers["/roster.json"] = signed(replace(ROSTER, generation=101, nodes=moved))
     roster.refresh()  # another step of the node may read it first
-    roster.step()
+    update.step()
     assert (followed, commands) == ([100, 101], [])
     store.answers["/roster.json"] = signed(replace(ROSTER, generation=102, nodes=moved, addons="1" * 64))
-    roster.step()
+    update.step()
     assert followed == [100, 101]
     assert commands == [("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")]
 
 
 def test_a_worker_applies_no_addons(store: Store, followed: list[int], commands: list[tuple[str, ...]]) -> None:
     here.write(here.FACTS, json.dumps(here.facts() | {"role": "worker"}))
-    roster.step()
+    update.step()
     store.answers["/roster.json"] = signed(replace(ROSTER, generation=101, addons="1" * 64))
-    roster.step()
+    update.step()
     assert (followed, commands) == ([100], [])

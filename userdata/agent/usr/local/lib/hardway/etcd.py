@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from hardway import fetch, here
-from hardway import roster as rosters
+from hardway import fetch, here, roster, waiting
 from hardway.here import Failure
 
 # etcd renames it into place when it is whole; a failed first start leaves a member without it, which is no data.
@@ -28,16 +26,16 @@ def step() -> None:
     urls = {node["name"]: f"https://{node['address']}:2380" for node in facts["control_planes"]}
     name, state, token = facts["node"], "existing", ""
     if not here.at(DATA).exists():
-        roster, fresh = rosters.refresh()
-        token = roster["etcd"]["token"]
+        edition, fresh = roster.refresh()
+        token = edition["etcd"]["token"]
         views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
-        way = decide(name, urls[name], roster["etcd"], fresh, datetime.now(UTC), list(views.values()))
+        way = decide(name, urls[name], edition["etcd"], fresh, datetime.now(UTC), list(views.values()))
         if way not in ("join", "new"):
             raise Failure(way)
         print(f"etcd: {way}; members answer on {', '.join(views) or 'no other node'}", flush=True)
         if way == "join":
             endpoints = [client_url(urls[peer]) for peer in views]
-            urls = patiently(lambda: join(name, urls, endpoints))
+            urls = _patiently(lambda: join(name, urls, endpoints))
         else:
             state = "new"
     cluster = ",".join(f"{member}={url}" for member, url in urls.items())
@@ -114,26 +112,18 @@ def join(name: str, urls: dict[str, str], endpoints: Sequence[str]) -> dict[str,
 def promote() -> None:
     """Make this node's learner a voter once it is in sync; a voter stays what it is."""
     facts = here.facts()
-    status = patiently(lambda: json.loads(control(["https://127.0.0.1:2379"], "endpoint", "status")))[0]["Status"]
+    status = _patiently(lambda: json.loads(control(["https://127.0.0.1:2379"], "endpoint", "status")))[0]["Status"]
     if not status.get("isLearner"):
         return
     others = [node["address"] for node in facts["control_planes"] if node["name"] != facts["node"]]
     endpoints = [f"https://{address}:2379" for address in others]
-    patiently(lambda: control(endpoints, "member", "promote", f"{status['header']['member_id']:x}"))
+    _patiently(lambda: control(endpoints, "member", "promote", f"{status['header']['member_id']:x}"))
     print("etcd: the learner is a voter now", flush=True)
 
 
-def patiently(action: Callable[[], T]) -> T:
+def _patiently(action: Callable[[], T]) -> T:
     """Try again for a while: another learner may come first, and ours may not be in sync yet."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return action()
-        except Failure as error:
-            if time.monotonic() > end:
-                raise
-            print(f"etcd: {error}", flush=True)
-            time.sleep(2)
+    return waiting.patiently(action, PATIENCE, pause=2, say="etcd: ")
 
 
 def members(endpoints: Sequence[str]) -> list[Member]:

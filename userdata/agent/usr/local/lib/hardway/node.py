@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
-from collections.abc import Callable
 from typing import Any
 
-from hardway import fetch, here, mesh
+from hardway import fetch, here, mesh, waiting
 from hardway.here import Failure, Terminal
 
 RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
@@ -20,7 +18,7 @@ def prepare() -> None:
     kind = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
     here.write(DROP_IN, f"{kind}resolvConf: {resolver()}\n")
     try:
-        patiently("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200, 120)
+        waiting.until("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200, 120)
     except Failure:
         mesh.probe()  # a broken mesh is a likely cause, and this is read
         raise
@@ -67,7 +65,7 @@ def ready() -> None:
     """Await this node's readiness in this very boot, then say how each peer is reached."""
     path = f"/api/v1/nodes/{here.facts()['node']}"
     boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
-    patiently("the node is not ready", lambda: is_ready(*api("GET", path), boot_id), 300)
+    waiting.until("the node is not ready", lambda: is_ready(*api("GET", path), boot_id), 300)
     mesh.probe()
 
 
@@ -77,21 +75,6 @@ def is_ready(status: int, node: Any, boot_id: str) -> bool:
         return False
     conditions = node["status"].get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def patiently(complaint: str, test: Callable[[], bool], seconds: float) -> None:
-    """Await what a test tells, and say at the end why it has not come."""
-    end = time.monotonic() + seconds
-    while True:
-        reason = ""
-        try:
-            if test():
-                return
-        except Failure as error:
-            reason = f": {error}"
-        if time.monotonic() > end:
-            raise Failure(f"{complaint}{reason}")
-        time.sleep(1)
 
 
 def api(method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:

@@ -6,21 +6,10 @@ import base64
 import json
 from typing import Any
 
-from hardway import fetch, here, mesh
+from hardway import fetch, here
 from hardway.here import Failure
 
 CONTEXT = b"hardway-roster-v1\n"
-
-
-def step() -> None:
-    """Read the roster again; mesh and addons follow its changes."""
-    before = here.read(here.ROSTER)
-    roster, _ = refresh()
-    # What was applied is compared, not what was known: another step may have read the roster first.
-    if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), roster):
-        mesh.follow(roster)
-    if before and before["addons"] != roster["addons"] and here.facts()["role"] == "control-plane":
-        here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
 
 
 def refresh() -> tuple[dict[str, Any], bool]:
