@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from generator.catalogue import SPACES_MONTHLY
 from generator.cli.options import (
     Duration,
     Factory,
@@ -26,7 +27,6 @@ from generator.plan.project import Project
 from generator.provider.spaces import LONGEST_URL
 
 SHORTEST_URL = timedelta(minutes=5)
-SPACES_MONTHLY = 5
 
 
 @click.command()

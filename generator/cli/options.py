@@ -84,7 +84,7 @@ def operator_credentials(project: Project) -> Credentials:
 
 
 def end_on_signal() -> None:
-    """Let SIGTERM end a run as Ctrl-C does, so that the lock is given back; a shell's background jobs ignore SIGINT."""
+    """Let SIGTERM end a run as Ctrl-C does, the launch lock given back; a shell's background jobs ignore SIGINT."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

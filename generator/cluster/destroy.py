@@ -72,7 +72,7 @@ class Destroyer:
             for kind in REMOVAL:
                 if not kind.goes_last:
                     kind.remove(remains[kind], ruin)
-        # What tells where the rest is goes when the rest is gone, the lock included.
+        # What tells where the rest is goes when the rest is gone, the launch lock included.
         for kind in REMOVAL:
             if kind.goes_last and not ruin.lacks_its_bucket:
                 kind.remove(remains[kind], ruin)
@@ -81,7 +81,7 @@ class Destroyer:
             self._admit(ruin.trouble)
 
     def _lock(self, stack: ExitStack) -> None:
-        """Take the lock, if Spaces answer; without them there is none to be had, and none to be respected."""
+        """Take the launch lock, if Spaces answer; without them there is none to be had, and none to be respected."""
         ruin = self._ruin
         with ruin.noting_trouble():
             if ruin.trouble is None and ruin.spaces is not None and ruin.spaces.bucket_exists():

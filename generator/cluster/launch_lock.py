@@ -1,4 +1,4 @@
-"""Keeps two launches of one cluster apart by an object in its bucket."""
+"""Keeps two launches of one cluster apart by the launch lock, an object in its bucket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from generator.plan.names import lock_key
 from generator.provider.spaces import Spaces
 
 STALE = timedelta(minutes=5)
-"""A lock that nobody renewed for so long belongs to nobody."""
+"""A launch lock that nobody renewed for so long belongs to nobody."""
 RENEW = timedelta(minutes=1)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -36,7 +36,7 @@ class LaunchLock:
         self._renewed = clock.now()
 
     def __enter__(self) -> LaunchLock:
-        """Take the lock, from a holder that is gone if need be.
+        """Take the launch lock, from a holder that is gone if need be.
 
         Raises:
             Problem: another launch holds it.
@@ -46,22 +46,24 @@ class LaunchLock:
                 self._renewed = self._clock.now()
                 return self
             self._take_over()
-        raise Problem("the lock changes hands all the time", where=self._key)
+        raise Problem("the launch lock changes hands all the time", where=self._key)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Give the lock back, if it is still ours."""
+        """Give the launch lock back, if it is still ours."""
         if self._holder().get("owner") == self._owner:
             self._spaces.delete(self._key)
 
     def keep(self) -> None:
-        """Renew the lock when it is time.
+        """Renew the launch lock when it is time.
 
         Raises:
             Problem: someone else has taken it meanwhile, as after a long sleep of this machine.
         """
         holder = self._holder()
         if holder.get("owner") != self._owner:
-            raise Problem(f"the lock was taken over by {_who(holder)}", where=self._key, hint="let that one finish")
+            raise Problem(
+                f"the launch lock was taken over by {_who(holder)}", where=self._key, hint="let that one finish"
+            )
         if self._clock.now() - self._renewed < RENEW:
             return
         self._spaces.put(self._key, self._content(), content_type="application/json")
@@ -75,9 +77,9 @@ class LaunchLock:
         idle = self._clock.now() - stored.modified
         if not _gone(holder) and idle < STALE:
             message = f"{_who(holder)} works on this cluster since {holder.get('since', 'some time')}"
-            hint = f"wait for it; if it is dead, its lock goes stale in {(STALE - idle).total_seconds():.0f} s"
+            hint = f"wait for it; if it is dead, its launch lock goes stale in {(STALE - idle).total_seconds():.0f} s"
             raise Problem(message, where=self._key, hint=hint)
-        self._say(f"taking over the lock of {_who(holder)}, which is gone")
+        self._say(f"taking over the launch lock of {_who(holder)}, which is gone")
         if self._holder() == holder:  # another one may have taken it over just now
             self._spaces.delete(self._key)
 

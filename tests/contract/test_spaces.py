@@ -187,7 +187,7 @@ def test_the_lock_of_a_dead_process_is_taken_over_with_a_word(spaces: Spaces) ->
     said: list[str] = []
     with lock(spaces, said=said):
         assert len(said) == 1
-        assert "taking over the lock of eve[2J@" in said[0]
+        assert "taking over the launch lock of eve[2J@" in said[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"garbage", b'{"host": "elsewhere", "process": 1}'])

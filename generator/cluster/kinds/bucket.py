@@ -46,7 +46,7 @@ class BucketKind(Kind[bool]):
             yield f"objects  {len(remains)}, {sum(one.size for one in remains):,} bytes"
 
     def remove(self, remains: Sequence[Stored], ruin: Ruin) -> None:  # noqa: ARG002
-        """Delete the cluster's objects as they are now, but for the lock that the removal itself holds."""
+        """Delete the cluster's objects as they are now, but for the launch lock that the removal itself holds."""
         spaces, prefix = ruin.spaces, names.prefix(ruin.cluster)
         if ruin.trouble or spaces is None:
             return
