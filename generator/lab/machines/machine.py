@@ -214,6 +214,8 @@ class Machine:
         Raises:
             Problem: the machine is off.
         """
+        if self.is_running:
+            self._await_first_process()  # it may have been switched on a moment ago
         first = self._first_process()
         if first is None:
             raise Problem(f"droplet {self.number} is off")
