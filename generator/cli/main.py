@@ -18,6 +18,7 @@ from generator.errors import Problem, Problems
 from generator.provider.connection import Connection
 
 DONE, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
+EXIT_CODES = {DONE: "done", PROBLEMS: "problems reported", USAGE: "wrong usage", INTERRUPTED: "interrupted"}
 
 
 @dataclass(frozen=True)

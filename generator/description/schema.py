@@ -157,45 +157,67 @@ class _Section(BaseModel):
 class NetworkSpec(_Section):
     """The four networks of a cluster, and how pods of different nodes reach each other."""
 
-    vpc: Annotated[Network, AfterValidator(_vpc)]
-    nodes: Annotated[PrivateNetwork, AfterValidator(_nodes)]
-    pods: Annotated[PrivateNetwork, AfterValidator(_pods)]
-    services: Annotated[PrivateNetwork, AfterValidator(_services)]
-    datapath: Literal["mesh", "vpc"] = "mesh"
+    vpc: Annotated[Network, AfterValidator(_vpc)] = Field(
+        description="range of the VPC; the provider gives each droplet an address of it, and nothing is built on that"
+    )
+    nodes: Annotated[PrivateNetwork, AfterValidator(_nodes)] = Field(
+        description="planned addresses of the nodes: number 1 has the first, for life"
+    )
+    pods: Annotated[PrivateNetwork, AfterValidator(_pods)] = Field(
+        description="addresses of pods, one /24 for each node"
+    )
+    services: Annotated[PrivateNetwork, AfterValidator(_services)] = Field(
+        description="addresses of Services: the first is the API, the tenth is DNS"
+    )
+    datapath: Literal["mesh", "vpc"] = Field(
+        "mesh", description="how pods of different nodes reach each other: WireGuard, or plain routes (not there yet)"
+    )
 
 
 class PoolSpec(_Section):
     """Nodes that differ only in their number."""
 
-    name: Annotated[str, AfterValidator(_pool_name)]
-    role: Role
-    schedulable: Flag | None = None
-    count: Annotated[Count, AfterValidator(_count)]
-    size: Annotated[str, AfterValidator(_size)]
+    name: Annotated[str, AfterValidator(_pool_name)] = Field(
+        description="the nodes are named by it and by their number in the pool"
+    )
+    role: Role = Field(description="whether etcd and the API server run there; 1, 3 or 5 nodes in all have them")
+    schedulable: Flag | None = Field(None, description="whether a control-plane node takes pods; workers always do")
+    count: Annotated[Count, AfterValidator(_count)] = Field(description="how many nodes the pool has")
+    size: Annotated[str, AfterValidator(_size)] = Field(description="what the provider calls the droplets' size")
 
 
 class AccessSpec(_Section):
     """Who may reach the API."""
 
-    api: tuple[Annotated[Network, AfterValidator(_allowed)], ...]
+    api: tuple[Annotated[Network, AfterValidator(_allowed)], ...] = Field(
+        description="who may reach the API, as networks; nobody else may"
+    )
 
 
 class SpacesSpec(_Section):
     """Where the nodes find their secrets and the roster."""
 
-    bucket: Annotated[str, AfterValidator(_bucket)]
-    region: Annotated[str, _one_of(SPACES_REGIONS, "not a region with Spaces")]
+    bucket: Annotated[str, AfterValidator(_bucket)] = Field(
+        description="the bucket's name, which nobody else may have; only what lies below the cluster's name is ours"
+    )
+    region: Annotated[str, _one_of(SPACES_REGIONS, "not a region with Spaces")] = Field(
+        description="where the bucket is"
+    )
 
 
 class ClusterSpec(_Section):
     """What a person wrote, checked; nothing derived."""
 
-    name: Annotated[str, AfterValidator(cluster_name)]
-    region: Annotated[str, _one_of(tuple(REGIONS), "not a region")]
-    release: Annotated[str, AfterValidator(release_name)]
-    image: Annotated[str, _one_of(IMAGES, "not an image this release is made for")]
-    network: NetworkSpec
-    pools: tuple[PoolSpec, ...]
-    access: AccessSpec
-    spaces: SpacesSpec
-    addons: tuple[str, ...]
+    name: Annotated[str, AfterValidator(cluster_name)] = Field(description="the cluster's name, for life")
+    region: Annotated[str, _one_of(tuple(REGIONS), "not a region")] = Field(description="where the droplets are")
+    release: Annotated[str, AfterValidator(release_name)] = Field(
+        description="the lock file that names every binary, package and image by digest"
+    )
+    image: Annotated[str, _one_of(IMAGES, "not an image this release is made for")] = Field(
+        description="the droplets' own image, the one thing that has no digest"
+    )
+    network: NetworkSpec = Field(description="four networks that may not overlap")
+    pools: tuple[PoolSpec, ...] = Field(description="the nodes; those of one pool differ only in their number")
+    access: AccessSpec = Field(description="who may reach what")
+    spaces: SpacesSpec = Field(description="where the nodes find their sealed secrets and the roster")
+    addons: tuple[str, ...] = Field(description="what the cluster runs, in the order in which it is applied")
