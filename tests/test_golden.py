@@ -38,3 +38,10 @@ def test_documents(cluster: tuple[str, dict[str, bytes]], golden: Golden) -> Non
 def test_list_of_files(cluster: tuple[str, dict[str, bytes]], golden: Golden) -> None:
     name, files = cluster
     golden.check(TESTS / "golden" / name / "files.txt", "".join(f"{path}\n" for path in sorted(files)))
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_no_golden_file_is_left_over(name: str) -> None:
+    place = TESTS / "golden" / name
+    there = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+    assert there == {*CLUSTERS[name], *WHOLE, "files.txt"}

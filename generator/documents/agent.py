@@ -7,40 +7,38 @@ rendered and reviewed once, and a node takes them only by the digest in its own 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from generator.documents import reviewable
 from generator.errors import Problem, raise_all
 from generator.files import resource
 from generator.tar import PUBLIC, PackedFile, pack
 
 PIN = PurePosixPath("/etc/hardway/agent.sha256")
-LEFT_BY_PYTHON = "__pycache__"
 
 
 def files(*, root: Path | None = None) -> dict[str, bytes]:
     """Give the files by their path on the node, without the leading `/`, sorted.
 
-    All that lies below the root is given, but for what Python leaves there when it runs.
+    Every file below `agent/` is packed or refused; only what Python and git leave there themselves is passed over, a
+    directory `__pycache__` and a file `.gitkeep`.
 
     Raises:
-        Problems: something there is no file, or is no text that can be reviewed.
+        Problems: something is no regular file, or no plain text.
     """
-    root = root or resource("userdata") / "agent"
+    base = (root or resource("userdata")) / "agent"
     found: dict[str, bytes] = {}
     problems: list[Problem] = []
-    for path in sorted(root.rglob("*")):
-        if LEFT_BY_PYTHON in path.relative_to(root).parts or (path.is_dir() and not path.is_symlink()):
+    for source in _sources(base):
+        if source.is_symlink() or not source.is_file():
+            problems.append(Problem("is no regular file", where=str(source)))
             continue
-        if path.is_symlink() or not path.is_file():
-            problems.append(Problem("is no regular file, and an agent has nothing else", where=str(path)))
-            continue
-        content = path.read_bytes()
-        if not content.isascii() or b"\0" in content:
-            problems.append(Problem("is not plain ASCII, so nobody can review it", where=str(path)))
-        found[path.relative_to(root).as_posix()] = content
+        content = source.read_bytes()
+        problems += reviewable.faults(reviewable.decode(content), str(source))
+        found[source.relative_to(base).as_posix()] = content
     raise_all(problems)
-    return found
+    return {path: found[path] for path in sorted(found)}
 
 
 def archive(content: Mapping[str, bytes]) -> bytes:
@@ -51,3 +49,13 @@ def archive(content: Mapping[str, bytes]) -> bytes:
 def digest(content: Mapping[str, bytes]) -> str:
     """Give the SHA-256 of the archive: its name in Spaces, and what a document pins."""
     return hashlib.sha256(archive(content)).hexdigest()
+
+
+def _sources(directory: Path) -> Iterator[Path]:
+    """Find all but directories; one that can't be read is an error, unlike with `rglob`."""
+    for path in sorted(directory.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            if path.name != "__pycache__":
+                yield from _sources(path)
+        elif path.name != ".gitkeep":
+            yield path

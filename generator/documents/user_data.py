@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from generator.documents import agent, templates
+from generator.documents import agent, reviewable, templates
 from generator.errors import Problem, raise_all
 from generator.files import resource
 from generator.plan.decide import Node, Plan
@@ -64,7 +64,7 @@ def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile
             except Problem as problem:
                 problems.append(problem)
                 continue
-            problems += _faults(file, source)
+            problems += reviewable.faults(file.content, str(source))
             if file.path in found:
                 problems.append(Problem(f"`{file.path}` is made by two files", where=str(source)))
             found[file.path] = file
@@ -113,21 +113,10 @@ def _file(source: Path, base: Path, plan: Plan, node: Node) -> NodeFile:
         name = name.removesuffix(templates.SUFFIX)
         content = templates.render(source, plan=plan, node=node)
     else:
-        content = source.read_bytes().decode(errors="surrogateescape")
+        content = reviewable.decode(source.read_bytes())
     path = PurePosixPath("/", name)
     # by its content: the bit does not survive every file system that a checkout may lie on
     return NodeFile(path, content, mode_of(path, executable=content.startswith("#!")))
-
-
-def _faults(file: NodeFile, source: Path) -> Iterator[Problem]:
-    """Find what would keep a file from being a plain block of text."""
-    if not file.content.endswith("\n"):
-        yield Problem("the last line has no newline", where=str(source))
-    for number, line in enumerate(file.content.split("\n"), start=1):
-        if not line.isascii() or not line.isprintable():
-            yield Problem("not plain ASCII, or a tab", where=f"{source}:{number}")
-        if line != line.rstrip():
-            yield Problem("white space at the end of a line", where=f"{source}:{number}")
 
 
 def _cloud_config(node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any]:

@@ -77,12 +77,12 @@ def test_a_failure_is_one_line_and_a_status(
     raised: str,
     status: int,
 ) -> None:
-    from hardway import here, update
+    from hardway import follow, here
 
     def step() -> None:
         raise getattr(here, raised)("no luck")
 
-    monkeypatch.setattr(update, "step", step)
+    monkeypatch.setattr(follow, "changes", step)
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(SystemExit) as caught:
         entry.run("roster")
@@ -109,6 +109,32 @@ def test_a_failure_before_the_agent_is_reported(
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        ("GET https://h/b?X-Amz-Signature=canary&x=1 failed", "GET ... failed"),
+        ("<https://h/b?X-Amz-Signature=canary>: refused", "... refused"),
+        ("https://h/b%3Fx-amz-signature%3Dcanary", "..."),
+        ("query X-Amz-Credential=canary, url=https://h/?token=canary", "query ... ..."),
+        ("\tat /b?sig=canary\tand /c", "\tat ...\tand /c"),
+        (
+            "etcd: context deadline exceeded (https://10.44.0.2:2379)",
+            "etcd: context deadline exceeded (https://10.44.0.2:2379)",
+        ),
+    ],
+)
+def test_loader_and_agent_mask_alike(entry: ModuleType, line: str, masked: str) -> None:
+    from hardway import status
+
+    assert entry.SIGNED.sub("...", line) == masked
+    assert status.SIGNED == entry.SIGNED
+
+
+def test_masking_a_long_word_takes_no_time(entry: ModuleType) -> None:
+    word = "x" * 1_000_000
+    assert entry.SIGNED.sub("...", word) == word
+
+
 def test_every_step_exists_and_every_unit_asks_for_one(entry: ModuleType) -> None:
     import importlib
     import re
@@ -125,5 +151,5 @@ def test_every_step_exists_and_every_unit_asks_for_one(entry: ModuleType) -> Non
 
 def test_the_agent_is_the_same_bytes_every_time() -> None:
     assert agent.archive(dict(reversed(FILES.items()))) == ARCHIVE
-    assert all(path.startswith("usr/local/lib/hardway/") and path.endswith(".py") for path in FILES)
+    assert all(path.startswith("usr/local/lib/hardway/") for path in FILES)
     assert json.dumps(sorted(FILES)) == json.dumps(list(FILES))

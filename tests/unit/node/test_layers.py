@@ -1,64 +1,71 @@
-"""The modules of a node import downwards only; each has its place here."""
+"""The agent's modules import downwards only; this is where their order is written down."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-
-import pytest
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from generator.files import resource
 
-LIBRARY = resource("userdata") / "agent/usr/local/lib/hardway"
+PACKAGE = resource("userdata") / "agent/usr/local/lib/hardway"
+# From the top; modules of one layer know nothing of each other.
 LAYERS = (
-    {"bootstrap", "node", "status", "update"},
-    {"etcd", "mesh"},
-    {"binaries", "roster", "secrets"},
-    {"fetch", "masking", "waiting"},
-    {"here"},
+    ("binaries", "bootstrap", "etcd", "follow", "node", "secrets", "status"),  # what the loader runs
+    ("mesh", "roster"),  # what several steps share
+    ("fetch", "waiting"),
+    ("here",),
 )
 
 
-def imported(source: str) -> set[str]:
-    """Name the modules of the agent that a module imports, anywhere in it."""
-    found: set[str] = set()
+def imported(source: str) -> Iterator[str]:
+    """Name the modules of the package that a module imports, wherever in it."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == "hardway":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hardway."):
-            found.add(str(node.module).split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("hardway.")}
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from alias.name.split(".")[1:2] if alias.name.startswith("hardway.") else ()
+                assert alias.name != "hardway", "`import hardway` hides what is meant"
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            path = (node.module or "").split(".")
+            if path[0] == "hardway":
+                yield from path[1:2] or [alias.name for alias in node.names]
+
+
+def faults(sources: dict[str, str], layers: Iterable[Iterable[str]] = LAYERS) -> list[str]:
+    """List the modules without a place, the places without a module, and the imports that do not lead downwards."""
+    places = {module: depth for depth, layer in enumerate(layers) for module in layer}
+    found = [f"{module} has no place" for module in sorted(sources.keys() - places.keys())]
+    found += [f"{module} is gone" for module in sorted(places.keys() - sources.keys())]
+    for module, source in sorted(sources.items()):
+        for target in imported(source):
+            if places.get(target, -1) <= places.get(module, -1):
+                found.append(f"{module} imports {target}")
     return found
 
 
-def upward(sources: Mapping[str, str]) -> Iterator[str]:
-    """Find imports that do not lead to a lower layer, and modules without a place."""
-    floor = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    yield from (f"{name} has no place" for name in sources.keys() ^ floor.keys())
-    for name, source in sources.items():
-        yield from (f"{name} -> {other}" for other in imported(source) if floor.get(other, -1) <= floor.get(name, 99))
-
-
-SOURCES = {path.stem: path.read_text() for path in LIBRARY.glob("*.py")}
+def modules(directory: Path) -> dict[str, str]:
+    paths = {path.relative_to(directory).with_suffix("").as_posix(): path for path in directory.rglob("*.py")}
+    return {name: path.read_text() for name, path in paths.items()}
 
 
 def test_modules_import_downwards_only() -> None:
-    assert list(upward(SOURCES)) == []
+    assert faults(modules(PACKAGE)) == []
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "from hardway import mesh",
-        "from hardway.mesh import follow",
-        "import hardway.mesh",
-        "def f(): import hardway.mesh",
-    ],
-)
-def test_an_import_the_other_way_is_found(line: str) -> None:
-    assert list(upward(SOURCES | {"roster": f"{SOURCES['roster']}\n{line}\n"})) == ["roster -> mesh"]
-
-
-def test_a_module_without_a_place_is_found() -> None:
-    assert list(upward(SOURCES | {"new": ""})) == ["new has no place"]
+def test_the_check_itself_finds_what_it_is_for() -> None:
+    layers = (("steps", "other"), ("tools",))
+    good = {"steps": "from hardway import tools\nimport json", "other": "from hardway.tools import a", "tools": ""}
+    assert faults(good, layers) == []
+    for wrong in (
+        "from hardway import steps",
+        "import hardway.steps",
+        "import json, hardway.steps as s",
+        "from hardway.steps import run",
+        "def late():\n    from hardway.steps import run",
+    ):
+        assert faults(good | {"tools": wrong}, layers) == ["tools imports steps"]
+    assert faults(good | {"other": "from hardway import steps, tools"}, layers) == ["other imports steps"]
+    assert faults(good | {"tools": "from hardway import tools"}, layers) == ["tools imports tools"]
+    assert faults(good | {"more": ""}, layers) == ["more has no place"]
+    assert faults({"steps": "", "tools": ""}, layers) == ["other is gone"]

@@ -7,18 +7,10 @@ import socket
 from typing import Any
 
 import pytest
-from hardway import here, mesh, roster
+from hardway import here, mesh
 from hardway.here import Failure, Terminal
 
-
-def peer(number: int, endpoint: str | None = None, key: str = "") -> dict[str, Any]:
-    return {
-        "name": f"node0{number}",
-        "address": f"10.44.0.{number}",
-        "pod_cidr": f"10.42.{number - 1}.0/24",
-        "wireguard": key or f"key{number}",
-        "endpoint": endpoint,
-    }
+from .kernel import Kernel, peer
 
 
 def lines(wanted: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[str]:
@@ -73,29 +65,6 @@ def test_following_twice_sets_no_endpoint_again(facts: dict[str, Any], commands:
     assert not [command for command in commands if "endpoint" in command]
 
 
-class Kernel:
-    """Answers `ip` and `wg` as a kernel would; `missing` commands fail."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
-        self.ran: list[str] = []
-        self.handshakes = {"key2": 0, "key3": 0}
-        self.addresses = ["10.44.0.1", "10.110.0.1"]
-        self.missing = missing
-        self.says = "RTNETLINK answers: No buffer space available"
-        monkeypatch.setattr(here, "run", self.run)
-
-    def run(self, *argv: str, **_: object) -> str:
-        line = " ".join(argv)
-        self.ran.append(line)
-        if line.startswith(self.missing):
-            raise Failure(f"{line}: {self.says}")
-        if line == "wg show wg0 latest-handshakes":
-            return "".join(f"{key}\t{when}\n" for key, when in self.handshakes.items())
-        if line.startswith("ip -json"):
-            return json.dumps([{"addr_info": [{"local": address}]} for address in self.addresses])
-        return ""
-
-
 def test_the_device_is_the_kernels_where_it_has_one(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
     kernel = Kernel(monkeypatch)
     mesh.create(facts)
@@ -137,40 +106,6 @@ def test_a_fresh_device_gets_all_endpoints_again(monkeypatch: pytest.MonkeyPatch
     kernel.ran.clear()
     mesh.follow(edition)
     assert kernel.ran[0] == f"{SET} endpoint 10.110.0.2:51820"
-
-
-def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
-    monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]
-) -> None:
-    kernel = Kernel(monkeypatch)
-    worker = peer(4) | {"name": "work01"}
-    editions = [
-        {"nodes": [peer(2), peer(3), worker]},
-        {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
-    ]
-    here.write(here.ROSTER, json.dumps(editions[0]))
-
-    def refresh() -> tuple[dict[str, Any], bool]:
-        if len(no_waiting) == 3:
-            kernel.handshakes["key3"] = 1795400883
-        return editions[min(len(no_waiting), 2) - 1], True
-
-    monkeypatch.setattr(roster, "refresh", refresh)
-    mesh.step()
-    assert len(no_waiting) == 3
-    no_waiting.clear()
-    here.write(here.ROSTER, json.dumps(editions[0]))
-    mesh.step()
-    assert no_waiting == []
-
-
-def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]) -> None:
-    Kernel(monkeypatch)
-    edition = {"nodes": [peer(2)]}
-    here.write(here.ROSTER, json.dumps(edition))
-    monkeypatch.setattr(roster, "refresh", lambda: (edition, True))
-    mesh.step()
-    assert sum(no_waiting) == mesh.PATIENCE
 
 
 @pytest.mark.parametrize(

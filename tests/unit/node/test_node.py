@@ -100,3 +100,45 @@ def test_ready_means_in_this_boot(status: int, state: str, boot: str, expected: 
 
 def test_a_node_that_never_reported_is_not_ready() -> None:
     assert not node.is_ready(200, {"status": {}}, "b")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Failure("127.0.0.1:7443: refused"), "the API server is not ready: 127.0.0.1:7443: refused"),
+        (503, "the API server is not ready"),
+    ],
+)
+def test_patience_ends_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float], answer: Failure | int, said: str
+) -> None:
+    probed: list[float] = []
+
+    def ask(*_: object) -> tuple[int, Any]:
+        if isinstance(answer, Failure):
+            raise answer
+        return answer, {}
+
+    here.write(node.RESOLVERS[0], "nameserver 9.9.9.9\n")
+    monkeypatch.setattr(node, "api", ask)
+    monkeypatch.setattr(node.mesh, "probe", lambda: probed.append(sum(no_waiting)))
+    with pytest.raises(Failure) as caught:
+        node.prepare()
+    assert str(caught.value) == said
+    assert probed == [120], "a broken mesh is a likely cause"
+
+
+def test_readiness_is_awaited(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]) -> None:
+    asked: list[str] = []
+
+    def ask(_: str, path: str) -> tuple[int, Any]:
+        asked.append(path)
+        state = "True" if len(asked) == 3 else "False"
+        return 200, {"status": {"nodeInfo": {"bootID": "boot"}, "conditions": [{"type": "Ready", "status": state}]}}
+
+    here.write("/proc/sys/kernel/random/boot_id", "boot\n")
+    monkeypatch.setattr(node, "api", ask)
+    monkeypatch.setattr(node.mesh, "probe", lambda: asked.append("probe"))
+    node.ready()
+    assert asked == ["/api/v1/nodes/node01"] * 3 + ["probe"]
+    assert no_waiting == [1, 1]

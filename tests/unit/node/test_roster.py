@@ -6,12 +6,11 @@ import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hardway import here, mesh, roster, update
+from hardway import here, roster
 from hardway.here import Failure
 
 from generator.documents import roster as rosters
@@ -105,42 +104,3 @@ def test_a_new_launch_outdates_what_is_known(store: Store) -> None:
         roster.refresh()
     store.answers["/roster.json"] = signed(replace(ROSTER, generation=105))
     assert roster.refresh()[0]["generation"] == 105
-
-
-@pytest.fixture
-def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    found: list[int] = []
-    monkeypatch.setattr(mesh, "exists", lambda: True)
-
-    def follow(edition: dict[str, Any]) -> None:
-        found.append(edition["generation"])
-        here.write(mesh.APPLIED, json.dumps(mesh.peers(here.facts(), edition)))
-
-    monkeypatch.setattr(mesh, "follow", follow)
-    return found
-
-
-def test_mesh_and_addons_follow_a_change(
-    store: Store, followed: list[int], commands: list[tuple[str, ...]], facts: dict[str, Any]
-) -> None:
-    update.step()
-    update.step()
-    assert (followed, commands) == ([100], [])
-    peer = rosters.Entry("node02", 2, "worker", "10.44.0.2", "10.42.1.0/24", "b" * 43 + "=", IPv4Address("10.110.0.99"))
-    moved = (*ROSTER.nodes, peer)
-    store.answers["/roster.json"] = signed(replace(ROSTER, generation=101, nodes=moved))
-    roster.refresh()  # another step of the node may read it first
-    update.step()
-    assert (followed, commands) == ([100, 101], [])
-    store.answers["/roster.json"] = signed(replace(ROSTER, generation=102, nodes=moved, addons="1" * 64))
-    update.step()
-    assert followed == [100, 101]
-    assert commands == [("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")]
-
-
-def test_a_worker_applies_no_addons(store: Store, followed: list[int], commands: list[tuple[str, ...]]) -> None:
-    here.write(here.FACTS, json.dumps(here.facts() | {"role": "worker"}))
-    update.step()
-    store.answers["/roster.json"] = signed(replace(ROSTER, generation=101, addons="1" * 64))
-    update.step()
-    assert (followed, commands) == ([100], [])

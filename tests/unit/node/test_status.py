@@ -122,6 +122,10 @@ def test_last_lines_are_few_and_hold_no_signature(system: System) -> None:
     assert lines[-2:] == ["GET ... failed", "last"]
 
 
+def test_the_phases_are_those_that_the_launch_knows() -> None:
+    assert tuple(status.PHASES) == node_report.PHASES
+
+
 def test_tells_changes_once_and_ends_when_nobody_listens(
     system: System, store: Store, monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
 ) -> None:

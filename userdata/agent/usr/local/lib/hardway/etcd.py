@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from hardway import fetch, here, roster, waiting
+from hardway import fetch, here
+from hardway import roster as rosters
 from hardway.here import Failure
+from hardway.waiting import patiently
 
 # etcd renames it into place when it is whole; a failed first start leaves a member without it, which is no data.
 DATA = "/var/lib/etcd/member/wal"
 ENVIRONMENT = "/run/hardway/etcd.env"
-PATIENCE = 120.0
+# Another learner may come first, and ours may not be in sync yet.
+PATIENCE, PAUSE = 120.0, 2.0
 
-T = TypeVar("T")
 Member = dict[str, Any]
 
 
@@ -26,16 +28,16 @@ def step() -> None:
     urls = {node["name"]: f"https://{node['address']}:2380" for node in facts["control_planes"]}
     name, state, token = facts["node"], "existing", ""
     if not here.at(DATA).exists():
-        edition, fresh = roster.refresh()
-        token = edition["etcd"]["token"]
+        roster, fresh = rosters.refresh()
+        token = roster["etcd"]["token"]
         views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
-        way = decide(name, urls[name], edition["etcd"], fresh, datetime.now(UTC), list(views.values()))
+        way = decide(name, urls[name], roster["etcd"], fresh, datetime.now(UTC), list(views.values()))
         if way not in ("join", "new"):
             raise Failure(way)
         print(f"etcd: {way}; members answer on {', '.join(views) or 'no other node'}", flush=True)
         if way == "join":
             endpoints = [client_url(urls[peer]) for peer in views]
-            urls = _patiently(lambda: join(name, urls, endpoints))
+            urls = patiently(lambda: join(name, urls, endpoints), PATIENCE, PAUSE, say=say)
         else:
             state = "new"
     cluster = ",".join(f"{member}={url}" for member, url in urls.items())
@@ -102,7 +104,7 @@ def join(name: str, urls: dict[str, str], endpoints: Sequence[str]) -> dict[str,
     """
     for member in members(endpoints):
         if is_ours(member, name, urls[name]):
-            print(f"etcd: removing the dead predecessor {member['ID']:x}", flush=True)
+            say(f"removing the dead predecessor {member['ID']:x}")
             control(endpoints, "member", "remove", f"{member['ID']:x}")
     control(endpoints, "member", "add", name, "--learner", f"--peer-urls={urls[name]}")
     planned = {url: node for node, url in urls.items()}
@@ -112,18 +114,21 @@ def join(name: str, urls: dict[str, str], endpoints: Sequence[str]) -> dict[str,
 def promote() -> None:
     """Make this node's learner a voter once it is in sync; a voter stays what it is."""
     facts = here.facts()
-    status = _patiently(lambda: json.loads(control(["https://127.0.0.1:2379"], "endpoint", "status")))[0]["Status"]
+    own = ["https://127.0.0.1:2379"]
+    found = patiently(lambda: json.loads(control(own, "endpoint", "status")), PATIENCE, PAUSE, say=say)
+    status = found[0]["Status"]
     if not status.get("isLearner"):
         return
     others = [node["address"] for node in facts["control_planes"] if node["name"] != facts["node"]]
     endpoints = [f"https://{address}:2379" for address in others]
-    _patiently(lambda: control(endpoints, "member", "promote", f"{status['header']['member_id']:x}"))
-    print("etcd: the learner is a voter now", flush=True)
+    learner = f"{status['header']['member_id']:x}"
+    patiently(lambda: control(endpoints, "member", "promote", learner), PATIENCE, PAUSE, say=say)
+    say("the learner is a voter now")
 
 
-def _patiently(action: Callable[[], T]) -> T:
-    """Try again for a while: another learner may come first, and ours may not be in sync yet."""
-    return waiting.patiently(action, PATIENCE, pause=2, say="etcd: ")
+def say(line: str) -> None:
+    """Print to the journal of etcd's unit, where etcd itself speaks too."""
+    print(f"etcd: {line}", flush=True)
 
 
 def members(endpoints: Sequence[str]) -> list[Member]:

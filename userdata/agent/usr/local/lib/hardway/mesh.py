@@ -5,48 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from hardway import here, roster, waiting
+from hardway import here
 from hardway.here import Failure, Terminal
 
 DEVICE = "wg0"
 KEY = "/etc/hardway/wireguard.key"
 APPLIED = "/run/hardway/mesh.json"
-MET = "/var/lib/hardway/mesh.met"
-PATIENCE = 120.0
 DISCARD = 9
 
 Peer = dict[str, Any]
-
-
-class NoEndpoint(Failure):
-    """Nothing says where a peer is."""
-
-
-def step() -> None:
-    """Bring the mesh up; on the first boot wait, bounded, for a way to each control-plane node."""
-    facts, found = here.facts(), here.read(here.ROSTER)
-    create(facts)
-    follow(found)
-    if here.at(MET).exists():
-        return
-    is_known = True
-
-    def look() -> None:
-        nonlocal found, is_known
-        if not is_known:
-            found, _ = roster.refresh()
-            follow(found)
-        is_known = False
-        if lost := unknown(facts, found):
-            raise NoEndpoint(f"no endpoint yet: {', '.join(lost)}")
-
-    with suppress(NoEndpoint):  # it may still call, and WireGuard then learns where it is
-        waiting.patiently(look, PATIENCE, pause=2, say="")
-    here.write(MET, "")
 
 
 def exists() -> bool:
@@ -71,18 +41,18 @@ def create(facts: dict[str, Any]) -> None:
     here.run("ip", "link", "set", DEVICE, "mtu", str(facts["mtu"]), "up")
 
 
-def follow(edition: dict[str, Any]) -> None:
+def follow(roster: dict[str, Any]) -> None:
     """Make peers and routes what the roster says."""
     facts = here.facts()
-    wanted = peers(facts, edition)
+    wanted = peers(facts, roster)
     for command in commands(wanted, here.read(APPLIED) or [], facts["wireguard_port"]):
         here.run(*command)
     here.write(APPLIED, json.dumps(wanted))
 
 
-def peers(facts: dict[str, Any], edition: dict[str, Any]) -> list[Peer]:
+def peers(facts: dict[str, Any], roster: dict[str, Any]) -> list[Peer]:
     """List the nodes of the roster but this one."""
-    return [peer for peer in edition["nodes"] if peer["name"] != facts["node"]]
+    return [peer for peer in roster["nodes"] if peer["name"] != facts["node"]]
 
 
 def commands(wanted: list[Peer], before: list[Peer], port: int) -> list[list[str]]:
@@ -117,10 +87,10 @@ def met() -> set[str]:
     return {key for key, when in lines if when != "0"}
 
 
-def unknown(facts: dict[str, Any], edition: dict[str, Any]) -> list[str]:
+def unknown(facts: dict[str, Any], roster: dict[str, Any]) -> list[str]:
     """Name the control-plane nodes that neither the roster nor a handshake says where they are."""
     known, names = met(), {node["name"] for node in facts["control_planes"]}
-    lost = [peer for peer in peers(facts, edition) if not peer["endpoint"] and peer["wireguard"] not in known]
+    lost = [peer for peer in peers(facts, roster) if not peer["endpoint"] and peer["wireguard"] not in known]
     return [peer["name"] for peer in lost if peer["name"] in names]
 
 

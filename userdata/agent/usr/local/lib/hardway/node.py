@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Callable
 from typing import Any
 
-from hardway import fetch, here, mesh, waiting
+from hardway import fetch, here, mesh
 from hardway.here import Failure, Terminal
+from hardway.waiting import patiently
 
 RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 DROP_IN = "/etc/kubernetes/kubelet.conf.d/10-resolv.conf"
@@ -18,7 +20,7 @@ def prepare() -> None:
     kind = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
     here.write(DROP_IN, f"{kind}resolvConf: {resolver()}\n")
     try:
-        waiting.until("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200, 120)
+        patiently(lambda: expect("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200), 120, 1)
     except Failure:
         mesh.probe()  # a broken mesh is a likely cause, and this is read
         raise
@@ -65,7 +67,7 @@ def ready() -> None:
     """Await this node's readiness in this very boot, then say how each peer is reached."""
     path = f"/api/v1/nodes/{here.facts()['node']}"
     boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
-    waiting.until("the node is not ready", lambda: is_ready(*api("GET", path), boot_id), 300)
+    patiently(lambda: expect("the node is not ready", lambda: is_ready(*api("GET", path), boot_id)), 300, 1)
     mesh.probe()
 
 
@@ -75,6 +77,16 @@ def is_ready(status: int, node: Any, boot_id: str) -> bool:
         return False
     conditions = node["status"].get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def expect(complaint: str, test: Callable[[], bool]) -> None:
+    """Fail with a complaint, and with the reason where there is one, unless a test holds."""
+    try:
+        if test():
+            return
+    except Failure as error:
+        raise Failure(f"{complaint}: {error}") from None
+    raise Failure(complaint)
 
 
 def api(method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:

@@ -1,0 +1,133 @@
+"""Mesh and addons follow the roster; the first boot waits, but not for ever, for a way to each control-plane node."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hardway import follow, here, mesh, roster
+from hardway.here import Failure
+
+from .kernel import Kernel, peer
+
+
+def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    facts: dict[str, Any],
+    no_waiting: list[float],
+) -> None:
+    kernel = Kernel(monkeypatch)
+    worker = peer(4) | {"name": "work01"}
+    editions = [
+        {"nodes": [peer(2), peer(3), worker]},
+        {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
+    ]
+    here.write(here.ROSTER, json.dumps(editions[0]))
+
+    def refresh() -> tuple[dict[str, Any], bool]:
+        if len(no_waiting) == 3:
+            kernel.handshakes["key3"] = 1795400883
+        return editions[min(len(no_waiting), 2) - 1], True
+
+    monkeypatch.setattr(roster, "refresh", refresh)
+    follow.meet()
+    assert no_waiting == [2, 2, 2]
+    assert capsys.readouterr().out.splitlines() == [
+        "no endpoint yet: node02, node03",
+        "no endpoint yet: node02, node03",
+        "no endpoint yet: node03",
+    ]
+    no_waiting.clear()
+    here.write(here.ROSTER, json.dumps(editions[0]))
+    follow.meet()
+    assert no_waiting == []
+
+
+def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]) -> None:
+    Kernel(monkeypatch)
+    edition = {"nodes": [peer(2)]}
+    here.write(here.ROSTER, json.dumps(edition))
+    monkeypatch.setattr(roster, "refresh", lambda: (edition, True))
+    follow.meet()
+    assert sum(no_waiting) == follow.PATIENCE
+    assert here.at(follow.MET).exists()
+
+
+def test_what_else_fails_meanwhile_is_no_reason_to_wait(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]
+) -> None:
+    Kernel(monkeypatch)
+    here.write(here.ROSTER, json.dumps({"nodes": [peer(2)]}))
+
+    def refresh() -> tuple[dict[str, Any], bool]:
+        raise Failure("no roster is new enough")
+
+    monkeypatch.setattr(roster, "refresh", refresh)
+    with pytest.raises(Failure, match="new enough"):
+        follow.meet()
+    assert no_waiting == [2]
+    assert not here.at(follow.MET).exists()
+
+
+@pytest.fixture
+def said(facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the store says; a test may change it."""
+    edition: dict[str, Any] = {"generation": 100, "nodes": [peer(1)], "addons": "0" * 64}
+
+    def refresh() -> tuple[dict[str, Any], bool]:
+        here.write(here.ROSTER, json.dumps(edition))
+        return edition, True
+
+    monkeypatch.setattr(roster, "refresh", refresh)
+    return edition
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The generations that the mesh has followed."""
+    found: list[int] = []
+    monkeypatch.setattr(mesh, "exists", lambda: True)
+
+    def apply(edition: dict[str, Any]) -> None:
+        found.append(edition["generation"])
+        here.write(mesh.APPLIED, json.dumps(mesh.peers(here.facts(), edition)))
+
+    monkeypatch.setattr(mesh, "follow", apply)
+    return found
+
+
+def test_mesh_and_addons_follow_a_change(
+    said: dict[str, Any], followed: list[int], commands: list[tuple[str, ...]]
+) -> None:
+    follow.changes()
+    follow.changes()
+    assert (followed, commands) == ([100], [])
+    said |= {"generation": 101, "nodes": [peer(1), peer(2, "10.110.0.99")]}
+    roster.refresh()  # another step of the node may read it first
+    follow.changes()
+    assert (followed, commands) == ([100, 101], [])
+    said |= {"generation": 102, "addons": "1" * 64}
+    follow.changes()
+    assert followed == [100, 101]
+    assert commands == [("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")]
+
+
+def test_before_there_is_a_mesh_none_follows(
+    said: dict[str, Any], followed: list[int], commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mesh, "exists", lambda: False)
+    follow.changes()
+    assert (followed, commands) == ([], [])
+    assert here.read(here.ROSTER) == said
+
+
+def test_a_worker_applies_no_addons(
+    said: dict[str, Any], followed: list[int], commands: list[tuple[str, ...]], facts: dict[str, Any]
+) -> None:
+    here.write(here.FACTS, json.dumps(facts | {"role": "worker"}))
+    follow.changes()
+    said |= {"generation": 101, "addons": "1" * 64}
+    follow.changes()
+    assert (followed, commands) == ([100], [])

@@ -1,0 +1,53 @@
+"""Lets mesh and addons follow the roster: at boot until there is a way to each peer that matters, then each change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from hardway import here, mesh, roster
+from hardway.here import Failure
+from hardway.waiting import patiently
+
+MET = "/var/lib/hardway/mesh.met"
+PATIENCE = 120.0
+
+
+class Lost(Failure):
+    """Nothing says yet where a control-plane node is."""
+
+
+def meet() -> None:
+    """Bring the mesh up; on the first boot wait, bounded, for a way to each control-plane node."""
+    facts, editions = here.facts(), newer()
+    mesh.create(facts)
+
+    def look() -> None:
+        edition = next(editions)
+        mesh.follow(edition)
+        if not here.at(MET).exists() and (lost := mesh.unknown(facts, edition)):
+            raise Lost(f"no endpoint yet: {', '.join(lost)}")
+
+    with suppress(Lost):
+        patiently(look, PATIENCE, 2, on=Lost, say=partial(print, flush=True))
+    here.write(MET, "")
+
+
+def newer() -> Iterator[dict[str, Any]]:
+    """Give the roster that is here, then what it has become at each look."""
+    yield here.read(here.ROSTER)
+    while True:
+        yield roster.refresh()[0]
+
+
+def changes() -> None:
+    """Read the roster again; mesh and addons follow its changes."""
+    before = here.read(here.ROSTER)
+    edition, _ = roster.refresh()
+    # What was applied is compared, not what was known: another step may have read the roster first.
+    if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), edition):
+        mesh.follow(edition)
+    if before and before["addons"] != edition["addons"] and here.facts()["role"] == "control-plane":
+        here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
