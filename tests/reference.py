@@ -113,7 +113,8 @@ def commands() -> str:
     text = f"{HEAD}# Commands\n\n"
     text += "Data goes to stdout, everything else to stderr.\n\n"
     text += _table(("exit code", "means"), [(code, meaning) for code, meaning in EXIT_CODES.items()])
-    context = click.Context(gen, info_name="gen")
+    # As the program makes it: click keeps what a command's first context says of its help.
+    context = click.Context(gen, info_name="gen", **gen.context_settings)
     for verb in VERBS:
         command = gen.get_command(context, verb) if isinstance(gen, click.Group) else None
         if command is None:
