@@ -1,8 +1,10 @@
-"""Every deliberate error of the program, as one problem or several; imports nothing of the package."""
+"""Every deliberate error of the program, as one problem or several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from generator.plain_text import harmless
 
 
 class Problem(Exception):  # noqa: N818 - the user's word for it; it is shown, not caught by name
@@ -23,8 +25,8 @@ class Problem(Exception):  # noqa: N818 - the user's word for it; it is shown, n
     def __str__(self) -> str:
         """Show the problem as the command line does."""
         place = f"{self.where}: " if self.where else ""
-        hint = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"error: {place}{self.message}{hint}"
+        hint = f"\n  hint: {harmless(self.hint)}" if self.hint else ""
+        return f"error: {harmless(place)}{harmless(self.message)}{hint}"
 
 
 class Problems(Exception):  # noqa: N818 - as above

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from generator import worktree
 from generator.errors import Problem, Problems, raise_all
 
 LIMIT_BYTES = 256 * 1024
@@ -61,23 +62,21 @@ class Document:
         return f"{self.file}:{self.lines.get(path, 1)}"
 
 
-def load(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Document:
-    """Read a file.
+def load(path: Path, *, base: Path | None = None, limit_bytes: int = LIMIT_BYTES) -> Document:
+    """Read a file of a repository.
+
+    Args:
+        base: the directory below which no link is followed; the file's own unless given.
 
     Raises:
-        Problem: the file cannot be read, or is no text.
+        Problem: the file cannot be read, is a link, or is no text.
         Problems: it has characters nobody can see, or is no YAML.
     """
-    name = str(path)
-    if not path.exists():
-        raise Problem("no such file", where=name)
-    if not path.is_file():
-        raise Problem("not a regular file", where=name)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise Problem(f"cannot be read: {error.strerror}", where=name) from error
-    return parse(data, name, limit_bytes=limit_bytes)
+    base = base or path.parent
+    data = worktree.read(base, path.relative_to(base).as_posix(), limit_bytes=limit_bytes)
+    if data is None:
+        raise Problem("no such file", where=str(path))
+    return parse(data, str(path), limit_bytes=limit_bytes)
 
 
 def parse(data: bytes, file: str, *, limit_bytes: int = LIMIT_BYTES) -> Document:

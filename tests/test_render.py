@@ -19,7 +19,7 @@ import yaml
 
 from generator.cli.main import run
 from generator.description import tutorial
-from generator.documents import render
+from generator.documents import committed, render
 from generator.errors import Problem, Problems
 from generator.plan.inventory import Inventory
 from generator.plan.project import Project
@@ -43,7 +43,7 @@ def write(directory: Path, text: str = TUTORIAL) -> Path:
 def rendered(file: Path, now: datetime) -> dict[str, bytes]:
     """Render as the command does, and give what is on the disk then."""
     project = render.refresh(Project.load(file), now=now)
-    render.write(project.rendered_path, render.documents(project))
+    committed.write(project, render.documents(project))
     return on_disk(project.rendered_path)
 
 
@@ -126,7 +126,7 @@ def test_check_shows_what_differs_and_changes_nothing(own: Path, capsys: pytest.
     out, err = capsys.readouterr()
     assert "--- a/nodes/node02/user-data" in out
     assert "\n+- [systemctl, start, --no-block, hardway.target]" in out
-    assert "--- a/nodes/node02/stray\n+++ /dev/null" in out
+    assert "and not a file of ours: nodes/node02/stray" in out
     assert "is not what would be rendered" in err
     assert on_disk(own.parent) == before
 
@@ -138,8 +138,8 @@ def test_only_what_changed_is_written_and_what_is_stale_goes(own: Path) -> None:
     stale.write_text("x")
     (project.rendered_path / "roster.json").write_text("{}")
     times = {path: path.stat().st_mtime_ns for path in project.rendered_path.rglob("user-data")}
-    changes = render.write(project.rendered_path, render.documents(project))
-    assert changes == render.Changes(written=("roster.json",), removed=("nodes/node09/user-data",))
+    changes = committed.write(project, render.documents(project))
+    assert changes == committed.Changes(written=("roster.json",), removed=("nodes/node09/user-data",))
     assert not stale.parent.exists()
     assert {path: path.stat().st_mtime_ns for path in project.rendered_path.rglob("user-data")} == {
         path: time for path, time in times.items() if path != stale

@@ -14,6 +14,7 @@ import click
 
 from generator.description.load import DESCRIPTION
 from generator.errors import Problem
+from generator.plain_text import harmless
 from generator.plan.project import Project
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def end_on_signal() -> None:
 
 def say(text: str) -> None:
     """Show a line to the person, beside the data."""
-    click.echo(text, err=True)
+    click.echo(harmless(text), err=True)
 
 
 def print_json(value: Any) -> None:

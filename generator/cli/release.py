@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from generator import worktree
 from generator.cli.options import file_option, json_option, print_json, say
 from generator.cli.table import text_table
 from generator.description.load import load as load_description
-from generator.files import write_atomic
 from generator.release import lock_file
 
 _name_argument = click.argument("name", required=False)
@@ -83,10 +83,9 @@ def pin_images(name: str | None, file: Path) -> None:
     pinned = pin.pin(lock, registry.pool())
     for image in lock.unpinned:
         say(f"{pinned.image(image.name).pinned}")
-    path = file.parent / "releases" / f"{lock.name}.yaml"
-    path.parent.mkdir(exist_ok=True)
-    write_atomic(path, lock_file.dump(pinned).encode())
-    say(f"wrote {path}, which now stands for `{lock.name}`")
+    path = f"{lock_file.OWN}/{lock.name}.yaml"
+    worktree.write(file.parent, path, lock_file.dump(pinned).encode())
+    say(f"wrote {file.parent / path}, which now stands for `{lock.name}`")
     say("next: `gen render`, read what changed, and commit both")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from generator.cli.options import file_option, say
+from generator.documents import committed
 from generator.documents import render as rendering
 from generator.errors import Problem
 from generator.plan.project import Project
@@ -30,13 +31,15 @@ def render(file: Path, *, only_check: bool) -> int:
         return _compare(project)
     is_first = not project.keys_path.exists()
     project = rendering.refresh(project, now=datetime.now(UTC))
-    changes = rendering.write(project.rendered_path, rendering.documents(project))
+    changes = committed.write(project, rendering.documents(project))
     for done, paths in (("wrote", changes.written), ("removed", changes.removed)):
         if len(paths) > LISTED:
             say(f"{done} {len(paths)} files below {project.rendered_path}")
         else:
             for path in paths:
                 say(f"{done} {project.rendered_path / path}")
+    for path in changes.foreign:
+        say(f"warning: {project.rendered_path / path} is not a file of ours, and was left alone")
     if not changes.written and not changes.removed:
         say(f"{project.rendered_path}: nothing changed")
     else:
@@ -52,7 +55,7 @@ def render(file: Path, *, only_check: bool) -> int:
 
 
 def _compare(project: Project) -> int:
-    difference = rendering.difference(project.rendered_path, rendering.documents(project))
+    difference = committed.difference(project, rendering.documents(project))
     if not difference:
         say(f"{project.rendered_path}: as it would be rendered")
         return 0

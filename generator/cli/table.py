@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
+from generator.plain_text import harmless
+
 
 def text_table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Lay out rows of cells below their headings, without a newline at the end.
@@ -18,7 +20,7 @@ def text_table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     from rich.table import Table
 
     table = Table(*head, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    cells = [tuple(str(cell) for cell in row) for row in rows]
+    cells = [tuple(harmless(str(cell)) for cell in row) for row in rows]
     for row in cells:
         table.add_row(*row)
     width = sum(max(map(len, column)) + 2 for column in zip(head, *cells, strict=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from generator.documents import addons, agent, render
+from generator.documents import addons, agent, committed, render
 from generator.errors import Problem, Problems, raise_all
 from generator.pki import bundle
 from generator.pki.store import KeyStore
@@ -65,7 +65,7 @@ def prepare(project: Project, *, now: datetime) -> Launchable:
     problems: list[Problem] = []
     files = render.documents(project)
     plan = project.plan
-    if render.difference(project.rendered_path, files):
+    if committed.difference(project, files):
         hint = "`gen render --check` shows the difference; `gen render` writes it, to be reviewed and committed"
         problems.append(Problem("is not what would be rendered", where=str(project.rendered_path), hint=hint))
     for image in plan.release.unpinned:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from generator import worktree
 from generator.description import schema
 from generator.description.load import DESCRIPTION
 from generator.errors import Problem, raise_all
-from generator.files import make_private_directory, resource, write_atomic
+from generator.files import resource
 from generator.validation import Misfit, shown
 
 _BESIDE_KEYS = (".gitignore", "README.md")
 _COMMENT_COLUMN = 34
+LIMIT_BYTES = 64 * 1024
 
 
 def init(directory: Path, name: str, release: str) -> tuple[Path, ...]:
@@ -24,18 +27,18 @@ def init(directory: Path, name: str, release: str) -> tuple[Path, ...]:
     """
     raise_all(_impossible(name, release))
     file = directory / DESCRIPTION.name
-    if file.exists():
+    if os.path.lexists(file):
         hint = "edit it, or make the new cluster in another directory: `gen init --directory DIR`"
         raise Problem("there is a description already", where=str(file), hint=hint)
-    keys = directory / "keys"
-    files = {keys / beside: (resource("keys") / beside).read_bytes() for beside in _BESIDE_KEYS}
-    files[file] = description(name, release).encode()
     directory.mkdir(parents=True, exist_ok=True)
-    make_private_directory(keys)
-    missing = {path: content for path, content in files.items() if not path.exists()}
+    worktree.make_directory(directory, "keys", mode=0o700)
+    files = {f"keys/{beside}": (resource("keys") / beside).read_bytes() for beside in _BESIDE_KEYS}
+    files[DESCRIPTION.name] = description(name, release).encode()
+    present = {path: worktree.read(directory, path, limit_bytes=LIMIT_BYTES) for path in files}
+    missing = {path: content for path, content in files.items() if present[path] is None}
     for path, content in missing.items():
-        write_atomic(path, content)
-    return tuple(missing)
+        worktree.write(directory, path, content)
+    return tuple(directory / path for path in missing)
 
 
 def description(name: str, release: str) -> str:

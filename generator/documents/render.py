@@ -1,17 +1,15 @@
-"""Renders everything below `rendered/<cluster>/`, and compares it with what is there."""
+"""Renders everything below `rendered/<cluster>/`."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from generator.documents import addons, agent, roster, summary, user_data
 from generator.errors import Problem, raise_all
-from generator.files import write_atomic
 from generator.pki import bundle
 from generator.pki import store as key_store
 from generator.pki.store import KeyStore
@@ -19,14 +17,6 @@ from generator.plan import decide, inventory
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 from generator.plan.project import INVENTORY, Project
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What writing changed, as paths below `rendered/<cluster>/`; empty when nothing did."""
-
-    written: tuple[str, ...]
-    removed: tuple[str, ...]
 
 
 def refresh(project: Project, *, now: datetime) -> Project:
@@ -91,35 +81,6 @@ def documents(project: Project) -> dict[str, bytes]:
     }
 
 
-def write(directory: Path, files: Mapping[str, bytes]) -> Changes:
-    """Write what differs, and remove what is no longer rendered."""
-    present = _present(directory)
-    written = [path for path, content in files.items() if present.get(path) != content]
-    removed = sorted(present.keys() - files.keys())
-    for path in written:
-        target = directory / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, files[path])
-    for path in removed:
-        target = directory / path
-        target.unlink()
-        for parent in target.parents:
-            if parent == directory or any(parent.iterdir()):
-                break
-            parent.rmdir()
-    return Changes(tuple(written), tuple(removed))
-
-
-def difference(directory: Path, files: Mapping[str, bytes]) -> str:
-    """Show how what is there differs from what would be rendered, as a unified diff; empty when it does not."""
-    present = _present(directory)
-    return "".join(
-        line
-        for path in sorted(present.keys() | files.keys())
-        for line in _diff(path, present.get(path), files.get(path))
-    )
-
-
 def document_sha256(files: Mapping[str, bytes], node: str) -> str:
     """Give the SHA-256 of a node's document in hex, as it is rendered or as it is committed."""
     return hashlib.sha256(files[f"nodes/{node}/user-data"]).hexdigest()
@@ -177,15 +138,3 @@ def _contradicting(planned: Plan, known: Inventory, file: Path) -> Iterator[Prob
             message = f"certificate `{row.path}` is for {', '.join((fact.subject, *fact.sans))}"
             hint = f"the description makes it {', '.join((row.subject, *row.sans))}; a certificate never changes"
             yield Problem(message, where=str(file), hint=hint)
-
-
-def _present(directory: Path) -> dict[str, bytes]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
-
-
-def _diff(path: str, old: bytes | None, new: bytes | None) -> Iterator[str]:
-    before, after = ((content or b"").decode(errors="replace").splitlines(keepends=True) for content in (old, new))
-    names = ("/dev/null" if old is None else f"a/{path}", "/dev/null" if new is None else f"b/{path}")
-    for line in difflib.unified_diff(before, after, *names):
-        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

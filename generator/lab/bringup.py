@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from generator import strict_yaml
+from generator import strict_yaml, worktree
 from generator.description.load import load as load_description
 from generator.errors import Problem, raise_all
-from generator.files import make_private_directory, write_atomic
+from generator.files import make_private_directory
 from generator.lab.content import build, served
 from generator.lab.content.cache import Cache
 from generator.lab.daemon import control
@@ -118,12 +118,10 @@ def make(state: State, name: str, beside: Path | None, display: Display) -> None
         upstream = lock_file.load(name.removesuffix(build.SUFFIX), here)
         release = build.build(upstream, display, cache=Cache(state.cache))
         if beside is not None:
-            path = beside / "releases" / f"{release.name}.yaml"
-            path.parent.mkdir(exist_ok=True)
-            text = lock_file.dump(release).encode()
-            if not path.exists() or path.read_bytes() != text:
-                write_atomic(path, text)
-                display.say(f"wrote {path}")
+            path, text = f"{lock_file.OWN}/{release.name}.yaml", lock_file.dump(release).encode()
+            if worktree.read(beside, path, limit_bytes=lock_file.LIMIT_BYTES) != text:
+                worktree.write(beside, path, text)
+                display.say(f"wrote {beside / path}")
     else:
         release = lock_file.load(name, here)
     prepare(state, release, (), Unkindness(), display)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from generator import strict_yaml, validation
+from generator import strict_yaml, validation, worktree
 
 LIMIT_BYTES = 4 * 1024 * 1024
 OPERATOR_KEY = "operator"
@@ -73,15 +73,20 @@ class Inventory:
         return (fact.public or "") if fact else ""
 
 
-def load(path: Path) -> Inventory | None:
+def load(path: Path, *, base: Path | None = None) -> Inventory | None:
     """Read a committed inventory; None when nothing was rendered yet.
+
+    Args:
+        base: the directory below which no link is followed; the file's own unless given.
 
     Raises:
         Problems: the file is not as `dump` writes it.
     """
-    if not path.exists():
+    base = base or path.parent
+    data = worktree.read(base, path.relative_to(base).as_posix(), limit_bytes=LIMIT_BYTES)
+    if data is None:
         return None
-    document = strict_yaml.load(path, limit_bytes=LIMIT_BYTES)
+    document = strict_yaml.parse(data, str(path), limit_bytes=LIMIT_BYTES)
     stored = validation.read(TypeAdapter(_Stored), document, keys=lambda _: list(_Stored.model_fields))
     return Inventory(stored.cluster_id, stored.name, stored.numbers, stored.keys, stored.bundles)
 

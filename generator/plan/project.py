@@ -42,14 +42,24 @@ class Project:
         return cls(file, spec, release, committed_inventory(file, spec.name))
 
     @property
+    def directory(self) -> Path:
+        """Give the directory that the user named: below it no link is followed."""
+        return self.file.parent
+
+    @property
+    def rendered(self) -> str:
+        """Give the place of the committed documents below that directory."""
+        return _rendered(self.spec.name)
+
+    @property
     def keys_path(self) -> Path:
         """Give the cluster's private store."""
-        return self.file.parent / "keys" / self.spec.name
+        return self.directory / "keys" / self.spec.name
 
     @property
     def rendered_path(self) -> Path:
         """Give the directory of the committed documents."""
-        return _rendered(self.file, self.spec.name)
+        return self.directory / self.rendered
 
     @cached_property
     def plan(self) -> Plan:
@@ -63,12 +73,12 @@ def committed_inventory(file: Path, name: str) -> Inventory | None:
     Raises:
         Problem: it is another cluster's.
     """
-    path = _rendered(file, name) / INVENTORY
-    inventory = inventories.load(path)
+    path = file.parent / _rendered(name) / INVENTORY
+    inventory = inventories.load(path, base=file.parent)
     if inventory is not None and inventory.name != name:
         raise Problem(f"`name` is {inventory.name!r}, not {name!r}", where=str(path))
     return inventory
 
 
-def _rendered(file: Path, name: str) -> Path:
-    return file.parent / "rendered" / name
+def _rendered(name: str) -> str:
+    return f"rendered/{name}"

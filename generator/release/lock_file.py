@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from generator import strict_yaml, validation
+from generator import strict_yaml, validation, worktree
 from generator.errors import Problem, raise_all
 from generator.validation import Misfit
 
@@ -21,6 +21,9 @@ UNPINNED = "unpinned"
 PINNING = "`gen release pin` fills in their digests where the registries can be reached"
 LIMIT_BYTES = 1024 * 1024
 BUILT_IN = Path(__file__).parent / "locks"
+OWN = "releases"
+"""Directory beside the description with the locks of a project."""
+_IS_LOCK = re.compile(r"[a-z0-9][a-z0-9.-]*\.yaml")
 
 ARTIFACTS = (
     "kube-apiserver",
@@ -172,7 +175,8 @@ def load(name: str, beside: Path) -> Release:
     path = known(beside).get(name)
     if path is None:
         raise Problem(f"there is no release `{name}`", hint=f"known releases: {', '.join(known(beside)) or 'none'}")
-    document = strict_yaml.load(path, limit_bytes=LIMIT_BYTES)
+    base = BUILT_IN if path.parent == BUILT_IN else beside
+    document = strict_yaml.load(path, base=base, limit_bytes=LIMIT_BYTES)
     release = _read(document)
     if release.name != name:
         raise Problem(f"`name` is {release.name!r}, not that of the file", where=document.where(("name",)))
@@ -181,7 +185,9 @@ def load(name: str, beside: Path) -> Release:
 
 def known(beside: Path) -> dict[str, Path]:
     """Find every release's lock by name; one beside the description hides one of the program's."""
-    found = {path.stem: path for place in (BUILT_IN, beside / "releases") for path in sorted(place.glob("*.yaml"))}
+    found = {path.stem: path for path in BUILT_IN.glob("*.yaml")}
+    own = worktree.entries(beside, OWN) if beside.is_dir() else {}
+    found |= {name.removesuffix(".yaml"): beside / OWN / name for name in own if _IS_LOCK.fullmatch(name)}
     return dict(sorted(found.items()))
 
 

@@ -28,7 +28,7 @@ from generator.cluster import (
     launch_lock,  # noqa: F401
 )
 from generator.description import tutorial
-from generator.documents import render
+from generator.documents import committed, render
 from generator.lab.content.cache import Cache
 from generator.plan.project import Project
 from generator.provider.connection import Connection
@@ -65,7 +65,7 @@ def render_tutorial(directory: Path) -> Project:
     pinned = LOCK.read_text().replace("digest: unpinned", f"digest: sha256:{'a' * 64}")
     (directory / "releases" / LOCK.name).write_text(pinned)
     project = render.refresh(Project.load(directory / "cluster.yaml"), now=datetime.now(UTC))
-    render.write(project.rendered_path, render.documents(project))
+    committed.write(project, render.documents(project))
     return Project.load(directory / "cluster.yaml")
 
 

@@ -20,7 +20,7 @@ from generator.clock import Clock
 from generator.cluster.destroy import Destroyer
 from generator.cluster.kinds.vpc import owner
 from generator.cluster.launch_lock import LaunchLock
-from generator.documents import render
+from generator.documents import committed, render
 from generator.errors import Problems
 from generator.lab.account.account import Firewall
 from generator.lab.unkindness import KIND
@@ -246,7 +246,7 @@ def with_other_addons(project: Project) -> Project:
     before = {path: path.read_bytes() for path in project.rendered_path.glob("nodes/*/user-data")}
     project.file.write_text(project.file.read_text().replace("coredns, ingress, order-book]", "coredns, ingress]"))
     changed = render.refresh(Project.load(project.file), now=datetime.now(UTC))
-    render.write(changed.rendered_path, render.documents(changed))
+    committed.write(changed, render.documents(changed))
     assert before == {path: path.read_bytes() for path in before}
     return Project.load(project.file)
 

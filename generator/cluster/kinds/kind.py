@@ -19,6 +19,7 @@ from generator.cluster.launchable import Documents, Launchable
 from generator.cluster.matching import placed
 from generator.cluster.memory import Memory
 from generator.cluster.observed import Found, Observed
+from generator.plain_text import harmless
 from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.provider.digitalocean import Cloud
@@ -62,7 +63,7 @@ class Action:
 
     def __str__(self) -> str:
         """Show it as one line."""
-        return f"{self.verb:<7} {self.kind.name:<8} {self.name}" + (f"  ({self.why})" if self.why else "")
+        return harmless(f"{self.verb:<7} {self.kind.name:<8} {self.name}" + (f"  ({self.why})" if self.why else ""))
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def test_a_place_that_takes_no_files_is_a_problem(here: Path, capsys: pytest.Cap
     assert run(["init"]) == 0
     (here / "rendered").write_text("a file where a directory should be\n")
     assert run(["render"]) == 1
-    assert "error: rendered/orderbook" in capsys.readouterr().err
+    assert "error: rendered: is not a directory" in capsys.readouterr().err
 
 
 def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
