@@ -38,8 +38,9 @@ def load(file: Path, inventory: Inventory | None = None) -> Project:
 
 
 def _material(path: str, *, published: bool) -> KeyFact:
-    public = b64encode(sha256(f"public {path}".encode()).digest()).decode() if published else None
-    return KeyFact(path, sha256=_digest(path), public=public)
+    public = sha256(f"public {path}".encode()).digest()
+    shown = b64encode(public).decode() if published else None
+    return KeyFact(path, sha256=sha256(public).hexdigest(), public=shown)
 
 
 def _digest(name: str) -> str:

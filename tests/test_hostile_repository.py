@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from generator import worktree
 from generator.cli.main import run
-from generator.errors import Problem
+from generator.cluster import launchable
+from generator.errors import Problem, Problems
+from generator.plan.project import Project
 
 CANARY = "canary-1b6e7a"
 READING = (["check"], ["plan"], ["render", "--check"], ["release", "list"], ["release", "show"])
@@ -214,3 +220,52 @@ def test_init_writes_through_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert run(["init", "--directory", str(project)]) == 1, place
         assert snapshot(tmp_path / "outside") == {}, place
         assert (project / place).is_symlink()
+
+
+def rows(project: Path) -> list[str]:
+    return (project / "rendered/orderbook/inventory.yaml").read_text().splitlines(keepends=True)
+
+
+# What an attacker writes into a committed row, together with what makes the row agree with itself.
+FORGED = base64.b64encode(bytes(range(32))).decode()
+FORGERIES: dict[str, tuple[str, str, str]] = {
+    "the operator's key": ("path: operator,", r"public: [^,}]+", f"public: {FORGED}"),
+    "a node's WireGuard key": ("path: nodes/node02/wireguard,", r"public: [^,}]+", f"public: {FORGED}"),
+    "when a certificate ends": ("path: admin,", r"expires: [^,}]+", "expires: '2099-01-01T00:00:00Z'"),
+    "when an authority ends": ("path: kubernetes-ca,", r"expires: [^,}]+", "expires: '2099-01-01T00:00:00Z'"),
+    "a certificate's fingerprint": ("path: nodes/node01/kubelet,", r"sha256: [^,}]+", f"sha256: {'0' * 64}"),
+    "whose a certificate is": ("path: admin,", r"CN=admin", "CN=nobody"),
+    "a server's names": ("path: nodes/node01/apiserver,", r"DNS:localhost", "DNS:example.org"),
+    "a secret's fingerprint": ("path: postgres-password,", r"sha256: [^,}]+", f"sha256: {'0' * 64}"),
+}
+
+
+@pytest.mark.parametrize("agrees_with_itself", [False, True])
+@pytest.mark.parametrize("what", FORGERIES)
+def test_no_committed_fact_is_believed_where_the_keys_are(
+    project: Path, capsys: pytest.CaptureFixture[str], what: str, agrees_with_itself: bool
+) -> None:
+    start, old, new = FORGERIES[what]
+    changed = [re.sub(old, new, row) if start in row else row for row in rows(project)]
+    if agrees_with_itself and "public" in new:
+        digest = sha256(base64.b64decode(FORGED)).hexdigest()
+        changed = [re.sub(r"sha256: [^,}]+", f"sha256: {digest}", row) if start in row else row for row in changed]
+    assert changed != rows(project)
+    (project / "rendered/orderbook/inventory.yaml").write_text("".join(changed))
+    before = snapshot(project)
+    assert run(["render"]) == 1
+    assert snapshot(project) == before
+    capsys.readouterr()
+    with pytest.raises((Problem, Problems)):
+        launchable.prepare(Project.load(project / "cluster.yaml"), now=datetime.now(UTC))
+    if not agrees_with_itself and "public" in new:
+        assert run(["check"]) == 1, "the row contradicts itself, which shows without keys"
+
+
+def test_two_nodes_never_have_one_number(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "rendered/orderbook/inventory.yaml"
+    path.write_text(path.read_text().replace("node02: 2\n", "node02: 2\n  work01: 1\n", 1))
+    for arguments in (*READING[:3], ["render"]):
+        assert run(arguments) == 1
+        said = capsys.readouterr().err
+        assert "`work01` and `node01` both have number 1: one address for two nodes" in said

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from generator.clock import stamp
 from generator.errors import Problem
 from generator.pki import plain_keys
-from generator.pki.issue import differences, fingerprint, read_certificate, read_key
+from generator.pki.issue import differences, fingerprint, read_certificate, read_key, sans, subject
 from generator.pki.plain_keys import Material
 from generator.plan.certificates import Certificate
 from generator.plan.decide import Plan
-from generator.plan.inventory import Inventory
+from generator.plan.inventory import RESTORE, Inventory, KeyFact
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Check:
         except ValueError as error:
             yield self._problem(material.file, f"is damaged: {_reason(error)}", self._backup)
             return
-        yield from self._other_than_listed(material.path, material.file, sha256(public).hexdigest())
+        yield from self._other_than_listed(material.file, material_fact(material, public))
 
     def _certificate_faults(self, row: Certificate, authorities: dict[str, x509.Certificate]) -> Iterator[Problem]:
         key: ec.EllipticCurvePrivateKey | None = None
@@ -97,14 +98,23 @@ class Check:
             yield self._problem(name, difference, self._anew(row))
         if self.now is not None and certificate.not_valid_after_utc <= self.now:
             yield self._problem(name, f"expired at {stamp(certificate.not_valid_after_utc)}", self._anew(row))
-        yield from self._other_than_listed(row.path, name, fingerprint(certificate))
+        yield from self._other_than_listed(name, certificate_fact(row.path, certificate))
 
-    def _other_than_listed(self, path: str, name: str, found: str) -> Iterator[Problem]:
-        row = self.inventory.key(path) if self.inventory else None
-        if row is not None and row.sha256 != found:
-            message = f"has the fingerprint {found[:16]}…, the inventory says {row.sha256[:16]}…"
+    def _other_than_listed(self, name: str, found: KeyFact) -> Iterator[Problem]:
+        """Compare everything that a key says of itself with its committed row."""
+        row = self.inventory.key(found.path) if self.inventory else None
+        if row is None or row == found:
+            return
+        if row.sha256 != found.sha256:
+            message = f"has the fingerprint {found.sha256[:16]}…, the inventory says {row.sha256[:16]}…"
             hint = "this store and the committed inventory are of different states: restore the one that is older"
             yield self._problem(name, message, hint)
+            return
+        for field in fields(KeyFact):
+            mine, listed = getattr(found, field.name), getattr(row, field.name)
+            if mine != listed:
+                message = f"its `{field.name}` is {_shown(mine)}, the inventory says {_shown(listed)}"
+                yield self._problem(name, message, RESTORE)
 
     def _anew(self, row: Certificate) -> str:
         if row.is_authority:
@@ -128,6 +138,18 @@ class Check:
         return Problem(message, where=str(self.store_path / name), hint=hint)
 
 
+def material_fact(material: Material, public: bytes) -> KeyFact:
+    """Say what may be known of a key without certificate."""
+    shown = base64.b64encode(public).decode() if material.kind.is_published else None
+    return KeyFact(material.path, sha256=sha256(public).hexdigest(), public=shown)
+
+
+def certificate_fact(path: str, certificate: x509.Certificate) -> KeyFact:
+    """Say what may be known of a key with a certificate."""
+    expires = stamp(certificate.not_valid_after_utc)
+    return KeyFact(path, subject(certificate), sans(certificate), expires, fingerprint(certificate))
+
+
 def materials(plan: Plan) -> tuple[Material, ...]:
     """List the plan's keys that have no certificate."""
     return plain_keys.planned(node.name for node in plan.nodes)
@@ -142,6 +164,10 @@ def names(plan: Plan) -> tuple[str, ...]:
 def backup_hint(store_path: Path) -> str:
     """Say what to do about a key that can't be made again."""
     return f"restore `{store_path}` from its backup; nothing else brings a private key back"
+
+
+def _shown(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value or "nothing")
 
 
 def _reason(error: ValueError) -> str:

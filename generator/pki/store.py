@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from generator.clock import stamp
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
 from generator.pki import check as key_check
@@ -20,14 +17,11 @@ from generator.pki import plain_keys, private_directory
 from generator.pki.issue import (
     Issued,
     certificate_pem,
-    fingerprint,
     issue,
     key_pem,
     new_key,
     read_certificate,
     read_key,
-    sans,
-    subject,
 )
 from generator.plan.decide import Plan
 from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
@@ -157,16 +151,16 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
 
 def facts(store: KeyStore, plan: Plan) -> tuple[KeyFact, ...]:
     """List what may be known of every key of a plan."""
-    found = []
-    for material in key_check.materials(plan):
-        public = material.kind.public(store.files[material.file])
-        shown = base64.b64encode(public).decode() if material.kind.is_published else None
-        found.append(KeyFact(material.path, "", (), None, sha256(public).hexdigest(), shown))
-    for row in plan.certificates:
-        certificate = read_certificate(store.certificate(row.path))
-        names, expires = sans(certificate), stamp(certificate.not_valid_after_utc)
-        found.append(KeyFact(row.path, subject(certificate), names, expires, fingerprint(certificate)))
-    return tuple(found)
+    return (
+        *(
+            key_check.material_fact(material, material.kind.public(store.files[material.file]))
+            for material in key_check.materials(plan)
+        ),
+        *(
+            key_check.certificate_fact(row.path, read_certificate(store.certificate(row.path)))
+            for row in plan.certificates
+        ),
+    )
 
 
 def _gaps(plan: Plan, files: Mapping[str, bytes], now: datetime) -> Iterator[tuple[str, bytes]]:

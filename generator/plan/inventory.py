@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,8 +13,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from generator import strict_yaml, validation, worktree
+from generator.errors import Problem, raise_all
 
 LIMIT_BYTES = 4 * 1024 * 1024
+HIGHEST_NUMBER = 65_535
+RESTORE = "the committed inventory was changed by hand: restore it from the commit before, `git log -p` shows which"
 OPERATOR_KEY = "operator"
 """Path of the operator's ed25519 signing key in the store."""
 
@@ -25,6 +30,10 @@ _HEADER = """\
 def wireguard_key(node: str) -> str:
     """Say where a node's WireGuard key lies in the store."""
     return f"nodes/{node}/wireguard"
+
+
+_Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,12 @@ class KeyFact:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    path: str
-    subject: str = ""
-    sans: tuple[str, ...] = ()
-    expires: str | None = None
-    sha256: str = ""
-    public: str | None = None
+    path: Annotated[str, Field(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+)*$")]
+    subject: Annotated[str, Field(pattern=r"^(CN=[a-zA-Z0-9:. -]+(,O=[a-zA-Z0-9:. -]+)?)?$", max_length=200)] = ""
+    sans: tuple[Annotated[str, Field(pattern=r"^(DNS|IP):[a-zA-Z0-9.:-]+$", max_length=260)], ...] = ()
+    expires: Annotated[str, Field(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$")] | None = None
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    public: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,7 @@ def load(path: Path, *, base: Path | None = None) -> Inventory | None:
         return None
     document = strict_yaml.parse(data, str(path), limit_bytes=LIMIT_BYTES)
     stored = validation.read(TypeAdapter(_Stored), document, keys=lambda _: list(_Stored.model_fields))
+    raise_all(_contradictions(stored, document))
     return Inventory(stored.cluster_id, stored.name, stored.numbers, stored.keys, stored.bundles)
 
 
@@ -114,17 +124,34 @@ def _line(fact: KeyFact) -> str:
     return "- " + yaml.safe_dump(given, default_flow_style=True, sort_keys=False, width=2**31)
 
 
-_Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
 class _Stored(BaseModel):
     """The file as it stands."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1]
-    name: str
+    name: _Label
     cluster_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-    numbers: dict[str, Annotated[int, Field(strict=True, ge=1)]]
-    bundles: dict[str, _Digest]
+    numbers: dict[_Label, Annotated[int, Field(strict=True, ge=1, le=HIGHEST_NUMBER)]]
+    bundles: dict[_Label, _Digest]
     keys: tuple[KeyFact, ...]
+
+
+def _contradictions(stored: _Stored, document: strict_yaml.Document) -> Iterator[Problem]:
+    """Find rows that can't both be true, or that contradict themselves: a merge that kept both sides, or a forger."""
+    taken: dict[int, str] = {}
+    for node, number in stored.numbers.items():
+        if number in taken:
+            message = f"`{node}` and `{taken[number]}` both have number {number}: one address for two nodes"
+            hint = "of a merge that kept both sides keep the side that was launched, and `gen render` again"
+            yield Problem(message, where=document.where(("numbers", node)), hint=hint)
+        taken.setdefault(number, node)
+    seen: set[str] = set()
+    for index, fact in enumerate(stored.keys):
+        where = document.where(("keys", index))
+        if fact.path in seen:
+            yield Problem(f"`{fact.path}` is listed twice", where=where)
+        seen.add(fact.path)
+        if fact.public is not None and sha256(base64.b64decode(fact.public)).hexdigest() != fact.sha256:
+            message = f"`public` of `{fact.path}` is not the key that its `sha256` names"
+            yield Problem(message, where=where, hint=RESTORE)
