@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -12,6 +12,9 @@ from generator.cli.options import file_option, json_option, print_json, say
 from generator.cli.table import text_table
 from generator.description.load import load as load_description
 from generator.release import lock_file
+
+PINNED = "-pinned"
+"""Ending of the name of a lock that was made by pinning one that comes with the program."""
 
 _name_argument = click.argument("name", required=False)
 
@@ -72,7 +75,8 @@ def pin_images(name: str | None, file: Path) -> None:
     """Ask the registries for the digests of images that have none, and write them into a lock of your own.
 
     NAME is the release; the description's unless given. An image keeps a digest that it has. Nothing is written
-    unless all can be had; what is written goes to releases/ beside the description.
+    unless all can be had. A lock that comes with the program stays as it is: its pinned copy goes to releases/
+    beside the description, under a name of its own.
     """
     from generator.release import pin, registry  # the one verb of these that asks the network
 
@@ -83,10 +87,11 @@ def pin_images(name: str | None, file: Path) -> None:
     pinned = pin.pin(lock, registry.pool())
     for image in lock.unpinned:
         say(f"{pinned.image(image.name).pinned}")
-    path = f"{lock_file.OWN}/{lock.name}.yaml"
-    worktree.write(file.parent, path, lock_file.dump(pinned).encode())
-    say(f"wrote {file.parent / path}, which now stands for `{lock.name}`")
-    say("next: `gen render`, read what changed, and commit both")
+    name = lock.name if lock_file.is_own(lock.name) else f"{lock.name}{PINNED}"
+    path = f"{lock_file.OWN}/{name}.yaml"
+    worktree.write(file.parent, path, lock_file.dump(replace(pinned, name=name)).encode())
+    say(f"wrote {file.parent / path}")
+    say(f"next: `release: {name}` in the description, `gen render`, read what changed, and commit all of it")
 
 
 def _named(name: str | None, file: Path) -> lock_file.Release:

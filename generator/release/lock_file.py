@@ -38,16 +38,36 @@ ARTIFACTS = (
     "cni-plugins",
 )
 IMAGES = ("pause", "coredns", "traefik", "postgres", "order-book")
+_PRIVATE_ENDINGS = ("localhost", "local", "internal", "localdomain", "arpa", "lan", "home", "corp", "onion")
 _DIRECTORIES = (PurePosixPath("/usr/local/bin"), PurePosixPath("/opt/cni/bin"))
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
+    if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
+        raise Misfit("an address has neither white space nor control characters")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise Misfit("not an https:// address of a file") from error
     if parts.scheme != "https" or not parts.hostname or not parts.path.strip("/"):
         raise Misfit("not an https:// address of a file")
+    if not _is_public(parts.hostname):
+        raise Misfit(f"`{parts.hostname}` is no public host", "name the host, as others on the internet know it")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise Misfit("an address may have no user, query or fragment")
     return value
+
+
+def _is_public(host: str) -> bool:
+    """Tell whether a host is a name on the internet: no address, nothing of this machine or of a network around it."""
+    labels = host.split(".")
+    return (
+        len(labels) > 1
+        and all(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", label) for label in labels)
+        and not labels[-1].isdigit()
+        and labels[-1] not in _PRIVATE_ENDINGS
+    )
 
 
 def _sha256(value: str) -> str:
@@ -63,7 +83,9 @@ def _image_digest(value: str) -> str:
 
 
 def _reference(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9.-]+\.[a-z]+(:[0-9]+)?(/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", value):
+    form = r"([a-z0-9.-]+\.[a-z]+)(:[0-9]+)?(/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+    found = re.fullmatch(form, value)
+    if found is None or not _is_public(found[1]):
         raise Misfit(
             "not `<registry>/<repository>:<tag>`", "write the registry's name too: `docker.io/library/postgres:17`"
         )
@@ -72,7 +94,7 @@ def _reference(value: str) -> str:
 
 def _node_path(value: str) -> str:
     path = PurePosixPath(value)
-    if path.parent not in _DIRECTORIES or str(path) != value:
+    if path.parent not in _DIRECTORIES or str(path) != value or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", path.name):
         raise Misfit(f"not a file in {' or '.join(f'`{directory}`' for directory in _DIRECTORIES)}")
     return value
 
@@ -175,7 +197,14 @@ def load(name: str, beside: Path) -> Release:
     path = known(beside).get(name)
     if path is None:
         raise Problem(f"there is no release `{name}`", hint=f"known releases: {', '.join(known(beside)) or 'none'}")
-    base = BUILT_IN if path.parent == BUILT_IN else beside
+    base = beside
+    if path.parent == BUILT_IN:
+        base = BUILT_IN
+        if own := worktree.entries(beside, OWN).get(path.name) if beside.is_dir() else None:
+            what = "file" if own.kind == "file" else own.kind
+            hint = "give the lock a name of its own, in the file too, and write that into `release`"
+            message = f"this {what} has the name of a lock that comes with the program, which nothing may replace"
+            raise Problem(message, where=str(beside / OWN / path.name), hint=hint)
     document = strict_yaml.load(path, base=base, limit_bytes=LIMIT_BYTES)
     release = _read(document)
     if release.name != name:
@@ -184,11 +213,16 @@ def load(name: str, beside: Path) -> Release:
 
 
 def known(beside: Path) -> dict[str, Path]:
-    """Find every release's lock by name; one beside the description hides one of the program's."""
-    found = {path.stem: path for path in BUILT_IN.glob("*.yaml")}
+    """Find every release's lock by name; none beside the description replaces one of the program's."""
     own = worktree.entries(beside, OWN) if beside.is_dir() else {}
-    found |= {name.removesuffix(".yaml"): beside / OWN / name for name in own if _IS_LOCK.fullmatch(name)}
+    found = {name.removesuffix(".yaml"): beside / OWN / name for name in own if _IS_LOCK.fullmatch(name)}
+    found |= {path.stem: path for path in BUILT_IN.glob("*.yaml")}
     return dict(sorted(found.items()))
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a lock of that name is a project's; all others come with the program."""
+    return not (BUILT_IN / f"{name}.yaml").exists()
 
 
 def parse(text: str, where: str) -> Release:
@@ -227,6 +261,13 @@ def _incomplete(stored: _Stored, document: strict_yaml.Document) -> Iterable[Pro
         "packages": (tuple(file.name for file in stored.packages), ()),
         "images": (tuple(image.name for image in stored.images), IMAGES),
     }
+    places: dict[str, str] = {}
+    for index, file in enumerate(stored.artifacts):
+        for path in file.install.values():
+            if path in places:
+                message = f"`{path}` is installed by `{places[path]}` and by `{file.name}`"
+                yield Problem(message, where=document.where(("artifacts", index)))
+            places[path] = file.name
     for section, (names, needed) in sections.items():
         for index, name in enumerate(names):
             if name in names[:index]:

@@ -60,10 +60,10 @@ def versitygw() -> Path:
 
 def render_tutorial(directory: Path) -> Project:
     """Render the tutorial's cluster with a lock in which every image has a digest."""
-    tutorial.init(directory, "orderbook", "k8s-1.36")
+    tutorial.init(directory, "orderbook", "pinned")
     (directory / "releases").mkdir()
     pinned = LOCK.read_text().replace("digest: unpinned", f"digest: sha256:{'a' * 64}")
-    (directory / "releases" / LOCK.name).write_text(pinned)
+    (directory / "releases" / "pinned.yaml").write_text(pinned.replace("name: k8s-1.36\n", "name: pinned\n", 1))
     project = render.refresh(Project.load(directory / "cluster.yaml"), now=datetime.now(UTC))
     committed.write(project, render.documents(project))
     return Project.load(directory / "cluster.yaml")

@@ -32,11 +32,28 @@ def test_upstream_lock_pins_every_file_and_names_upstream_alone() -> None:
         assert f"/{lock.kubernetes}/" in lock.artifact(name).urls[0]
 
 
-def test_a_lock_beside_the_description_comes_first(tmp_path: Path) -> None:
+def test_a_lock_beside_the_description_has_a_name_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "releases").mkdir()
-    (tmp_path / "releases" / "k8s-1.36.yaml").write_text(TEXT.replace("kubernetes: v1.36.4", "kubernetes: v1.36.99"))
-    assert lock_file.load("k8s-1.36", tmp_path).kubernetes == "v1.36.99"
-    assert lock_file.load("k8s-1.36", tmp_path / "other").kubernetes == "v1.36.4"
+    other = TEXT.replace("kubernetes: v1.36.4", "kubernetes: v1.36.99")
+    (tmp_path / "releases" / "mine.yaml").write_text(other.replace("name: k8s-1.36\n", "name: mine\n"))
+    assert lock_file.load("mine", tmp_path).kubernetes == "v1.36.99"
+    assert lock_file.load("k8s-1.36", tmp_path).kubernetes == "v1.36.4"
+    (tmp_path / "releases" / "k8s-1.36.yaml").write_text(other)
+    with pytest.raises(Problem, match="has the name of a lock that comes with the program"):
+        lock_file.load("k8s-1.36", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "127.0.0.1", "[::1]", "169.254.169.254", "10.0.0.1", "metadata", "x.local", "x.internal",
+     "2130706433", "0x7f.1", "a..b.org", "-a.org", "b\u00fccher.org", "x.localhost", "x.org.", "x_y.org"],
+)  # fmt: skip
+def test_nothing_is_downloaded_from_a_host_that_is_not_public(host: str) -> None:
+    for old, new in (("https://dl.k8s.io/", f"https://{host}/"), ("https://deb.debian.org/", f"https://{host}/")):
+        with pytest.raises(Problems):
+            lock_file.parse(TEXT.replace(old, new, 1), "lock.yaml")
+    with pytest.raises(Problems):
+        lock_file.parse(TEXT.replace("registry.k8s.io/pause", f"{host}/pause", 1), "lock.yaml")
 
 
 def test_an_unknown_lock_lists_the_known() -> None:
@@ -60,6 +77,11 @@ def test_pinned_is_reference_and_digest() -> None:
         ("cf2562db46c48ab8", "CF2562DB46C48AB8", "not a SHA-256"),
         ("/usr/local/bin/kubelet", "/usr/local/bin/../../../etc/passwd", "not a file in"),
         ("/opt/cni/bin/bridge", "/etc/bridge", "not a file in"),
+        ("/usr/local/bin/kubelet", "/usr/local/bin/..", "not a file in"),
+        ("/usr/local/bin/kubelet", "/usr/local/bin/.profile", "not a file in"),
+        ("/usr/local/bin/kubelet", "'/usr/local/bin/a b'", "not a file in"),
+        ("/usr/local/bin/kubelet", "/usr/local/bin/kubectl", "is installed by `kubelet` and by `kubectl`"),
+        ("dl.k8s.io/release/v1.36.4/bin/linux/amd64/kubelet", "dl.k8s.io:99999/x", "not an https:// address"),
         ("registry.k8s.io/pause:3.10.2", "pause:3.10.2", "registry's name"),
         ("registry.k8s.io/pause:3.10.2", "registry.k8s.io/pause", "<tag>"),
         ("- name: kubelet", "- name: kubelets", "`kubelet` is missing in `artifacts`"),

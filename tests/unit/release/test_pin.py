@@ -37,7 +37,7 @@ def lock(served: Registry, **digests: str) -> Release:
         Image(name, served.reference(repository, "1.0"), digests.get(name, "unpinned"))
         for name, repository in REPOSITORIES.items()
     )
-    return replace(known, images=images)
+    return replace(known, name="mine", images=images)
 
 
 def write(release: Release) -> Path:
@@ -55,15 +55,15 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
     for name, repository in list(REPOSITORIES.items())[1:]:
         platforms = ("arm64", "amd64") if name == "postgres" else ()
         digests[name] = served.add(repository, "1.0", *platforms)
-    assert run(["release", "pin", "k8s-1.36"]) == 0
-    pinned = lock_file.load("k8s-1.36", Path())
+    assert run(["release", "pin", "mine"]) == 0
+    pinned = lock_file.load("mine", Path())
     assert {image.name: image.digest for image in pinned.images} == digests
     assert replace(pinned, images=()) == replace(release, images=())
     assert "/v2/pause/manifests/1.0" not in served.asked
     assert any(asked.startswith("/token?") for asked in served.asked)
-    assert "wrote releases/k8s-1.36.yaml" in capsys.readouterr().err
+    assert "wrote releases/mine.yaml" in capsys.readouterr().err
     before = path.read_bytes()
-    assert run(["release", "pin", "k8s-1.36"]) == 0
+    assert run(["release", "pin", "mine"]) == 0
     assert "every image has its digest" in capsys.readouterr().err
     assert path.read_bytes() == before
 
@@ -71,10 +71,23 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
 def test_the_description_says_which_release(served: Registry) -> None:
     for repository in REPOSITORIES.values():
         served.add(repository, "1.0")
-    assert run(["init"]) == 0
+    assert run(["init", "--release", "mine"]) == 0
     write(lock(served))
     assert run(["release", "pin"]) == 0
-    assert lock_file.load("k8s-1.36", Path()).unpinned == ()
+    assert lock_file.load("mine", Path()).unpinned == ()
+
+
+def test_a_lock_of_the_program_is_pinned_under_another_name(
+    served: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = lock_file.load("k8s-1.36", Path())
+    digest = f"sha256:{'a' * 64}"
+    pinned = replace(known, images=tuple(replace(image, digest=digest) for image in known.images))
+    monkeypatch.setattr(pin, "pin", lambda *_: pinned)
+    assert run(["release", "pin", "k8s-1.36"]) == 0
+    assert "`release: k8s-1.36-pinned` in the description" in capsys.readouterr().err
+    assert lock_file.load("k8s-1.36-pinned", Path()) == replace(pinned, name="k8s-1.36-pinned")
+    assert lock_file.load("k8s-1.36", Path()) == known
 
 
 def test_all_that_is_in_the_way_is_said_and_nothing_written(
@@ -86,7 +99,7 @@ def test_all_that_is_in_the_way_is_said_and_nothing_written(
     served.private.add("amagnu/limit-order-book")
     path = write(lock(served))
     before = path.read_bytes()
-    assert run(["release", "pin", "k8s-1.36"]) == 1
+    assert run(["release", "pin", "mine"]) == 1
     said = capsys.readouterr().err
     for name, message in {
         "coredns": "the image is not made for linux/amd64",
