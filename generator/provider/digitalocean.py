@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from generator.clock import Clock
-from generator.provider import resources
+from generator.provider import answers
 from generator.provider.connection import Connection
 from generator.provider.resources import Account, Json, Size
 from generator.provider.retry import Answer, Exchange, inside
@@ -76,23 +76,22 @@ class Cloud:
     def account(self) -> tuple[Account, datetime]:
         """Give the account, and the time by the provider's clock."""
         answer = self._api.get("account", self._client.account.get)
-        account = inside("account", resources.account)(answer.body)
-        date = answer.headers.get("date")
-        return account, parsedate_to_datetime(date).replace(tzinfo=UTC) if date else self.clock.now()
+        account = inside("account", answers.account)(answer)
+        return account, _date(answer.headers.get("date", "")) or self.clock.now()
 
     def droplet_count(self) -> int:
         """Count all droplets of the account, also those of others."""
         answer = self._api.get("droplets", self._client.droplets.list, per_page=1)
-        return int(answer.body.get("meta", {}).get("total", 0))
+        return inside("meta", answers.total)(answer)
 
     def sizes(self) -> tuple[Size, ...]:
         """List the sizes."""
-        return self._api.pages("sizes", resources.size, self._client.sizes.list)
+        return self._api.pages("sizes", answers.size, self._client.sizes.list)
 
     def image_regions(self, slug: str) -> tuple[str, ...] | None:
         """List where an image can be had; None when there is no such image."""
         answer = self._api.get(f"image {slug}", self._client.images.get, slug, missing=True)
-        return tuple(answer.body["image"]["regions"]) if answer.status == 200 else None
+        return inside("image", answers.image_regions)(answer) if answer.status == 200 else None
 
     def list(self, kind: Collection[T], **query: Any) -> tuple[T, ...]:
         """List all objects of one kind that the account has."""
@@ -101,7 +100,7 @@ class Cloud:
     def find(self, kind: Collection[T], identifier: str | int, where: str) -> T | None:
         """Give one object; None when it is gone, or so new that reads do not know it yet."""
         answer = self._api.get(where, self._operations(kind).get, identifier, missing=True)
-        return inside(kind.key, kind.read)(answer.body) if answer.status == 200 else None
+        return inside(kind.key, kind.read)(answer) if answer.status == 200 else None
 
     def create(
         self, kind: Collection[T], body: Json, where: str, find: Callable[[], T | None], *, unique: bool = True
@@ -137,3 +136,10 @@ class Cloud:
 
     def _operations(self, kind: Collection[T]) -> Any:
         return getattr(self._client, kind.operations)
+
+
+def _date(header: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header).replace(tzinfo=UTC)
+    except ValueError:
+        return None

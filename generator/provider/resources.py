@@ -1,4 +1,4 @@
-"""Holds what DigitalOcean's API tells, as frozen values, and reads them from its answers.
+"""Holds what DigitalOcean's API tells, as frozen values, and writes what it takes.
 
 Source: https://docs.digitalocean.com/reference/api/
 """
@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Any
-
-from generator.clock import moment
 
 Json = Mapping[str, Any]
 
@@ -98,62 +96,6 @@ class Droplet:
         return self.status == "active" and self.public is not None and self.private is not None
 
 
-def account(data: Json) -> Account:
-    """Read an account."""
-    return Account(droplet_limit=int(data["droplet_limit"]), status=str(data["status"]))
-
-
-def size(data: Json) -> Size:
-    """Read a droplet size."""
-    return Size(str(data["slug"]), tuple(data["regions"]), bool(data["available"]), float(data["price_monthly"]))
-
-
-def vpc(data: Json) -> Vpc:
-    """Read a VPC."""
-    return Vpc(
-        id=str(data["id"]),
-        name=str(data["name"]),
-        description=str(data.get("description") or ""),
-        region=str(data["region"]),
-        ip_range=IPv4Network(data["ip_range"]),
-        default=bool(data.get("default")),
-    )
-
-
-def ssh_key(data: Json) -> SshKey:
-    """Read a registered public key."""
-    return SshKey(int(data["id"]), str(data["name"]), str(data["fingerprint"]))
-
-
-def droplet(data: Json) -> Droplet:
-    """Read a droplet, also one that was accepted a moment ago and has neither VPC nor addresses."""
-    addresses = {entry["type"]: str(entry["ip_address"]) for entry in data.get("networks", {}).get("v4", ())}
-    return Droplet(
-        id=int(data["id"]),
-        name=str(data["name"]),
-        status=str(data["status"]),
-        region=str(data["region"]["slug"]),
-        size=str(data["size_slug"]),
-        tags=tuple(sorted(data["tags"])),
-        created=moment(data["created_at"]),
-        vpc=data.get("vpc_uuid") or None,
-        public=addresses.get("public"),
-        private=addresses.get("private"),
-    )
-
-
-def firewall(data: Json) -> Firewall:
-    """Read a firewall, its rules in an order of their own so that two can be compared."""
-    return Firewall(
-        id=str(data["id"]),
-        name=str(data["name"]),
-        tags=tuple(sorted(data.get("tags") or ())),
-        inbound=rules(_rule(entry, "sources") for entry in data.get("inbound_rules") or ()),
-        outbound=rules(_rule(entry, "destinations") for entry in data.get("outbound_rules") or ()),
-        settled=data["status"] == "succeeded" and not data.get("pending_changes"),
-    )
-
-
 def firewall_body(name: str, tag: str, inbound: Iterable[Rule], outbound: Iterable[Rule]) -> dict[str, Any]:
     """Write a firewall as POST and PUT take it."""
     return {
@@ -171,17 +113,6 @@ def rules(found: Iterable[Rule]) -> tuple[Rule, ...]:
 
 def _address(text: str) -> str:
     return text.removesuffix("/32" if "." in text else "/128")
-
-
-def _rule(data: Json, peers: str) -> Rule:
-    ports = str(data.get("ports") or "0")
-    peer = data.get(peers) or {}
-    return Rule(
-        protocol=str(data["protocol"]),
-        ports="0" if ports in ("all", "1-65535") else ports,
-        addresses=tuple(sorted(peer.get("addresses") or ())),
-        tags=tuple(sorted(peer.get("tags") or ())),
-    )
 
 
 def _rule_body(rule: Rule, peers: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from generator import waiting
 from generator.clock import Clock
 from generator.errors import Problem
@@ -17,12 +19,16 @@ from generator.provider.resources import Json
 T = TypeVar("T")
 
 SCOPES = "account, image, regions, sizes (read); droplet, firewall, ssh_key, tag, vpc (create, read, update, delete)"
-PAGE = 200
+PAGE, PAGES = 200, 200
+"""Entries on a page, and as many pages as anybody has."""
 REPEATS = (1, 2, 4, 8, 16, 30, 30)
 """Seconds between the tries of a request that may be repeated."""
 LOOKS = (1, 2, 4, 8, 15)
 """Seconds between looking for the effect of a POST whose answer was lost; lists lag behind by up to 30 s."""
 POSTS = 3
+FOR_GOOD = 86_400.0
+"""Seconds that stand for all that is longer than a day."""
+_SECONDS = re.compile(r"[0-9]{1,10}")
 LONGEST_WAIT = 300
 """Seconds that a rate limit is waited for; an hourly limit is reported instead."""
 
@@ -35,14 +41,19 @@ class Answer:
     body: Json
     headers: Mapping[str, str]
 
+    @property
+    def request(self) -> str | None:
+        """Give the id by which the provider's support finds the request."""
+        found = self.body.get("request_id") or self.headers.get("x-request-id")
+        return str(found)[:100] if found else None
+
 
 class Refused(Problem):
     """The API understood and said no."""
 
     def __init__(self, answer: Answer, where: str) -> None:
         said = str(answer.body.get("message") or answer.body.get("error") or "nothing more")
-        request = answer.body.get("request_id") or answer.headers.get("x-request-id")
-        suffix = f" (request {request})" if request else ""
+        suffix = f" (request {answer.request})" if answer.request else ""
         hint = None
         if answer.status == 401:
             hint = f"is `{TOKEN}` right, and not expired?"
@@ -85,22 +96,21 @@ class Exchange:
     def _read_pages(
         self, key: str, read: Callable[[Json], T], operation: Callable[..., Any], **query: Any
     ) -> Iterator[T]:
-        page = 1
-        while True:
-            body = self.get(key, operation, per_page=PAGE, page=page, **query).body
+        for page in range(1, PAGES + 1):
+            answer = self.get(key, operation, per_page=PAGE, page=page, **query)
             # No list is not an empty one: what isn't seen would be made again.
-            entries = read_answer(lambda data: list(data[key]), body, key)
-            yield from (read_answer(read, entry, key) for entry in entries)
-            if not ((body.get("links") or {}).get("pages") or {}).get("next"):
+            for entry in _read(lambda body: _list(body[key]), answer.body, key, answer):
+                yield _read(read, entry, key, answer)
+            if not _next_page(answer.body):
                 return
-            page += 1
+        raise Problem(f"DigitalOcean's list has more than {PAGES} pages", where=key)
 
     def create(
         self,
         where: str,
         operation: Callable[..., Any],
         body: Json,
-        read: Callable[[Json], T],
+        read: Callable[[Answer], T],
         find: Callable[[], T | None],
         *,
         unique: bool = True,
@@ -124,7 +134,7 @@ class Exchange:
             if unique and answer.status in (400, 409, 422) and (found := find()) is not None:
                 return found
             self.expect(answer, where)
-            return read(answer.body)
+            return read(answer)
         raise Problem(f"DigitalOcean gave no clear answer to {POSTS} requests: {trouble}", where=where) from trouble
 
     def _look(self, find: Callable[[], T | None]) -> T | None:
@@ -168,11 +178,12 @@ class Exchange:
 
     def _limited(self, answer: Answer) -> float:
         after = answer.headers.get("retry-after", "")
-        if after.isdecimal():
-            return max(1.0, float(after))
+        if _SECONDS.fullmatch(after):
+            return min(max(1.0, float(after)), FOR_GOOD)
         reset = answer.headers.get("ratelimit-reset", "")
-        if reset.isdecimal():
-            return max(1.0, (datetime.fromtimestamp(int(reset), UTC) - self._clock.now()).total_seconds())
+        if _SECONDS.fullmatch(reset):
+            pause = (datetime.fromtimestamp(int(reset), UTC) - self._clock.now()).total_seconds()
+            return min(max(1.0, pause), FOR_GOOD)
         return 10.0
 
     def _call(self, operation: Callable[..., Any], *args: Any, **options: Any) -> Answer:
@@ -214,18 +225,42 @@ def _body(response: Any) -> Json:
     return body if isinstance(body, dict) else {}
 
 
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a list")
+    return value
+
+
 def _one_line(error: Exception) -> str:
     return re.sub(r"\s+", " ", str(error))[:300]
 
 
-def read_answer(read: Callable[[Json], T], data: Json, where: str) -> T:
-    """Read one object of an answer; what it lacks is a problem that says where."""
+def inside(key: str, read: Callable[[Json], T]) -> Callable[[Answer], T]:
+    """Make a reader of the object that an answer holds below `key`.
+
+    What is not there, or not what it should be, is a problem that says where, and of which request.
+    """
+
+    def within(answer: Answer) -> T:
+        return _read(lambda body: read(body[key]), answer.body, key, answer)
+
+    return within
+
+
+def _read(read: Callable[[Any], T], data: Any, where: str, answer: Answer) -> T:
     try:
         return read(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise Problem(f"DigitalOcean's answer lacks or mistells {error}", where=where) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = f"'{'.'.join(map(str, first['loc'])) or 'all of it'}'"
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = _one_line(error)
+    suffix = f" (request {answer.request})" if answer.request else ""
+    raise Problem(f"DigitalOcean's answer lacks or mistells {what}{suffix}", where=where)
 
 
-def inside(key: str, read: Callable[[Json], T]) -> Callable[[Json], T]:
-    """Make a reader of the object that an answer holds below `key`."""
-    return lambda body: read_answer(lambda data: read(data[key]), body, key)
+def _next_page(body: Any) -> bool:
+    """Tell whether a list has another page; a list of links that is none has none."""
+    links = body.get("links")
+    pages = links.get("pages") if isinstance(links, dict) else None
+    return bool(isinstance(pages, dict) and pages.get("next"))

@@ -16,12 +16,12 @@ from generator.cluster.observed import DROPLETS, Observed
 from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Node
-from generator.provider import resources
+from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import Droplet, Json
 from generator.provider.retry import LOOKS, REPEATS, Refused
 
-COLLECTION = Collection("droplets", "droplet", resources.droplet)
+COLLECTION = Collection("droplets", "droplet", answers.droplet)
 KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
 """Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
 IN_FLIGHT = timedelta(minutes=3)

@@ -11,11 +11,11 @@ from generator.cluster.observed import Found, Observed
 from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Plan
-from generator.provider import resources
+from generator.provider import answers, resources
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import Firewall, Rule, rules
 
-COLLECTION = Collection("firewalls", "firewall", resources.firewall)
+COLLECTION = Collection("firewalls", "firewall", answers.firewall)
 FIREWALLS: Found[tuple[Firewall, ...]] = Found("firewalls", ())
 ANYWHERE = ("0.0.0.0/0", "::/0")
 POLLS = 40 * (3.0,)

@@ -9,11 +9,11 @@ from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
 from generator.plan.decide import Node
-from generator.provider import resources, ssh_key
+from generator.provider import answers, ssh_key
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import SshKey
 
-COLLECTION = Collection("ssh_keys", "ssh_key", resources.ssh_key)
+COLLECTION = Collection("ssh_keys", "ssh_key", answers.ssh_key)
 SSH_KEYS: Found[tuple[SshKey, ...]] = Found("ssh keys", ())
 
 

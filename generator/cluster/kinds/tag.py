@@ -8,9 +8,10 @@ from typing import Any
 from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan.decide import Node
+from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 
-COLLECTION = Collection("tags", "tag", lambda data: str(data["name"]))
+COLLECTION = Collection("tags", "tag", answers.tag)
 TAGS: Found[frozenset[str]] = Found("tags", frozenset())
 
 

@@ -13,11 +13,11 @@ from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.plan.names import RELEASED, Owner
-from generator.provider import resources
+from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import Vpc
 
-COLLECTION = Collection("vpcs", "vpc", resources.vpc)
+COLLECTION = Collection("vpcs", "vpc", answers.vpc)
 VPCS: Found[tuple[Vpc, ...]] = Found("vpcs", ())
 """All of the account: another's may be in the way."""
 POLLS = 120 * (5.0,)

@@ -1,0 +1,200 @@
+"""Turns DigitalOcean's answers into values; what is not as it should be raises, whatever else it is.
+
+Source: https://docs.digitalocean.com/reference/api/
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from generator.provider.resources import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Vpc, rules
+
+# What an answer has to look like. New fields are passed over, and null stands for nothing, as it often does there.
+T = TypeVar("T")
+_Several = Annotated[list[T], BeforeValidator(lambda value: [] if value is None else value)]
+_Word = Annotated[str, Field(max_length=255)]
+
+
+def _written(value: Any) -> str:
+    """Take what is written out: a number is an address to Python, too."""
+    if not isinstance(value, str):
+        raise ValueError(f"not text: {type(value).__name__}")
+    return value
+
+
+_Network = Annotated[IPv4Network, BeforeValidator(_written)]
+_IpAddress = Annotated[IPv4Address, BeforeValidator(_written)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Account(_Shape):
+    droplet_limit: int
+    status: _Word
+
+
+class _Size(_Shape):
+    slug: _Word
+    regions: _Several[_Word]
+    available: bool
+    price_monthly: float
+
+
+class _Image(_Shape):
+    regions: _Several[_Word]
+
+
+class _Meta(_Shape):
+    total: int
+
+
+class _Tag(_Shape):
+    name: _Word
+
+
+class _Vpc(_Shape):
+    id: _Word
+    name: _Word
+    description: str | None = None
+    region: _Word
+    ip_range: _Network
+    default: bool | None = None
+
+
+class _SshKey(_Shape):
+    id: int
+    name: str
+    fingerprint: _Word
+
+
+class _Address(_Shape):
+    type: Literal["public", "private"]
+    ip_address: _IpAddress
+
+
+class _Networks(_Shape):
+    v4: _Several[_Address] = []
+
+
+class _Region(_Shape):
+    slug: _Word
+
+
+class _Droplet(_Shape):
+    id: int
+    name: _Word
+    status: _Word
+    region: _Region
+    size_slug: _Word
+    tags: _Several[_Word]
+    created_at: datetime
+    vpc_uuid: str | None = None
+    networks: _Networks | None = None
+
+
+class _Peer(_Shape):
+    addresses: _Several[_Word] = []
+    tags: _Several[_Word] = []
+
+
+class _Rule(_Shape):
+    protocol: _Word
+    ports: _Word | None = None
+    sources: _Peer | None = None
+    destinations: _Peer | None = None
+
+
+class _Firewall(_Shape):
+    id: _Word
+    name: _Word
+    status: _Word
+    tags: _Several[_Word] = []
+    inbound_rules: _Several[_Rule] = []
+    outbound_rules: _Several[_Rule] = []
+    pending_changes: _Several[Any] = []
+
+
+def account(data: Json) -> Account:
+    """Read an account."""
+    told = _Account.model_validate(data)
+    return Account(told.droplet_limit, told.status)
+
+
+def size(data: Json) -> Size:
+    """Read a droplet size."""
+    told = _Size.model_validate(data)
+    return Size(told.slug, tuple(told.regions), told.available, told.price_monthly)
+
+
+def image_regions(data: Json) -> tuple[str, ...]:
+    """Read where an image can be had."""
+    return tuple(_Image.model_validate(data).regions)
+
+
+def total(data: Json) -> int:
+    """Read how many entries a list has on all of its pages."""
+    return _Meta.model_validate(data).total
+
+
+def vpc(data: Json) -> Vpc:
+    """Read a VPC."""
+    told = _Vpc.model_validate(data)
+    return Vpc(told.id, told.name, told.description or "", told.region, told.ip_range, bool(told.default))
+
+
+def ssh_key(data: Json) -> SshKey:
+    """Read a registered public key."""
+    told = _SshKey.model_validate(data)
+    return SshKey(told.id, told.name, told.fingerprint)
+
+
+def tag(data: Json) -> str:
+    """Read a tag's name."""
+    return _Tag.model_validate(data).name
+
+
+def droplet(data: Json) -> Droplet:
+    """Read a droplet, also one that was accepted a moment ago and has neither VPC nor addresses."""
+    told = _Droplet.model_validate(data)
+    addresses = {entry.type: str(entry.ip_address) for entry in told.networks.v4} if told.networks else {}
+    return Droplet(
+        id=told.id,
+        name=told.name,
+        status=told.status,
+        region=told.region.slug,
+        size=told.size_slug,
+        tags=tuple(sorted(told.tags)),
+        created=told.created_at if told.created_at.tzinfo else told.created_at.replace(tzinfo=UTC),
+        vpc=told.vpc_uuid or None,
+        public=addresses.get("public"),
+        private=addresses.get("private"),
+    )
+
+
+def firewall(data: Json) -> Firewall:
+    """Read a firewall, its rules in an order of their own so that two can be compared."""
+    told = _Firewall.model_validate(data)
+    return Firewall(
+        id=told.id,
+        name=told.name,
+        tags=tuple(sorted(told.tags)),
+        inbound=rules(_rule(entry, entry.sources) for entry in told.inbound_rules),
+        outbound=rules(_rule(entry, entry.destinations) for entry in told.outbound_rules),
+        settled=told.status == "succeeded" and not told.pending_changes,
+    )
+
+
+def _rule(told: _Rule, peer: _Peer | None) -> Rule:
+    ports = told.ports or "0"
+    return Rule(
+        protocol=told.protocol,
+        ports="0" if ports in ("all", "1-65535") else ports,
+        addresses=tuple(sorted(peer.addresses)) if peer else (),
+        tags=tuple(sorted(peer.tags)) if peer else (),
+    )
