@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel
+
+from generator import bounded
 from generator.plan.names import API_PORT
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
+M = TypeVar("M", bound=BaseModel)
+
 NODES_LIMIT = 500
+LIMIT_BYTES, LIMIT_SECONDS = 32 * 1024 * 1024, 30.0
+"""Of an answer; five hundred nodes with many images each come to some ten MiB."""
 ADDONS_RECORD = "/api/v1/namespaces/kube-system/configmaps/hardway"
 """Where the bootstrap job writes which addons it has applied, once all of them are up."""
 
@@ -33,13 +39,34 @@ class Credentials:
     server_name: str
 
 
-@dataclass(frozen=True)
-class NodeState:
-    """A Node as Kubernetes sees it; `boot_id` is the machine's."""
+class _Condition(BaseModel):
+    type: str
+    status: str
 
+
+class _Status(BaseModel):
+    conditions: list[_Condition] | None = None
+
+
+class _Metadata(BaseModel):
     name: str
-    ready: bool
-    boot_id: str
+
+
+class _Node(BaseModel):
+    metadata: _Metadata
+    status: _Status | None = None
+
+
+class _Nodes(BaseModel):
+    items: list[_Node]
+
+
+class _Data(BaseModel):
+    addons: str
+
+
+class _Record(BaseModel):
+    data: _Data
 
 
 class Kube:
@@ -72,37 +99,37 @@ class Kube:
         """Tell whether the server answers that it is ready."""
         return self._get("/readyz") is not None
 
-    def nodes(self) -> Mapping[str, NodeState] | None:
-        """List the cluster's nodes by name."""
-        body = self._get(f"/api/v1/nodes?limit={NODES_LIMIT}")
-        if body is None:
-            return None
-        try:
-            return {state.name: state for state in map(_state, json.loads(body)["items"])}
-        except (ValueError, KeyError, TypeError):
-            return None
+    def nodes(self) -> Mapping[str, bool] | None:
+        """Tell of each of the cluster's nodes, by name, whether it is ready."""
+        told = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}")
+        return None if told is None else {node.metadata.name: _is_ready(node) for node in told.items}
 
     def addons(self) -> str | None:
         """Give the digest of the addons that are applied; None before the first are."""
-        body = self._get(ADDONS_RECORD)
-        if body is None:
-            return None
+        told = self._asked(_Record, ADDONS_RECORD)
+        return None if told is None else told.data.addons
+
+    def _asked(self, model: type[M], path: str) -> M | None:
+        body = self._get(path)
         try:
-            return str(json.loads(body)["data"]["addons"])
-        except (ValueError, KeyError, TypeError):
+            return None if body is None else model.model_validate(bounded.parse_json(body))
+        except ValueError:
             return None
 
     def _get(self, path: str) -> bytes | None:
         from urllib3.exceptions import HTTPError
 
         try:
-            answer = self._pool.request("GET", f"https://{self.address}:{API_PORT}{path}")
-        except (HTTPError, OSError):
+            answer = self._pool.request("GET", f"https://{self.address}:{API_PORT}{path}", preload_content=False)
+            try:
+                body = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES, seconds=LIMIT_SECONDS)
+            finally:
+                answer.close()
+        except (HTTPError, OSError, bounded.TooMuch):
             return None
-        return answer.data if answer.status == 200 else None
+        return body if answer.status == 200 else None
 
 
-def _state(item: Mapping[str, Any]) -> NodeState:
-    status = item["status"]
-    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ()))
-    return NodeState(str(item["metadata"]["name"]), ready, str(status.get("nodeInfo", {}).get("bootID", "")))
+def _is_ready(node: _Node) -> bool:
+    conditions = (node.status.conditions if node.status else None) or ()
+    return any((one.type, one.status) == ("Ready", "True") for one in conditions)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from generator import bounded
 from generator.clock import Clock, stamp
 from generator.errors import Problem
 from generator.plan.names import lock_key
@@ -21,6 +22,7 @@ from generator.provider.spaces import Spaces
 STALE = timedelta(minutes=5)
 """A launch lock that nobody renewed for so long belongs to nobody."""
 RENEW = timedelta(minutes=1)
+LIMIT_BYTES = 16 * 1024
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -85,7 +87,7 @@ class LaunchLock:
 
     def _holder(self) -> dict[str, Any]:
         try:
-            holder = json.loads(self._spaces.get(self._key) or b"{}")
+            holder = bounded.parse_json(self._spaces.get(self._key, limit_bytes=LIMIT_BYTES) or b"{}")
         except ValueError:
             return {}
         return holder if isinstance(holder, dict) else {}

@@ -31,7 +31,7 @@ def read_reports(spaces: Spaces, cluster: str, objects: Sequence[Stored]) -> dic
         node = names.status_node(cluster, stored.key)
         if node is None or stored.size > node_report.LIMIT_BYTES:
             continue
-        body = spaces.get(stored.key)
+        body = spaces.get(stored.key, limit_bytes=node_report.LIMIT_BYTES)
         progress = node_report.read(body, node) if body is not None else None
         if progress is not None:
             reports[node] = Report(stored.modified, progress)
@@ -90,8 +90,7 @@ class Observer:
             nodes = server.nodes() if server.ready() else None
             if nodes is not None:
                 self.address = address
-                ready = {name: state.ready for name, state in nodes.items()}
-                return replace(observed, ready=ready, applied=server.addons())
+                return replace(observed, ready=nodes, applied=server.addons())
         return replace(observed, ready=None, applied=None)
 
 

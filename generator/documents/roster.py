@@ -20,6 +20,8 @@ from generator.plan.decide import Plan
 
 VERSION = 2
 WRAPPER_VERSION = 1
+LIMIT_BYTES = 1024 * 1024
+"""Of the object; a roster of 255 nodes has a tenth of it."""
 _CONTEXT = b"hardway-roster-v1\n"
 
 EtcdState = Literal["new", "restoring", "existing"]

@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from generator import bounded
 from generator.errors import Problem
 from generator.provider.connection import SPACES_KEY_ID, Connection
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LONGEST_URL = timedelta(hours=2)
+LIMIT_BYTES = 64 * 1024 * 1024
 MISSING = ("404", "NoSuchBucket", "NoSuchKey", "NoSuchBucketPolicy", "NotFound")
 
 
@@ -166,10 +168,21 @@ class Spaces:
         # An answer that was lost is asked for again by the client, which then meets its own first attempt.
         return not taken or self.get(key) == body
 
-    def get(self, key: str) -> bytes | None:
-        """Read an object; None when there is none."""
+    def get(self, key: str, *, limit_bytes: int = LIMIT_BYTES) -> bytes | None:
+        """Read an object; None when there is none.
+
+        Raises:
+            Trouble: it is longer than anything that is meant there, or comes without end.
+        """
         with self._errors(*MISSING):
-            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            try:
+                return bounded.read(body.read, limit_bytes=limit_bytes)
+            except bounded.TooMuch as error:
+                hint = "look at who put it there, and delete it"
+                raise Trouble(f"is no object of ours: {error}", where=f"{self.bucket}/{key}", hint=hint) from error
+            finally:
+                body.close()
         return None
 
     def facts(self, key: str) -> Mapping[str, str] | None:

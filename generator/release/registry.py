@@ -11,6 +11,7 @@ from typing import Any
 
 import urllib3
 
+from generator import bounded
 from generator.errors import Problem
 
 # Docker Hub's registry has another name than its images' references.
@@ -22,6 +23,7 @@ TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 LIMIT_BYTES = 4 << 20
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PRIVATE = "is the image private, or is its name wrong?"
 
 
@@ -47,6 +49,13 @@ class Manifest:
         if "manifests" not in self.document:
             return self.digest
         return next((str(entry["digest"]) for entry in self.document["manifests"] if _is_droplets(entry)), None)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
 
 
 @dataclass
@@ -83,7 +92,7 @@ class Repository:
         if answer.status == 401:
             self._authorize(answer.headers.get("WWW-Authenticate", ""))
             answer = self._get(address, accept)
-        if answer.status != 200 or len(answer.data) > LIMIT_BYTES:
+        if answer.status != 200:
             hint = _PRIVATE if answer.status in (401, 403, 404) else None
             raise Problem(f"the registry answered {answer.status}", where=self.reference, hint=hint)
         digest = f"sha256:{hashlib.sha256(answer.data).hexdigest()}"
@@ -102,24 +111,34 @@ class Repository:
         facts = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         if "realm" not in facts:
             raise Problem("the registry asks for credentials", where=self.reference, hint=_PRIVATE)
+        if not facts["realm"].startswith(f"{self.scheme}://"):
+            raise Problem("the registry hands out its tokens over plain http", where=self.reference)
         query = {key: facts[key] for key in ("service", "scope") if key in facts}
         answer = self._get(facts["realm"], {}, query)
         if answer.status != 200:
             raise Problem(f"no token for anybody: {answer.status}", where=self.reference, hint=_PRIVATE)
         try:
-            content = json.loads(answer.data)
+            content = bounded.parse_json(answer.data)
             token = content.get("token") or content["access_token"]
-        except (AttributeError, KeyError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Problem("what should hold a token does not", where=self.reference) from error
+        if not isinstance(token, str) or not re.fullmatch(r"[ -~]{1,65536}", token):
+            raise Problem("what should be a token is none", where=self.reference)
         self.headers = {"Authorization": f"Bearer {token}"}
 
-    def _get(
-        self, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None
-    ) -> urllib3.BaseHTTPResponse:
+    def _get(self, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None) -> _Answer:
         try:
-            return self.pool.request("GET", url, fields=query, headers={**headers, **self.headers})
-        except urllib3.exceptions.HTTPError as error:
+            sent = {**headers, **self.headers}
+            answer = self.pool.request("GET", url, fields=query, headers=sent, preload_content=False)
+            try:
+                data = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES)
+            finally:
+                answer.release_conn()
+        except bounded.TooMuch as error:
+            raise Problem(f"what the registry sent is {error}", where=self.reference) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unreachable("the registry cannot be reached", where=self.reference) from error
+        return _Answer(answer.status, answer.headers, data)
 
 
 def pool() -> urllib3.PoolManager:
@@ -141,12 +160,18 @@ def split(reference: str) -> tuple[str, str, str]:
 
 def _is_manifest(content: bytes) -> bool:
     try:
-        value = json.loads(content)
+        value = bounded.parse_json(content)
     except ValueError:
         return False
-    return isinstance(value, dict) and ("manifests" in value or {"config", "layers"} <= value.keys())
+    if not isinstance(value, dict):
+        return False
+    if "manifests" in value:
+        return isinstance(value["manifests"], list) and all(isinstance(one, dict) for one in value["manifests"])
+    return {"config", "layers"} <= value.keys()
 
 
 def _is_droplets(entry: Mapping[str, Any]) -> bool:
-    platform = entry.get("platform", {})
+    platform = entry.get("platform")
+    if not isinstance(platform, dict) or not _DIGEST.fullmatch(str(entry.get("digest"))):
+        return False
     return (platform.get("os"), platform.get("architecture")) == ("linux", "amd64")

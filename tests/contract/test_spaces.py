@@ -16,7 +16,7 @@ from generator.cluster.kinds import bundle
 from generator.cluster.launch_lock import STALE, LaunchLock
 from generator.errors import Problem
 from generator.provider.connection import Connection
-from generator.provider.spaces import Spaces
+from generator.provider.spaces import Spaces, Trouble
 from tests.contract.operating import versitygw
 from tests.contract.world import KEY_ID, REGION, SECRET, World, running
 
@@ -160,6 +160,13 @@ def test_bundles_say_until_when_they_are_of_use(spaces: Spaces) -> None:
     assert (second.node, second.expires - second.modified) == ("node02", timedelta(hours=2))
 
 
+def test_an_object_without_end_is_none_of_ours(spaces: Spaces) -> None:
+    spaces.put("c/lock", b"x" * 1_000_000)
+    assert len(spaces.get("c/lock") or b"") == 1_000_000
+    with pytest.raises(Trouble, match="c/lock: is no object of ours: more than 16,384 bytes"), lock(spaces):
+        pass
+
+
 def lock(spaces: Spaces, clock: Clock | None = None, said: list[str] | None = None) -> LaunchLock:
     return LaunchLock(spaces, "c", clock or Clock(), (said if said is not None else []).append)
 
@@ -190,7 +197,7 @@ def test_the_lock_of_a_dead_process_is_taken_over_with_a_word(spaces: Spaces) ->
         assert "taking over the launch lock of eve[2J@" in said[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"garbage", b'{"host": "elsewhere", "process": 1}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b"garbage", b'{"host": "elsewhere", "process": 1}', b"[" * 10_000])
 def test_a_lock_goes_stale(spaces: Spaces, content: bytes) -> None:
     spaces.put("c/lock", content)
     with pytest.raises(Problem, match="works on this cluster"), lock(spaces):

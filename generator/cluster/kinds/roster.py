@@ -10,7 +10,7 @@ from generator.cluster.kinds.kind import Action, Case, Kind, Sight, Work
 from generator.cluster.next_roster import changes, next_roster
 from generator.cluster.observed import ROSTER as PUBLISHED
 from generator.cluster.observed import Observed
-from generator.documents.roster import Roster, payload, sign, verify
+from generator.documents.roster import LIMIT_BYTES, Roster, payload, sign, verify
 from generator.plan import names
 
 
@@ -30,7 +30,7 @@ class RosterKind(Kind[Roster | None]):
         plan = sight.plan
         if sight.objects is None:
             return None
-        body = sight.spaces.get(names.roster_key(plan.public_prefix))
+        body = sight.spaces.get(names.roster_key(plan.public_prefix), limit_bytes=LIMIT_BYTES)
         return None if body is None else verify(body, plan.operator_public_key, cluster_id=plan.cluster_id)
 
     def differences(self, case: Case) -> Iterator[Action]:

@@ -88,3 +88,35 @@ def test_a_refusal_is_an_answer(store: Store) -> None:
     store.answers["/no"] = Answer(b"<Code>AccessDenied</Code>", 403)
     status, body, _ = fetch.ask(f"{store.url}/no")
     assert (status, body) == (403, b"<Code>AccessDenied</Code>")
+
+
+def test_no_answer_is_read_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.answers["/file"] = Answer(BODY)
+    monkeypatch.setattr(fetch, "LIMIT_BYTES", len(BODY))
+    assert fetch.ask(f"{store.url}/file")[1] == BODY
+    monkeypatch.setattr(fetch, "LIMIT_BYTES", len(BODY) - 1)
+    with pytest.raises(Failure, match=r"sends more than 1,279,999 bytes"):
+        fetch.ask(f"{store.url}/file")
+
+
+def test_no_file_is_fetched_without_end(store: Store, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.answers["/file"] = Answer(BODY)
+    monkeypatch.setattr(fetch, "FILE_BYTES", 100_000)
+    with pytest.raises(Failure, match="sends more than 100,000 bytes"):
+        fetch.download(f"{store.url}/file", part, SHA256)
+    assert part.stat().st_size <= 100_000
+
+
+def test_what_drips_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.answers["/file"] = Answer(BODY)
+    times = iter(range(0, 10_000, 50))
+    monkeypatch.setattr(fetch.time, "monotonic", lambda: float(next(times)))
+    monkeypatch.setattr(fetch, "PIECE_BYTES", 1000)
+    with pytest.raises(Failure, match="is not done after 60 s"):
+        fetch.ask(f"{store.url}/file")
+
+
+def test_a_short_answer_is_none(store: Store) -> None:
+    store.answers["/file"] = Answer(BODY, cut=1)
+    with pytest.raises(Failure, match=r"127\.0\.0\.1"):
+        fetch.ask(f"{store.url}/file")

@@ -90,6 +90,29 @@ def test_the_resolver_is_never_the_stub(resolved: str | None, plain: str | None,
 
 
 @pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("nameserver\t192.0.2.53\n", ["192.0.2.53"]),
+        ("nameserver\nsearch\nnameserver 192.0.2.53\n", ["192.0.2.53"]),
+        ("  nameserver   192.0.2.53  # why\n", ["192.0.2.53"]),
+        (
+            f"{''.join(f'nameserver 192.0.2.{n}{chr(10)}' for n in (1, 2, 1, 3, 4))}",
+            [f"192.0.2.{n}" for n in (1, 2, 3)],
+        ),
+        ("nameserver 192.0.2.1\nnameserver 192.0.2.1\n", ["192.0.2.1"]),
+        ("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\n", [f"192.0.2.{n}" for n in (1, 2, 3)]),
+    ],
+)
+def test_pods_get_three_resolvers_once_each(text: str, servers: list[str]) -> None:
+    here.write("/etc/resolv.conf", f"{text}search x.example\n")
+    found = here.at(node.resolver()).read_text().splitlines()
+    assert [
+        line.split()[1] for line in found if line.split()[:1] == ["nameserver"] and len(line.split()) > 1
+    ] == servers
+    assert "search x.example" in found
+
+
+@pytest.mark.parametrize(
     ("status", "state", "boot", "expected"),
     [(200, "True", "b", True), (200, "False", "b", False), (200, "True", "earlier", False), (404, "True", "b", False)],
 )

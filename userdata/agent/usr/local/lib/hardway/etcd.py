@@ -93,7 +93,7 @@ def members_seen(url: str) -> list[Member] | None:
     try:
         status, text, _ = fetch.ask(f"{url}/members", context=context)
         return list(json.loads(text)) if status == 200 else None
-    except (Failure, ValueError):
+    except (Failure, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.message import Message
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
@@ -17,6 +18,9 @@ from hardway.here import Failure
 
 PIECE_BYTES = 1 << 20
 TIMEOUT_SECONDS = 20
+# Of a whole answer, and of a whole file: a store that belongs to somebody else by now must not fill this node.
+LIMIT_BYTES, LIMIT_SECONDS = 16 << 20, 60.0
+FILE_BYTES, FILE_SECONDS = 2 << 30, 1800.0
 
 
 def ask(
@@ -29,7 +33,10 @@ def ask(
     """Send a request; return status, body and headers, whatever the status is."""
     try:
         with _open(url, headers or {}, data, method, context) as answer:
-            return answer.status, answer.read(), answer.headers
+            body = b"".join(_pieces(answer, url, LIMIT_BYTES, LIMIT_SECONDS))
+            if answer.length:
+                raise IncompleteRead(b"", answer.length)
+            return answer.status, body, answer.headers
     except (OSError, HTTPException) as error:
         raise _failure(url, error) from None
 
@@ -56,10 +63,22 @@ def _continue(url: str, part: Path, have: int) -> None:
         if answer.status not in (200, 206):
             raise Failure(f"{urlsplit(url).netloc} answered {answer.status}")
         with part.open("ab" if answer.status == 206 else "wb") as file:
-            while piece := answer.read(PIECE_BYTES):
+            for piece in _pieces(answer, url, FILE_BYTES, FILE_SECONDS):
                 file.write(piece)
         if answer.length:
             raise IncompleteRead(b"", answer.length)
+
+
+def _pieces(answer: Any, url: str, limit_bytes: int, seconds: float) -> Iterator[bytes]:
+    """Give a body as it comes, but no more of it and no longer than is meant."""
+    end, count = time.monotonic() + seconds, 0
+    while piece := answer.read1(PIECE_BYTES):
+        count += len(piece)
+        if count > limit_bytes:
+            raise Failure(f"{urlsplit(url).netloc} sends more than {limit_bytes:,} bytes")
+        if time.monotonic() > end:
+            raise Failure(f"{urlsplit(url).netloc} is not done after {seconds:.0f} s")
+        yield piece
 
 
 def _open(

@@ -11,6 +11,8 @@ from hardway import fetch, here, mesh
 from hardway.here import Failure, Terminal
 from hardway.waiting import patiently
 
+MOST_SERVERS = 3  # the kubelet takes no more, and neither does the C library
+OWN_RESOLVER = "/var/lib/hardway/resolv.conf"
 RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 DROP_IN = "/etc/kubernetes/kubelet.conf.d/10-resolv.conf"
 
@@ -57,9 +59,16 @@ def resolver() -> str:
     """Find the file that names servers which pods can reach too, so never the stub on loopback."""
     for path in RESOLVERS:
         lines = here.at(path).read_text().splitlines() if here.at(path).exists() else []
-        servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
-        if servers and not any(server.startswith("127.") or server == "::1" for server in servers):
+        words = [line.split() for line in lines]
+        servers = [found[1] for found in words if len(found) > 1 and found[0] == "nameserver"]
+        if not servers or any(server.startswith("127.") or server == "::1" for server in servers):
+            continue
+        used = list(dict.fromkeys(servers))[:MOST_SERVERS]
+        if used == servers:
             return path
+        others = [line for line, found in zip(lines, words, strict=True) if found[:1] in (["search"], ["options"])]
+        here.write(OWN_RESOLVER, "".join(f"{line}\n" for line in (*(f"nameserver {one}" for one in used), *others)))
+        return OWN_RESOLVER
     raise Failure(f"none of {', '.join(RESOLVERS)} names a server beyond loopback")
 
 

@@ -57,7 +57,7 @@ def verify(text: bytes, facts: dict[str, Any]) -> dict[str, Any]:
         key.verify(base64.b64decode(outer["signature"]), CONTEXT + outer["payload"].encode())
         roster: dict[str, Any] = json.loads(outer["payload"])
         found = roster["version"], roster["cluster_id"]
-    except (InvalidSignature, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (InvalidSignature, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Failure(f"the roster is not as the operator signs it ({type(error).__name__})") from None
     if found != (2, facts["cluster_id"]):
         raise Failure("the roster is another cluster's, or of a format not known here")
