@@ -8,8 +8,8 @@ from typing import Any
 
 from generator import waiting
 from generator.clock import Clock
-from generator.cluster.kinds.kind import Kind, Ruin
-from generator.cluster.kinds.registry import KINDS, REMOVAL
+from generator.cluster.kinds.kind import Kind, Removal
+from generator.cluster.kinds.registry import KINDS, REMOVAL_ORDER
 from generator.cluster.launch_lock import LaunchLock
 from generator.errors import Problem, Problems
 from generator.plan import names
@@ -43,12 +43,12 @@ class Destroyer:
             return Spaces(connection, bucket=name, region=region)
 
         spaces = open_bucket(*bucket) if bucket else None
-        self._ruin = Ruin(cluster, Cloud(connection, clock), clock, say, open_bucket, spaces, cluster_id)
+        self._removal = Removal(cluster, Cloud(connection, clock), clock, say, open_bucket, spaces, cluster_id)
 
     @property
     def trouble(self) -> Trouble | None:
         """Give what was wrong with Spaces first; everything else goes nevertheless."""
-        return self._ruin.trouble
+        return self._removal.trouble
 
     def find(self) -> Remains:
         """List everything that carries the cluster's tag or name.
@@ -56,7 +56,7 @@ class Destroyer:
         Raises:
             Problem: the name is another cluster's.
         """
-        return {kind: kind.remains(self._ruin) for kind in KINDS}
+        return {kind: kind.remains(self._removal) for kind in KINDS}
 
     def destroy(self, remains: Remains) -> None:
         """Remove what was found, and look again.
@@ -65,41 +65,41 @@ class Destroyer:
             Problem: something is still there.
             Problems: Spaces were in trouble; everything else is gone.
         """
-        ruin = self._ruin
+        removal = self._removal
         with ExitStack() as stack:
-            stack.enter_context(ruin.noting_trouble())
+            stack.enter_context(removal.noting_trouble())
             self._lock(stack)
-            for kind in REMOVAL:
+            for kind in REMOVAL_ORDER:
                 if not kind.goes_last:
-                    kind.remove(remains[kind], ruin)
+                    kind.remove(remains[kind], removal)
         # What tells where the rest is goes when the rest is gone, the launch lock included.
-        for kind in REMOVAL:
-            if kind.goes_last and not ruin.lacks_its_bucket:
-                kind.remove(remains[kind], ruin)
+        for kind in REMOVAL_ORDER:
+            if kind.goes_last and not removal.lacks_its_bucket:
+                kind.remove(remains[kind], removal)
         self._prove()
-        if ruin.trouble:
-            self._admit(ruin.trouble)
+        if removal.trouble:
+            self._admit(removal.trouble)
 
     def _lock(self, stack: ExitStack) -> None:
         """Take the launch lock, if Spaces answer; without them there is none to be had, and none to be respected."""
-        ruin = self._ruin
-        with ruin.noting_trouble():
-            if ruin.trouble is None and ruin.spaces is not None and ruin.spaces.bucket_exists():
-                lock = stack.enter_context(LaunchLock(ruin.spaces, ruin.cluster, ruin.clock, ruin.say))
+        removal = self._removal
+        with removal.noting_trouble():
+            if removal.trouble is None and removal.spaces is not None and removal.spaces.bucket_exists():
+                lock = stack.enter_context(LaunchLock(removal.spaces, removal.cluster, removal.clock, removal.say))
 
                 def keep() -> None:
-                    with ruin.noting_trouble():
+                    with removal.noting_trouble():
                         lock.keep()
 
-                ruin.keep_lock = keep
+                removal.keep_lock = keep
 
     def _admit(self, trouble: Trouble) -> None:
-        ruin = self._ruin
-        left = f"objects below {names.prefix(ruin.cluster)} are left, if there were any"
-        hint = f"`gen destroy {ruin.cluster}` once Spaces answer, or delete them yourself"
-        if ruin.lacks_its_bucket:
-            left += f"; so is the vpc {ruin.name}, which costs nothing and names the bucket"
-        bucket = ruin.spaces.bucket if ruin.spaces else ""
+        removal = self._removal
+        left = f"objects below {names.prefix(removal.cluster)} are left, if there were any"
+        hint = f"`gen destroy {removal.cluster}` once Spaces answer, or delete them yourself"
+        if removal.lacks_its_bucket:
+            left += f"; so is the vpc {removal.name}, which costs nothing and names the bucket"
+        bucket = removal.spaces.bucket if removal.spaces else ""
         raise Problems([trouble, Problem(left, where=f"bucket {bucket}", hint=hint)])
 
     def _prove(self) -> None:
@@ -108,15 +108,17 @@ class Destroyer:
         def is_gone() -> bool | None:
             return None if self._left() else True
 
-        if not waiting.until(is_gone, LOOKS, self._ruin.clock.sleep) and (left := self._left()):
-            raise Problem(f"still there: {'; '.join(left)}", where=self._ruin.cluster, hint="destroy again, it goes on")
+        if not waiting.until(is_gone, LOOKS, self._removal.clock.sleep) and (left := self._left()):
+            raise Problem(
+                f"still there: {'; '.join(left)}", where=self._removal.cluster, hint="destroy again, it goes on"
+            )
 
     def _left(self) -> tuple[str, ...]:
         found = self.find()
-        kept = [kind for kind in KINDS if kind.goes_last and self._ruin.lacks_its_bucket]
+        kept = [kind for kind in KINDS if kind.goes_last and self._removal.lacks_its_bucket]
         return lines({kind: remains for kind, remains in found.items() if kind not in kept})
 
 
 def lines(remains: Remains) -> tuple[str, ...]:
     """Show what is there, in the order in which it goes."""
-    return tuple(line for kind in REMOVAL if kind in remains for line in kind.lines(remains[kind]))
+    return tuple(line for kind in REMOVAL_ORDER if kind in remains for line in kind.lines(remains[kind]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generator.cluster.kinds.kind import Action, Case
-from generator.cluster.kinds.registry import KINDS, REMOVAL
+from generator.cluster.kinds.registry import KINDS, REMOVAL_ORDER
 from generator.cluster.launchable import Documents
 from generator.cluster.observed import Observed
 from generator.plan.decide import Plan
@@ -16,6 +16,6 @@ def diff(plan: Plan, documents: Documents, observed: Observed) -> tuple[Action, 
     if refusals:
         return refusals
     return (
-        *(action for kind in REMOVAL for action in kind.surplus(case)),
+        *(action for kind in REMOVAL_ORDER for action in kind.surplus(case)),
         *(action for kind in KINDS for action in kind.differences(case)),
     )

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from generator.clock import Clock
 from generator.cluster import node_report
-from generator.cluster.kinds.kind import Sight
+from generator.cluster.kinds.kind import Lookup
 from generator.cluster.kinds.registry import KINDS
 from generator.cluster.kube_api import Credentials, Kube
 from generator.cluster.matching import placed, reported
@@ -71,10 +71,10 @@ class Observer:
         return self._spaces.objects(names.prefix(self._plan.name))
 
     def _seen(self, observed: Observed, objects: Sequence[Stored] | None, *, is_first: bool) -> Observed:
-        sight = Sight(self._plan, self._cloud, self._spaces, self.memory, observed.time, objects, is_first)
+        lookup = Lookup(self._plan, self._cloud, self._spaces, self.memory, observed.time, objects, is_first)
         for kind in KINDS:
             if is_first or kind.changes_by_itself:
-                observed = observed.having(kind.found, kind.look(sight))
+                observed = observed.having(kind.found, kind.look(lookup))
         reports = read_reports(self._spaces, self._plan.name, objects or ())
         return self._with_kubernetes(replace(observed, reports=reports))
 

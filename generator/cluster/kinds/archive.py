@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from generator.cluster.kinds.kind import Action, Case, Kind, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Work
 from generator.cluster.launchable import Documents, Launchable
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
@@ -19,10 +19,10 @@ class ArchiveKind(Kind[frozenset[str]]):
         self._digest = digest
         self._content = content
 
-    def look(self, sight: Sight) -> frozenset[str]:
+    def look(self, lookup: Lookup) -> frozenset[str]:
         """List the digests of the archives that are there."""
-        start, end = names.archive_key(sight.plan.public_prefix, "\n").split("\n")
-        keys = [one.key for one in sight.objects or () if one.key.startswith(start)]
+        start, end = names.archive_key(lookup.plan.public_prefix, "\n").split("\n")
+        keys = [one.key for one in lookup.objects or () if one.key.startswith(start)]
         return frozenset(key.removeprefix(start).removesuffix(end) for key in keys)
 
     def differences(self, case: Case) -> Iterator[Action]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
 from generator.provider.spaces import Stored
@@ -18,9 +18,9 @@ class BucketKind(Kind[bool]):
     name = "bucket"
     found = HAS_BUCKET
 
-    def look(self, sight: Sight) -> bool:
+    def look(self, lookup: Lookup) -> bool:
         """Tell whether it is there."""
-        return sight.objects is not None
+        return lookup.objects is not None
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find that it is missing."""
@@ -32,29 +32,29 @@ class BucketKind(Kind[bool]):
         work.spaces.create_bucket()
         return observed.having(HAS_BUCKET, True)
 
-    def remains(self, ruin: Ruin) -> Sequence[Stored]:
+    def remains(self, removal: Removal) -> Sequence[Stored]:
         """List the cluster's objects."""
-        ruin.objects = None
-        with ruin.noting_trouble():
-            if ruin.spaces is not None and ruin.spaces.bucket_exists():
-                ruin.objects = ruin.spaces.objects(names.prefix(ruin.cluster))
-        return ruin.objects or ()
+        removal.objects = None
+        with removal.noting_trouble():
+            if removal.spaces is not None and removal.spaces.bucket_exists():
+                removal.objects = removal.spaces.objects(names.prefix(removal.cluster))
+        return removal.objects or ()
 
     def lines(self, remains: Sequence[Stored]) -> Iterator[str]:
         """Count them."""
         if remains:
             yield f"objects  {len(remains)}, {sum(one.size for one in remains):,} bytes"
 
-    def remove(self, remains: Sequence[Stored], ruin: Ruin) -> None:  # noqa: ARG002
+    def remove(self, remains: Sequence[Stored], removal: Removal) -> None:  # noqa: ARG002
         """Delete the cluster's objects as they are now, but for the launch lock that the removal itself holds."""
-        spaces, prefix = ruin.spaces, names.prefix(ruin.cluster)
-        if ruin.trouble or spaces is None:
+        spaces, prefix = removal.spaces, names.prefix(removal.cluster)
+        if removal.trouble or spaces is None:
             return
-        with ruin.noting_trouble():
+        with removal.noting_trouble():
             if spaces.bucket_exists():
-                ruin.say(f"delete objects below {prefix} in bucket {spaces.bucket}")
+                removal.say(f"delete objects below {prefix} in bucket {spaces.bucket}")
                 for stored in spaces.objects(prefix):
-                    if stored.key != names.lock_key(ruin.cluster):
+                    if stored.key != names.lock_key(removal.cluster):
                         spaces.delete(stored.key)
 
 

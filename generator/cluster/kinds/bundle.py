@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from generator.clock import moment, stamp
-from generator.cluster.kinds.kind import Action, Case, Kind, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Work
 from generator.cluster.matching import ready, reported
 from generator.cluster.observed import BUNDLES, Bundle, Observed
 from generator.pki import bundle
@@ -62,9 +62,9 @@ class BundleKind(Kind[tuple[Bundle, ...]]):
     found = BUNDLES
     changes_by_itself = True
 
-    def look(self, sight: Sight) -> tuple[Bundle, ...]:
+    def look(self, lookup: Lookup) -> tuple[Bundle, ...]:
         """Read which lie in the bucket."""
-        return listed(sight.spaces, sight.plan.name, sight.objects or ())
+        return listed(lookup.spaces, lookup.plan.name, lookup.objects or ())
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find those that no droplet will fetch any more; a node's own go with the making of its droplet."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from generator import waiting
 from generator.cluster.kinds import bundle
-from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.launch_part import LaunchFacts, multipart
 from generator.cluster.matching import existing, node_of, quorum, ready, reported
 from generator.cluster.memory import READ_LAG
@@ -26,11 +26,11 @@ KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
 """Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
 IN_FLIGHT = timedelta(minutes=3)
 """A bundle younger than this may belong to a droplet that lists don't show yet."""
-IN_FLIGHT_OF_RUIN = timedelta(minutes=1)
+IN_FLIGHT_AT_REMOVAL = timedelta(minutes=1)
 ABANDONED = timedelta(minutes=10)
 """A bundle older than this, of a node that has no droplet, is nobody's; a younger one is left to its droplet."""
 END_POLLS = 20 * (3.0,)
-RUIN_POLLS, RUIN_POLL_SECONDS = 120, 5.0
+REMOVAL_POLLS, REMOVAL_POLL_SECONDS = 120, 5.0
 TRIES = 3
 
 
@@ -87,13 +87,13 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
     found = DROPLETS
     changes_by_itself = True
 
-    def look(self, sight: Sight) -> tuple[Droplet, ...]:
+    def look(self, lookup: Lookup) -> tuple[Droplet, ...]:
         """List them as far as lists can be believed: at first each is read too, since lists show the dead."""
-        cloud, now = sight.cloud, sight.time
-        seen = listed(cloud, sight.plan.cluster_tag)
-        if sight.is_first:
+        cloud, now = lookup.cloud, lookup.time
+        seen = listed(cloud, lookup.plan.cluster_tag)
+        if lookup.is_first:
             seen = tuple(one for one in seen if read(cloud, one.id) is not None or now - one.created < READ_LAG)
-        return sight.memory.merge(seen, now, lambda number: read(cloud, number))
+        return lookup.memory.merge(seen, now, lambda number: read(cloud, number))
 
     def refusals(self, case: Case) -> Iterator[Action]:
         """Find that etcd, which lives, has lost its quorum."""
@@ -154,35 +154,35 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         _await_end(droplet, work)
         return observed.having(DROPLETS, tuple(one for one in observed.droplets if one != droplet))
 
-    def remains(self, ruin: Ruin) -> Sequence[Droplet]:
+    def remains(self, removal: Removal) -> Sequence[Droplet]:
         """List the droplets with the cluster's tag."""
-        return listed(ruin.cloud, ruin.tag)
+        return listed(removal.cloud, removal.tag)
 
     def lines(self, remains: Sequence[Droplet]) -> Iterator[str]:
         """Name them with their addresses."""
         yield from (f"droplet  {one.name} ({one.id}), {one.public or 'no address yet'}" for one in remains)
 
-    def remove(self, remains: Sequence[Droplet], ruin: Ruin) -> None:  # noqa: ARG002
+    def remove(self, remains: Sequence[Droplet], removal: Removal) -> None:  # noqa: ARG002
         """Delete droplets until none is listed, and each that was is really gone.
 
         A bundle that was put a moment ago, or can't be seen, may belong to a droplet that lists don't show yet.
         """
-        quiet = len(LOOKS) if ruin.trouble or _in_flight_of(ruin) else 1
+        quiet = len(LOOKS) if removal.trouble or _may_be_in_flight(removal) else 1
         going: set[int] = set()
-        for _ in range(RUIN_POLLS):
-            ruin.keep_lock()
-            seen = listed(ruin.cloud, ruin.tag)
+        for _ in range(REMOVAL_POLLS):
+            removal.keep_lock()
+            seen = listed(removal.cloud, removal.tag)
             for droplet in seen:
                 if droplet.id not in going:
-                    ruin.say(f"delete droplet {droplet.name} ({droplet.id})")
-                erase(ruin.cloud, droplet)
+                    removal.say(f"delete droplet {droplet.name} ({droplet.id})")
+                erase(removal.cloud, droplet)
                 going.add(droplet.id)
-            if not seen and all(read(ruin.cloud, number) is None for number in going):
+            if not seen and all(read(removal.cloud, number) is None for number in going):
                 quiet -= 1
                 if quiet <= 0:
                     return
-            ruin.clock.sleep(RUIN_POLL_SECONDS)
-        raise Problem("can't be deleted", where=f"droplets tagged {ruin.tag}", hint="destroy again, it goes on")
+            removal.clock.sleep(REMOVAL_POLL_SECONDS)
+        raise Problem("can't be deleted", where=f"droplets tagged {removal.tag}", hint="destroy again, it goes on")
 
 
 def _joining(case: Case) -> list[str]:
@@ -267,11 +267,11 @@ def _await_end(droplet: Droplet, work: Work) -> None:
         raise Problem("is not gone a minute after its deletion", where=f"droplet {droplet.name}", hint="launch again")
 
 
-def _in_flight_of(ruin: Ruin) -> bool:
+def _may_be_in_flight(removal: Removal) -> bool:
     """Tell whether a droplet may have been ordered a moment ago."""
-    bundles = [one for one in ruin.objects or () if names.bundle_node(ruin.cluster, one.key)]
+    bundles = [one for one in removal.objects or () if names.bundle_node(removal.cluster, one.key)]
     newest: datetime | None = max((one.modified for one in bundles), default=None)
-    return newest is not None and ruin.clock.now() - newest < IN_FLIGHT_OF_RUIN
+    return newest is not None and removal.clock.now() - newest < IN_FLIGHT_AT_REMOVAL
 
 
 DROPLET = DropletKind()

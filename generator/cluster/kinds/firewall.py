@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from generator import waiting
-from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.errors import Problem
 from generator.plan import names
@@ -67,9 +67,9 @@ class FirewallKind(Kind[tuple[Firewall, ...]]):
     name = "firewall"
     found = FIREWALLS
 
-    def look(self, sight: Sight) -> tuple[Firewall, ...]:
+    def look(self, lookup: Lookup) -> tuple[Firewall, ...]:
         """List the firewalls of the cluster's name."""
-        return listed(sight.cloud, names.object_name(sight.plan.name))
+        return listed(lookup.cloud, names.object_name(lookup.plan.name))
 
     def refusals(self, case: Case) -> Iterator[Action]:
         """Find one that stands before others' droplets."""
@@ -117,19 +117,19 @@ class FirewallKind(Kind[tuple[Firewall, ...]]):
         taken = replace(seen[0], inbound=planned[1], outbound=planned[2], tags=(planned[0],))
         return observed.having(FIREWALLS, (taken, *seen[1:]))
 
-    def remains(self, ruin: Ruin) -> Sequence[Firewall]:
+    def remains(self, removal: Removal) -> Sequence[Firewall]:
         """List those of the cluster's name that stand before nobody else's droplets."""
-        return [one for one in listed(ruin.cloud, ruin.name) if ruin.tag in one.tags or not one.tags]
+        return [one for one in listed(removal.cloud, removal.name) if removal.tag in one.tags or not one.tags]
 
     def lines(self, remains: Sequence[Firewall]) -> Iterator[str]:
         """Name them."""
         yield from (f"firewall {one.name}" for one in remains)
 
-    def remove(self, remains: Sequence[Firewall], ruin: Ruin) -> None:
+    def remove(self, remains: Sequence[Firewall], removal: Removal) -> None:
         """Delete them."""
         for firewall in remains:
-            ruin.say(f"delete firewall {firewall.name}")
-            erase(ruin.cloud, firewall)
+            removal.say(f"delete firewall {firewall.name}")
+            erase(removal.cloud, firewall)
 
 
 FIREWALL = FirewallKind()

@@ -81,7 +81,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Lookup:
     """Where a kind is looked for.
 
     `objects` are those below the cluster's prefix, None where there is no bucket; `is_first` says that nothing was
@@ -117,7 +117,7 @@ class Work:
 
 
 @dataclass
-class Ruin:
+class Removal:
     """A cluster that is to be removed, known by its name alone, and its id where there is an inventory.
 
     `spaces` is None until something has named the bucket; `objects` is None until they were listed. `trouble` is what
@@ -176,7 +176,7 @@ class Kind(ABC, Generic[T]):
     """Whether it holds what `destroy` needs to find the rest."""
 
     @abstractmethod
-    def look(self, sight: Sight) -> T:
+    def look(self, lookup: Lookup) -> T:
         """Look at what is there."""
 
     @abstractmethod
@@ -199,7 +199,7 @@ class Kind(ABC, Generic[T]):
         """Give this kind's part of the request that makes a node's droplet."""
         return {}
 
-    def remains(self, ruin: Ruin) -> Sequence[Any]:  # noqa: ARG002
+    def remains(self, removal: Removal) -> Sequence[Any]:  # noqa: ARG002
         """Look at what is left of a cluster that is to be removed."""
         return ()
 
@@ -207,7 +207,7 @@ class Kind(ABC, Generic[T]):
         """Show what is left, one line each."""
         yield from (f"{self.name:<8} {one}" for one in remains)
 
-    def remove(self, remains: Sequence[Any], ruin: Ruin) -> None:
+    def remove(self, remains: Sequence[Any], removal: Removal) -> None:
         """Remove what is left; what is gone already is as good."""
 
     def action(self, verb: Verb, name: str, why: str = "", id: str | int = "", hint: str | None = None) -> Action:

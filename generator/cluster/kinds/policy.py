@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
 
@@ -17,9 +17,9 @@ class PolicyKind(Kind[tuple[str, ...]]):
     name = "policy"
     found = PUBLIC
 
-    def look(self, sight: Sight) -> tuple[str, ...]:
+    def look(self, lookup: Lookup) -> tuple[str, ...]:
         """List the prefixes that anyone may read."""
-        return sight.spaces.public_prefixes() if sight.objects is not None else ()
+        return lookup.spaces.public_prefixes() if lookup.objects is not None else ()
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find that the public prefix is not readable."""
@@ -31,24 +31,24 @@ class PolicyKind(Kind[tuple[str, ...]]):
         work.spaces.allow_public_read(work.plan.public_prefix)
         return observed.having(PUBLIC, (work.plan.public_prefix,))
 
-    def remains(self, ruin: Ruin) -> Sequence[str]:
+    def remains(self, removal: Removal) -> Sequence[str]:
         """List the prefixes of this cluster that anyone may read."""
-        if ruin.spaces is None or ruin.objects is None:
+        if removal.spaces is None or removal.objects is None:
             return ()
-        with ruin.noting_trouble():
-            return [one for one in ruin.spaces.public_prefixes() if one.startswith(names.prefix(ruin.cluster))]
+        with removal.noting_trouble():
+            return [one for one in removal.spaces.public_prefixes() if one.startswith(names.prefix(removal.cluster))]
         return ()
 
     def lines(self, remains: Sequence[str]) -> Iterator[str]:
         """Name them."""
         yield from (f"policy   anyone may read {prefix}/*" for prefix in remains)
 
-    def remove(self, remains: Sequence[str], ruin: Ruin) -> None:  # noqa: ARG002
+    def remove(self, remains: Sequence[str], removal: Removal) -> None:  # noqa: ARG002
         """Withdraw what was allowed."""
-        if ruin.trouble or ruin.spaces is None or ruin.objects is None:
+        if removal.trouble or removal.spaces is None or removal.objects is None:
             return
-        with ruin.noting_trouble():
-            ruin.spaces.withdraw_public_read(ruin.cluster)
+        with removal.noting_trouble():
+            removal.spaces.withdraw_public_read(removal.cluster)
 
 
 POLICY = PolicyKind()

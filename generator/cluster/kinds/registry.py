@@ -29,7 +29,7 @@ KINDS: tuple[Kind[Any], ...] = (
     DROPLET,
     BUNDLE,
 )
-REMOVAL: tuple[Kind[Any], ...] = (
+REMOVAL_ORDER: tuple[Kind[Any], ...] = (
     *(kind for kind in reversed(KINDS) if not kind.goes_last),
     *(kind for kind in reversed(KINDS) if kind.goes_last),
 )

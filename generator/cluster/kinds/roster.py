@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
-from generator.cluster.kinds.kind import Action, Case, Kind, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Work
 from generator.cluster.next_roster import changes, next_roster
 from generator.cluster.observed import ROSTER as PUBLISHED
 from generator.cluster.observed import Observed
@@ -21,16 +21,16 @@ class RosterKind(Kind[Roster | None]):
     found = PUBLISHED
     changes_by_itself = True
 
-    def look(self, sight: Sight) -> Roster | None:
+    def look(self, lookup: Lookup) -> Roster | None:
         """Read what is published.
 
         Raises:
             Problem: it is not signed by this cluster's operator.
         """
-        plan = sight.plan
-        if sight.objects is None:
+        plan = lookup.plan
+        if lookup.objects is None:
             return None
-        body = sight.spaces.get(names.roster_key(plan.public_prefix), limit_bytes=LIMIT_BYTES)
+        body = lookup.spaces.get(names.roster_key(plan.public_prefix), limit_bytes=LIMIT_BYTES)
         return None if body is None else verify(body, plan.operator_public_key, cluster_id=plan.cluster_id)
 
     def differences(self, case: Case) -> Iterator[Action]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
 from generator.plan.decide import Node
@@ -40,9 +40,9 @@ class SshKeyKind(Kind[tuple[SshKey, ...]]):
     name = "ssh key"
     found = SSH_KEYS
 
-    def look(self, sight: Sight) -> tuple[SshKey, ...]:
+    def look(self, lookup: Lookup) -> tuple[SshKey, ...]:
         """List the keys of the cluster's name."""
-        return listed(sight.cloud, names.object_name(sight.plan.name))
+        return listed(lookup.cloud, names.object_name(lookup.plan.name))
 
     def surplus(self, case: Case) -> Iterator[Action]:
         """Find all but the first."""
@@ -68,19 +68,19 @@ class SshKeyKind(Kind[tuple[SshKey, ...]]):
         """Have the droplet take the key."""
         return {"ssh_keys": [observed.of(SSH_KEYS)[0].id]}
 
-    def remains(self, ruin: Ruin) -> Sequence[SshKey]:
+    def remains(self, removal: Removal) -> Sequence[SshKey]:
         """List the keys of the cluster's name."""
-        return listed(ruin.cloud, ruin.name)
+        return listed(removal.cloud, removal.name)
 
     def lines(self, remains: Sequence[SshKey]) -> Iterator[str]:
         """Name them."""
         yield from (f"ssh key  {key.name}" for key in remains)
 
-    def remove(self, remains: Sequence[SshKey], ruin: Ruin) -> None:
+    def remove(self, remains: Sequence[SshKey], removal: Removal) -> None:
         """Delete them."""
         for key in remains:
-            ruin.say(f"delete ssh key {key.name}")
-            erase(ruin.cloud, key)
+            removal.say(f"delete ssh key {key.name}")
+            erase(removal.cloud, key)
 
 
 SSH_KEY = SshKeyKind()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan.decide import Node
 from generator.provider import answers
@@ -37,9 +37,9 @@ class TagKind(Kind[frozenset[str]]):
     name = "tag"
     found = TAGS
 
-    def look(self, sight: Sight) -> frozenset[str]:
+    def look(self, lookup: Lookup) -> frozenset[str]:
         """List the cluster's tags."""
-        return listed(sight.cloud, sight.plan.cluster_tag)
+        return listed(lookup.cloud, lookup.plan.cluster_tag)
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find the tags that a droplet to be made will need."""
@@ -62,15 +62,15 @@ class TagKind(Kind[frozenset[str]]):
         document = work.launchable.documents.nodes[node.name]
         return {"tags": [plan.cluster_tag, plan.node_tag(node), plan.document_tag(document)]}
 
-    def remains(self, ruin: Ruin) -> Sequence[str]:
+    def remains(self, removal: Removal) -> Sequence[str]:
         """List the cluster's tags."""
-        return sorted(listed(ruin.cloud, ruin.tag))
+        return sorted(listed(removal.cloud, removal.tag))
 
-    def remove(self, remains: Sequence[str], ruin: Ruin) -> None:
+    def remove(self, remains: Sequence[str], removal: Removal) -> None:
         """Delete them."""
         for tag in remains:
-            ruin.say(f"delete tag {tag}")
-            erase(ruin.cloud, tag)
+            removal.say(f"delete tag {tag}")
+            erase(removal.cloud, tag)
 
 
 TAG = TagKind()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from generator import waiting
-from generator.cluster.kinds.kind import Action, Case, Kind, Ruin, Sight, Work
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.errors import Problem
 from generator.plan import names
@@ -66,9 +66,9 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
     found = VPCS
     goes_last = True
 
-    def look(self, sight: Sight) -> tuple[Vpc, ...]:
+    def look(self, lookup: Lookup) -> tuple[Vpc, ...]:
         """List the account's VPCs."""
-        return listed(sight.cloud)
+        return listed(lookup.cloud)
 
     def refusals(self, case: Case) -> Iterator[Action]:
         """Find a VPC of this name that is another's or can't become ours, and any that is in the way."""
@@ -111,43 +111,43 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         name = names.object_name(work.plan.name)
         return {"vpc_uuid": next(vpc.id for vpc in observed.of(VPCS) if vpc.name == name)}
 
-    def remains(self, ruin: Ruin) -> Sequence[Vpc]:
+    def remains(self, removal: Removal) -> Sequence[Vpc]:
         """Find the cluster's VPC, and the bucket by its description where nothing else names that.
 
         Raises:
             Problem: the name is another cluster's.
         """
-        owned = [(vpc, names.read_owner(vpc.description)) for vpc in listed(ruin.cloud) if vpc.name == ruin.name]
+        owned = [(vpc, names.read_owner(vpc.description)) for vpc in listed(removal.cloud) if vpc.name == removal.name]
         for _, other in owned:
             if other is None:
                 continue
-            if ruin.cluster_id not in (None, other.cluster_id):
+            if removal.cluster_id not in (None, other.cluster_id):
                 message = f"belongs to another cluster of this name, {other.cluster_id}; nothing was deleted"
-                elsewhere = f"`gen destroy {ruin.cluster}` elsewhere goes by the name alone"
-                hint = f"this directory's is {ruin.cluster_id}; {elsewhere}"
-                raise Problem(message, where=f"vpc {ruin.name}", hint=hint)
-            if ruin.spaces is None:
-                ruin.spaces = ruin.open(other.bucket, other.region)
+                elsewhere = f"`gen destroy {removal.cluster}` elsewhere goes by the name alone"
+                hint = f"this directory's is {removal.cluster_id}; {elsewhere}"
+                raise Problem(message, where=f"vpc {removal.name}", hint=hint)
+            if removal.spaces is None:
+                removal.spaces = removal.open(other.bucket, other.region)
         return [vpc for vpc, other in owned if other is not None]
 
     def lines(self, remains: Sequence[Vpc]) -> Iterator[str]:
         """Name it with its range."""
         yield from (f"vpc      {vpc.name} {vpc.ip_range}" for vpc in remains)
 
-    def remove(self, remains: Sequence[Vpc], ruin: Ruin) -> None:
+    def remove(self, remains: Sequence[Vpc], removal: Removal) -> None:
         """Delete it, or release the one that the provider made its region's default."""
         for vpc in remains:
             if vpc.default:
                 why = "the provider made it its region's default, which can't be deleted"
-                ruin.say(f"release vpc {vpc.name}: {why}")
-                describe(ruin.cloud, vpc, RELEASED)
+                removal.say(f"release vpc {vpc.name}: {why}")
+                describe(removal.cloud, vpc, RELEASED)
             else:
-                ruin.say(f"delete vpc {vpc.name}")
-                self._delete(vpc, ruin)
+                removal.say(f"delete vpc {vpc.name}")
+                self._delete(vpc, removal)
 
     @staticmethod
-    def _delete(vpc: Vpc, ruin: Ruin) -> None:
-        if not waiting.until(lambda: erase(ruin.cloud, vpc) or None, POLLS, ruin.clock.sleep):
+    def _delete(vpc: Vpc, removal: Removal) -> None:
+        if not waiting.until(lambda: erase(removal.cloud, vpc) or None, POLLS, removal.clock.sleep):
             hint = "destroy again in some minutes"
             raise Problem("still counts members that are gone", where=f"vpc {vpc.name}", hint=hint)
 

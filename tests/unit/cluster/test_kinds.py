@@ -13,7 +13,7 @@ import pytest
 from generator.cluster import kinds
 from generator.cluster.diff import diff
 from generator.cluster.kinds.kind import Kind
-from generator.cluster.kinds.registry import KINDS, REMOVAL
+from generator.cluster.kinds.registry import KINDS, REMOVAL_ORDER
 from generator.cluster.kinds.vpc import VPC
 from generator.cluster.launchable import Documents
 from generator.cluster.observed import Observed
@@ -41,10 +41,10 @@ def test_every_kind_that_has_a_file_is_registered() -> None:
 
 
 def test_each_is_removed_after_what_needs_it_and_the_vpc_last_as_it_names_the_bucket() -> None:
-    assert sorted(kind.name for kind in REMOVAL) == sorted(kind.name for kind in KINDS)
-    assert REMOVAL[-1] is VPC
+    assert sorted(kind.name for kind in REMOVAL_ORDER) == sorted(kind.name for kind in KINDS)
+    assert REMOVAL_ORDER[-1] is VPC
     others = [kind for kind in KINDS if not kind.goes_last]
-    assert [kind for kind in REMOVAL if not kind.goes_last] == others[::-1]
+    assert [kind for kind in REMOVAL_ORDER if not kind.goes_last] == others[::-1]
 
 
 def test_no_two_kinds_share_a_name_or_a_place() -> None:
