@@ -24,8 +24,13 @@ from generator.plan.project import committed_inventory
 )
 @lab_option
 @click.option("--yes", metavar="NAME", help="Do not ask; NAME has to be the cluster's.")
+@click.option(
+    "--bucket", metavar="BUCKET", help="Vouch that the bucket which the VPC's description names is this cluster's."
+)
 @click.pass_obj
-def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab: bool, yes: str | None) -> None:
+def destroy(
+    factory: Factory | None, *, name: str | None, file: Path | None, lab: bool, yes: str | None, bucket: str | None
+) -> None:
     """Remove everything that launch made, and prove that nothing is left.
 
     With NAME and without a description the cluster is found by the account alone. Beside an inventory of that
@@ -36,7 +41,7 @@ def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab
 
     end_on_signal()
     connection = connect(factory, lab=lab)
-    name, bucket = _described(name, file)
+    name, described = _described(name, file)
     if name is None:
         raise Problem("which cluster?", hint="`gen destroy NAME`, or run it beside its cluster.yaml")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
@@ -49,7 +54,8 @@ def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab
         connection,
         Clock(),
         say,
-        bucket=bucket,
+        bucket=described,
+        vouched_bucket=bucket,
         cluster_id=committed.cluster_id if committed else None,
     )
     remains = destroyer.find()
@@ -65,8 +71,14 @@ def destroy(factory: Factory | None, *, name: str | None, file: Path | None, lab
         say(f"warning: {destroyer.trouble.message}; everything else goes first")
     if yes is None:
         _confirm_name(name)
+        if destroyer.staying(remains) and (vouched := _ask_for_bucket()):
+            destroyer.vouch(vouched)
+            remains = destroyer.find()
+    staying = destroyer.staying(remains)
     destroyer.destroy(remains)
     say(f"{name} is gone: no droplet, firewall, VPC, key, tag or object of it is left")
+    for line in staying:
+        say(f"warning: but for {line}")
 
 
 def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[str, str] | None]:
@@ -95,3 +107,8 @@ def _confirm_name(name: str) -> None:
         raise Problem("nobody is there to be asked", hint=f"`--yes {name}` destroys without asking")
     if click.prompt("Type the cluster's name to destroy it", err=True) != name:
         raise Problem("that is not its name; nothing was done")
+
+
+def _ask_for_bucket() -> str:
+    question = "Type the bucket's name to delete these objects too, or nothing to leave them"
+    return str(click.prompt(question, err=True, default="", show_default=False))

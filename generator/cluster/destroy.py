@@ -25,8 +25,9 @@ Remains = Mapping[Kind[Any], Sequence[Any]]
 class Destroyer:
     """Finds and removes one cluster.
 
-    The bucket is the one given, as name and region, else the one that the VPC's description names. Where the
-    cluster's id is known, no other cluster of its name is touched.
+    The bucket is the one given, as name and region, else the one that the VPC's description names: then objects in it
+    stay unless something there shows that they are the cluster's, or the user vouches for it. Where the cluster's id
+    is known, no other cluster of its name is touched.
     """
 
     def __init__(
@@ -38,12 +39,15 @@ class Destroyer:
         *,
         bucket: tuple[str, str] | None,
         cluster_id: str | None = None,
+        vouched_bucket: str | None = None,
     ) -> None:
         def open_bucket(name: str, region: str) -> Spaces:
             return Spaces(connection, bucket=name, region=region)
 
         spaces = open_bucket(*bucket) if bucket else None
-        self._removal = Removal(cluster, Cloud(connection, clock), clock, say, open_bucket, spaces, cluster_id)
+        cloud = Cloud(connection, clock)
+        self._removal = Removal(cluster, cloud, clock, say, open_bucket, spaces, cluster_id)
+        self._removal.vouched_bucket = vouched_bucket
 
     @property
     def trouble(self) -> Trouble | None:
@@ -57,6 +61,16 @@ class Destroyer:
             Problem: the name is another cluster's.
         """
         return {kind: kind.remains(self._removal) for kind in KINDS}
+
+    def vouch(self, bucket: str) -> None:
+        """Take the user's word that this bucket, which the VPC's description names, is the cluster's."""
+        self._removal.vouched_bucket = bucket
+
+    def staying(self, remains: Remains) -> tuple[str, ...]:
+        """Show what will stay, as nothing shows that it is the cluster's."""
+        return tuple(
+            line for kind, one in remains.items() if kind.stays(one, self._removal) for line in kind.lines(one)
+        )
 
     def destroy(self, remains: Remains) -> None:
         """Remove what was found, and look again.
@@ -74,7 +88,7 @@ class Destroyer:
                     kind.remove(remains[kind], removal)
         # What tells where the rest is goes when the rest is gone, the launch lock included.
         for kind in REMOVAL_ORDER:
-            if kind.goes_last and not removal.lacks_its_bucket:
+            if kind.goes_last and not kind.stays(remains[kind], removal):
                 kind.remove(remains[kind], removal)
         self._prove()
         if removal.trouble:
@@ -84,7 +98,10 @@ class Destroyer:
         """Take the launch lock, if Spaces answer; without them there is none to be had, and none to be respected."""
         removal = self._removal
         with removal.noting_trouble():
-            if removal.trouble is None and removal.spaces is not None and removal.spaces.bucket_exists():
+            # Nothing is written into a bucket that may be another's.
+            if removal.trouble or removal.spaces is None or not removal.owns(removal.objects or ()):
+                return
+            if removal.spaces.bucket_exists():
                 lock = stack.enter_context(LaunchLock(removal.spaces, removal.cluster, removal.clock, removal.say))
 
                 def keep() -> None:
@@ -115,8 +132,7 @@ class Destroyer:
 
     def _left(self) -> tuple[str, ...]:
         found = self.find()
-        kept = [kind for kind in KINDS if kind.goes_last and self._removal.lacks_its_bucket]
-        return lines({kind: remains for kind, remains in found.items() if kind not in kept})
+        return lines({kind: one for kind, one in found.items() if not kind.stays(one, self._removal)})
 
 
 def lines(remains: Remains) -> tuple[str, ...]:

@@ -129,6 +129,11 @@ def roster_key(public: str) -> str:
     return f"{public}/roster.json"
 
 
+def is_roster_key(key: str) -> bool:
+    """Tell whether an object's key is that of a roster, whosever it is."""
+    return key.endswith(roster_key("/public"))
+
+
 def archive_name(sha256: str) -> str:
     """Name an archive by its content, as it lies directly below the public prefix."""
     return f"{sha256}.tar"

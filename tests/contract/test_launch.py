@@ -311,6 +311,37 @@ def test_destroy_finds_a_cluster_by_its_name_alone(world: World, project: Projec
     nothing_is_left(world, project)
 
 
+def test_a_bucket_that_only_a_description_names_is_left_alone(
+    world: World, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    payroll = Spaces(world.connection, bucket="payroll", region=project.plan.spaces_region)
+    payroll.create_bucket()
+    payroll.put("orderbook/november.csv", b"salaries")
+    (vpc,) = (vpc for vpc in world.account.vpcs.values() if not vpc.default)
+    vpc.description = vpc.description.replace(" in orderbook-hardway ", " in payroll ")
+    destroyer = Destroyer("orderbook", world.connection, FAST, print, bucket=None)
+    remains = destroyer.find()
+    (said,) = destroyer.staying(remains)
+    assert said.startswith("objects  1, 8 bytes, below orderbook/ in bucket payroll; they stay")
+    destroyer.destroy(remains)
+    assert [one.key for one in payroll.objects("")] == ["orderbook/november.csv"], "no lock either, before or after"
+    assert world.account.living() == []
+    assert objects(world, project) != [], "the cluster's own are named by nobody now"
+
+
+def test_a_bucket_that_the_user_vouches_for_is_emptied(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    roster = roster_key(project.plan.public_prefix)
+    spaces(world, project).delete(roster)
+    for vouched in ("another", project.plan.spaces_bucket):
+        destroyer = Destroyer("orderbook", world.connection, FAST, print, bucket=None, vouched_bucket=vouched)
+        remains = destroyer.find()
+        assert bool(destroyer.staying(remains)) == (vouched == "another")
+    destroyer.destroy(remains)
+    nothing_is_left(world, project)
+
+
 def test_another_cluster_of_the_name_is_not_destroyed(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
     path = project.rendered_path / "inventory.yaml"

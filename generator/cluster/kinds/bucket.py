@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
@@ -10,6 +11,16 @@ from generator.plan import names
 from generator.provider.spaces import Stored
 
 HAS_BUCKET: Found[bool] = Found("bucket", False)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What lies below a cluster's prefix in its bucket; `is_proven` unless only the VPC's description names it."""
+
+    bucket: str
+    prefix: str
+    objects: tuple[Stored, ...]
+    is_proven: bool = True
 
 
 class BucketKind(Kind[bool]):
@@ -32,28 +43,41 @@ class BucketKind(Kind[bool]):
         work.spaces.create_bucket()
         return observed.having(HAS_BUCKET, True)
 
-    def remains(self, removal: Removal) -> Sequence[Stored]:
-        """List the cluster's objects."""
+    def remains(self, removal: Removal) -> Sequence[Contents]:
+        """List the cluster's objects, and find out whether they are."""
         removal.objects = None
         with removal.noting_trouble():
             if removal.spaces is not None and removal.spaces.bucket_exists():
                 removal.objects = removal.spaces.objects(names.prefix(removal.cluster))
-        return removal.objects or ()
+        if not removal.objects or removal.spaces is None:
+            return ()
+        prefix = names.prefix(removal.cluster)
+        return (Contents(removal.spaces.bucket, prefix, tuple(removal.objects), removal.owns(removal.objects)),)
 
-    def lines(self, remains: Sequence[Stored]) -> Iterator[str]:
-        """Count them."""
-        if remains:
-            yield f"objects  {len(remains)}, {sum(one.size for one in remains):,} bytes"
+    def stays(self, remains: Sequence[Contents], removal: Removal) -> bool:  # noqa: ARG002
+        """Tell whether nothing shows that they are the cluster's."""
+        return not all(found.is_proven for found in remains)
 
-    def remove(self, remains: Sequence[Stored], removal: Removal) -> None:  # noqa: ARG002
-        """Delete the cluster's objects as they are now, but for the launch lock that the removal itself holds."""
+    def lines(self, remains: Sequence[Contents]) -> Iterator[str]:
+        """Count them, and name their place."""
+        for found in remains:
+            size = sum(one.size for one in found.objects)
+            stay = "" if found.is_proven else "; they stay, nothing there shows that they are this cluster's"
+            yield f"objects  {len(found.objects)}, {size:,} bytes, below {found.prefix} in bucket {found.bucket}{stay}"
+
+    def remove(self, remains: Sequence[Contents], removal: Removal) -> None:
+        """Delete the cluster's objects as they are now, but for the launch lock that the removal itself holds.
+
+        The roster goes last: while anything is there, it shows whose that is.
+        """
         spaces, prefix = removal.spaces, names.prefix(removal.cluster)
-        if removal.trouble or spaces is None:
+        if removal.trouble or spaces is None or self.stays(remains, removal):
             return
         with removal.noting_trouble():
             if spaces.bucket_exists():
                 removal.say(f"delete objects below {prefix} in bucket {spaces.bucket}")
-                for stored in spaces.objects(prefix):
+                objects = spaces.objects(prefix)
+                for stored in sorted(objects, key=lambda one: names.is_roster_key(one.key)):
                     if stored.key != names.lock_key(removal.cluster):
                         spaces.delete(stored.key)
 

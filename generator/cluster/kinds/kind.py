@@ -121,7 +121,8 @@ class Removal:
     """A cluster that is to be removed, known by its name alone, and its id where there is an inventory.
 
     `spaces` is None until something has named the bucket; `objects` is None until they were listed. `trouble` is what
-    was wrong with Spaces first: what the account has goes nevertheless, as it costs money.
+    was wrong with Spaces first: what the account has goes nevertheless, as it costs money. `owner` is what the VPC's
+    description says, `vouched_bucket` what the user does.
     """
 
     cluster: str
@@ -134,9 +135,24 @@ class Removal:
     objects: Sequence[Stored] | None = None
     trouble: Trouble | None = None
     keep_lock: Callable[[], None] = lambda: None
+    owner: names.Owner | None = None
+    vouched_bucket: str | None = None
 
     def __post_init__(self) -> None:
         self._bucket_is_given = self.spaces is not None
+
+    def owns(self, objects: Sequence[Stored]) -> bool:
+        """Tell whether objects are the cluster's.
+
+        A description that an account's users write can name any bucket. The roster lies below a prefix that is the
+        cluster's random id, and only who may write to the bucket can have put it there.
+        """
+        if self._bucket_is_given or self.owner is None or self.spaces is None:
+            return self._bucket_is_given
+        if self.spaces.bucket == self.vouched_bucket:
+            return True
+        roster = names.roster_key(names.public_prefix(self.cluster, self.owner.cluster_id))
+        return any(one.key == roster for one in objects)
 
     @property
     def tag(self) -> str:
@@ -202,6 +218,10 @@ class Kind(ABC, Generic[T]):
     def remains(self, removal: Removal) -> Sequence[Any]:  # noqa: ARG002
         """Look at what is left of a cluster that is to be removed."""
         return ()
+
+    def stays(self, remains: Sequence[Any], removal: Removal) -> bool:  # noqa: ARG002
+        """Tell whether what is left has to stay."""
+        return self.goes_last and removal.lacks_its_bucket
 
     def lines(self, remains: Sequence[Any]) -> Iterator[str]:
         """Show what is left, one line each."""

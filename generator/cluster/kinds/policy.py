@@ -33,7 +33,7 @@ class PolicyKind(Kind[tuple[str, ...]]):
 
     def remains(self, removal: Removal) -> Sequence[str]:
         """List the prefixes of this cluster that anyone may read."""
-        if removal.spaces is None or removal.objects is None:
+        if removal.spaces is None or removal.objects is None or not removal.owns(removal.objects):
             return ()
         with removal.noting_trouble():
             return [one for one in removal.spaces.public_prefixes() if one.startswith(names.prefix(removal.cluster))]
@@ -43,9 +43,9 @@ class PolicyKind(Kind[tuple[str, ...]]):
         """Name them."""
         yield from (f"policy   anyone may read {prefix}/*" for prefix in remains)
 
-    def remove(self, remains: Sequence[str], removal: Removal) -> None:  # noqa: ARG002
+    def remove(self, remains: Sequence[str], removal: Removal) -> None:
         """Withdraw what was allowed."""
-        if removal.trouble or removal.spaces is None or removal.objects is None:
+        if removal.trouble or removal.spaces is None or not remains:
             return
         with removal.noting_trouble():
             removal.spaces.withdraw_public_read(removal.cluster)

@@ -126,6 +126,7 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
                 elsewhere = f"`gen destroy {removal.cluster}` elsewhere goes by the name alone"
                 hint = f"this directory's is {removal.cluster_id}; {elsewhere}"
                 raise Problem(message, where=f"vpc {removal.name}", hint=hint)
+            removal.owner = other
             if removal.spaces is None:
                 removal.spaces = removal.open(other.bucket, other.region)
         return [vpc for vpc, other in owned if other is not None]
