@@ -101,13 +101,13 @@ class Kube:
 
     def nodes(self) -> Mapping[str, bool] | None:
         """Tell of each of the cluster's nodes, by name, whether it is ready."""
-        told = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}")
-        return None if told is None else {node.metadata.name: _is_ready(node) for node in told.items}
+        answer = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}")
+        return None if answer is None else {node.metadata.name: _is_ready(node) for node in answer.items}
 
     def addons(self) -> str | None:
         """Give the digest of the addons that are applied; None before the first are."""
-        told = self._asked(_Record, ADDONS_RECORD)
-        return None if told is None else told.data.addons
+        answer = self._asked(_Record, ADDONS_RECORD)
+        return None if answer is None else answer.data.addons
 
     def _asked(self, model: type[M], path: str) -> M | None:
         body = self._get(path)

@@ -1,4 +1,4 @@
-"""Decides what the next edition of the roster says: endpoints, the state of etcd, the addons in force; pure."""
+"""Decides what the next generation of the roster says: endpoints, the state of etcd, the addons in force; pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def next_roster(plan: Plan, addons: str, observed: Observed) -> Roster:
 
 
 def changes(plan: Plan, addons: str, observed: Observed) -> tuple[str, ...]:
-    """Say in words what the next edition changes; nothing when the published one stays."""
+    """Say in words what the next generation changes; nothing when the published one stays."""
     before, after = observed.roster, next_roster(plan, addons, observed)
     if before is None:
         return (f"the first, etcd is {after.etcd.state}",)

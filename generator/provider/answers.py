@@ -122,14 +122,14 @@ class _Firewall(_Shape):
 
 def account(data: Json) -> Account:
     """Read an account."""
-    told = _Account.model_validate(data)
-    return Account(told.droplet_limit, told.status)
+    answer = _Account.model_validate(data)
+    return Account(answer.droplet_limit, answer.status)
 
 
 def size(data: Json) -> Size:
     """Read a droplet size."""
-    told = _Size.model_validate(data)
-    return Size(told.slug, tuple(told.regions), told.available, told.price_monthly)
+    answer = _Size.model_validate(data)
+    return Size(answer.slug, tuple(answer.regions), answer.available, answer.price_monthly)
 
 
 def image_regions(data: Json) -> tuple[str, ...]:
@@ -144,14 +144,14 @@ def total(data: Json) -> int:
 
 def vpc(data: Json) -> Vpc:
     """Read a VPC."""
-    told = _Vpc.model_validate(data)
-    return Vpc(told.id, told.name, told.description or "", told.region, told.ip_range, bool(told.default))
+    answer = _Vpc.model_validate(data)
+    return Vpc(answer.id, answer.name, answer.description or "", answer.region, answer.ip_range, bool(answer.default))
 
 
 def ssh_key(data: Json) -> SshKey:
     """Read a registered public key."""
-    told = _SshKey.model_validate(data)
-    return SshKey(told.id, told.name, told.fingerprint)
+    answer = _SshKey.model_validate(data)
+    return SshKey(answer.id, answer.name, answer.fingerprint)
 
 
 def tag(data: Json) -> str:
@@ -161,17 +161,17 @@ def tag(data: Json) -> str:
 
 def droplet(data: Json) -> Droplet:
     """Read a droplet, also one that was accepted a moment ago and has neither VPC nor addresses."""
-    told = _Droplet.model_validate(data)
-    addresses = {entry.type: str(entry.ip_address) for entry in told.networks.v4} if told.networks else {}
+    answer = _Droplet.model_validate(data)
+    addresses = {entry.type: str(entry.ip_address) for entry in answer.networks.v4} if answer.networks else {}
     return Droplet(
-        id=told.id,
-        name=told.name,
-        status=told.status,
-        region=told.region.slug,
-        size=told.size_slug,
-        tags=tuple(sorted(told.tags)),
-        created=told.created_at if told.created_at.tzinfo else told.created_at.replace(tzinfo=UTC),
-        vpc=told.vpc_uuid or None,
+        id=answer.id,
+        name=answer.name,
+        status=answer.status,
+        region=answer.region.slug,
+        size=answer.size_slug,
+        tags=tuple(sorted(answer.tags)),
+        created=answer.created_at if answer.created_at.tzinfo else answer.created_at.replace(tzinfo=UTC),
+        vpc=answer.vpc_uuid or None,
         public=addresses.get("public"),
         private=addresses.get("private"),
     )
@@ -179,21 +179,21 @@ def droplet(data: Json) -> Droplet:
 
 def firewall(data: Json) -> Firewall:
     """Read a firewall, its rules in an order of their own so that two can be compared."""
-    told = _Firewall.model_validate(data)
+    answer = _Firewall.model_validate(data)
     return Firewall(
-        id=told.id,
-        name=told.name,
-        tags=tuple(sorted(told.tags)),
-        inbound=rules(_rule(entry, entry.sources) for entry in told.inbound_rules),
-        outbound=rules(_rule(entry, entry.destinations) for entry in told.outbound_rules),
-        settled=told.status == "succeeded" and not told.pending_changes,
+        id=answer.id,
+        name=answer.name,
+        tags=tuple(sorted(answer.tags)),
+        inbound=rules(_rule(entry, entry.sources) for entry in answer.inbound_rules),
+        outbound=rules(_rule(entry, entry.destinations) for entry in answer.outbound_rules),
+        settled=answer.status == "succeeded" and not answer.pending_changes,
     )
 
 
-def _rule(told: _Rule, peer: _Peer | None) -> Rule:
-    ports = told.ports or "0"
+def _rule(answer: _Rule, peer: _Peer | None) -> Rule:
+    ports = answer.ports or "0"
     return Rule(
-        protocol=told.protocol,
+        protocol=answer.protocol,
         ports="0" if ports in ("all", "1-65535") else ports,
         addresses=tuple(sorted(peer.addresses)) if peer else (),
         tags=tuple(sorted(peer.tags)) if peer else (),
