@@ -33,6 +33,7 @@ SHORTEST_URL = timedelta(minutes=5)
 @file_option
 @lab_option
 @click.option("--yes", is_flag=True, help="Do not ask before anything is made.")
+@click.option("--uncommitted", is_flag=True, help="Send documents that are in no commit.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @json_option
 @click.option(
@@ -56,6 +57,7 @@ def launch(
     file: Path,
     lab: bool,
     yes: bool,
+    uncommitted: bool,
     dry_run: bool,
     as_json: bool,
     url_lifetime: timedelta,
@@ -68,7 +70,7 @@ def launch(
     from rich.console import Console
 
     from generator.clock import Clock
-    from generator.cluster import outputs
+    from generator.cluster import outputs, review
     from generator.cluster.launch import Launch
     from generator.cluster.launchable import prepare
     from generator.cluster.phase_table import PhaseTable
@@ -79,7 +81,12 @@ def launch(
     clock = Clock()
     project = Project.load(file)
     connection = connect(factory, lab=lab)
-    launchable = prepare(project, now=clock.now())
+    reviewed = review.of(project, uncommitted=uncommitted)
+    if reviewed.commit:
+        say(f"what boots is commit {reviewed.commit[:12]}, {reviewed.subject}")
+    else:
+        say("warning: what boots is in no commit, so nothing vouches for it")
+    launchable = prepare(project, now=clock.now(), commit=reviewed.commit)
     work = Launch(launchable, connection, operator_credentials(project), clock=clock, lifetime=url_lifetime)
     actions, offered = work.rehearse()
     if dry_run:

@@ -18,11 +18,15 @@ from generator.release import lock_file
 
 @dataclass(frozen=True)
 class Documents:
-    """What was reviewed: the SHA-256 of each node's document, and of the archives of addons and agent."""
+    """What was reviewed: the SHA-256 of each node's document, and of the archives of addons and agent.
+
+    `commit` is the one that holds them, empty where none does.
+    """
 
     nodes: Mapping[str, str]
     addons: str
     agent: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,14 @@ class Launchable:
     archive: bytes
     store: KeyStore
     agent: bytes = b""
+    commit: str = ""
 
     @property
     def documents(self) -> Documents:
         """Give the digests of what was reviewed."""
         nodes = {name: sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
-        return Documents(nodes, sha256(self.archive).hexdigest(), sha256(self.agent).hexdigest() if self.agent else "")
+        agent_sha256 = sha256(self.agent).hexdigest() if self.agent else ""
+        return Documents(nodes, sha256(self.archive).hexdigest(), agent_sha256, self.commit)
 
 
 def digests(project: Project) -> Documents:
@@ -56,7 +62,7 @@ def digests(project: Project) -> Documents:
     )
 
 
-def prepare(project: Project, *, now: datetime) -> Launchable:
+def prepare(project: Project, *, now: datetime, commit: str = "") -> Launchable:
     """Check what lies on this machine, and load it.
 
     Raises:
@@ -83,4 +89,4 @@ def prepare(project: Project, *, now: datetime) -> Launchable:
             )
     raise_all(problems)
     texts = {node.name: files[f"nodes/{node.name}/user-data"].decode() for node in plan.nodes}
-    return Launchable(plan, texts, addons.archive(addons.manifests(plan)), store, agent.archive(agent.files()))
+    return Launchable(plan, texts, addons.archive(addons.manifests(plan)), store, agent.archive(agent.files()), commit)

@@ -6,11 +6,11 @@ import fcntl
 import os
 import pwd
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from generator import git
 from generator.errors import Problem
 
 _DIRECTORY = 0o700
@@ -40,16 +40,16 @@ def exposed(root: Path, names: Iterable[str]) -> list[Problem]:
         Problem: git can't tell.
     """
     base = _nearest(root)
-    if not any((place / ".git").exists() for place in (base, *base.parents)):
+    if not git.surrounds(base):
         return []
     paths = [str(root.absolute() / name) for name in names]
     listed = "".join(f"{path}\0" for path in paths)
-    ignored = set(_git(base, ["check-ignore", "-z", "--stdin", "--no-index"], listed, accepted=(0, 1)).split("\0"))
+    ignored = set(git.ask(base, ["check-ignore", "-z", "--stdin", "--no-index"], listed, accepted=(0, 1)).split("\0"))
     bare = [path for path in paths if path not in ignored]
     if bare:
         message = f"git does not ignore `{Path(bare[0]).name}` here, so a commit would publish it"
         return [Problem(message, where=str(root), hint=f"write a line with `*` into `{root.parent / '.gitignore'}`")]
-    tracked = _git(base, ["ls-files", "-z", "--", str(root.absolute())], "", accepted=(0,)).split("\0")
+    tracked = git.ask(base, ["ls-files", "-z", "--", str(root.absolute())]).split("\0")
     if any(tracked):
         return [
             Problem(
@@ -137,23 +137,3 @@ def _nearest(path: Path) -> Path:
     """Find the closest directory that exists, from a path upwards."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.is_dir())
-
-
-def _git(directory: Path, arguments: list[str], text: str, *, accepted: tuple[int, ...]) -> str:
-    # A hook runs with variables that point git at another repository than the one around the directory.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    unknown = "it lies in a git work tree, and git can't say whether it ignores it"
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(directory), *arguments],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-        )
-    except FileNotFoundError as error:
-        raise Problem("it lies in a git work tree, and there is no `git` to ask", where=str(directory)) from error
-    if done.returncode not in accepted:
-        raise Problem(unknown, where=str(directory), hint=" ".join(done.stderr.split()) or None)
-    return done.stdout

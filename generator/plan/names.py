@@ -16,6 +16,7 @@ RELEASED = "released by hardway"
 
 _NODE = ":node:"
 _DOCUMENT = ":doc:"
+_COMMIT = ":commit:"
 _OWNER = re.compile(r"hardway cluster (?P<id>[0-9a-f-]{36}), objects in (?P<bucket>\S+) (?P<region>\S+)")
 _BUNDLE = re.compile(r"(?P<node>.+)-[0-9a-f]{32}\.bundle")
 
@@ -61,6 +62,11 @@ def node_tag(cluster: str, node: str) -> str:
 def document_tag(cluster: str, sha256: str) -> str:
     """Give the tag that says with which document a droplet was born."""
     return f"{cluster_tag(cluster)}{_DOCUMENT}{sha256[:16]}"
+
+
+def commit_tag(cluster: str, commit: str) -> str:
+    """Give the tag that says which commit held a droplet's document."""
+    return f"{cluster_tag(cluster)}{_COMMIT}{commit[:12]}"
 
 
 def tagged_node(cluster: str, tags: Iterable[str]) -> str | None:

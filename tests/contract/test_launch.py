@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -392,6 +393,30 @@ def test_droplets_go_although_spaces_refuse(world: World, project: Project, is_d
     else:
         destroyer = Destroyer("orderbook", good, FAST, print, bucket=None)
         destroyer.destroy(destroyer.find())
+    nothing_is_left(world, project)
+
+
+def test_what_boots_is_what_was_committed(world: World, project: Project) -> None:
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+        command = ["git", "-C", str(project.directory), *who, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    outcome = gen(world, project, "launch", "--yes")
+    assert (outcome.code, world.fate.count) == (1, 0)
+    assert "is not committed, so nobody can have reviewed what would boot" in outcome.err
+    git("add", "-A")
+    git("commit", "-q", "-m", "a reviewed cluster")
+    commit = git("rev-parse", "HEAD")[:12]
+    assert f"what boots is commit {commit}, a reviewed cluster" in ok(gen(world, project, "launch", "--yes")).err
+    assert all(f"hardway:orderbook:commit:{commit}" in droplet.tags for droplet in world.account.living())
+    world.destroy("node02")
+    project.file.write_text(f"{project.file.read_text()}# changed\n")
+    assert gen(world, project, "launch", "--yes").code == 1
+    said = ok(gen(world, project, "launch", "--yes", "--uncommitted")).err
+    assert "warning: what boots is in no commit, so nothing vouches for it" in said
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(world, project)
 
 

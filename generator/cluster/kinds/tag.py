@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
+from generator.cluster.launchable import Documents
 from generator.cluster.observed import Found, Observed
-from generator.plan.decide import Node
+from generator.plan import names
+from generator.plan.decide import Node, Plan
 from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 
@@ -32,7 +34,7 @@ def erase(cloud: Cloud, name: str) -> None:
 
 
 class TagKind(Kind[frozenset[str]]):
-    """The cluster's tag, and two more for each droplet; made before what carries them."""
+    """The cluster's tag, and two or three more for each droplet; made before what carries them."""
 
     name = "tag"
     found = TAGS
@@ -48,6 +50,7 @@ class TagKind(Kind[frozenset[str]]):
         for node in plan.nodes:
             if node.name not in case.here:
                 wanted += [plan.node_tag(node), plan.document_tag(case.documents.nodes[node.name])]
+                wanted += _commit_tags(plan, case.documents)
         missing = (tag for tag in dict.fromkeys(wanted) if tag not in case.observed.of(TAGS))
         yield from (self.action("create", tag) for tag in missing)
 
@@ -59,8 +62,9 @@ class TagKind(Kind[frozenset[str]]):
     def order(self, node: Node, work: Work, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
         """Have the droplet bear its tags."""
         plan = work.plan
-        document = work.launchable.documents.nodes[node.name]
-        return {"tags": [plan.cluster_tag, plan.node_tag(node), plan.document_tag(document)]}
+        documents = work.launchable.documents
+        own = [plan.cluster_tag, plan.node_tag(node), plan.document_tag(documents.nodes[node.name])]
+        return {"tags": [*own, *_commit_tags(plan, documents)]}
 
     def remains(self, removal: Removal) -> Sequence[str]:
         """List the cluster's tags."""
@@ -71,6 +75,10 @@ class TagKind(Kind[frozenset[str]]):
         for tag in remains:
             removal.say(f"delete tag {tag}")
             erase(removal.cloud, tag)
+
+
+def _commit_tags(plan: Plan, documents: Documents) -> list[str]:
+    return [names.commit_tag(plan.name, documents.commit)] if documents.commit else []
 
 
 TAG = TagKind()
