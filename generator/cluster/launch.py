@@ -6,8 +6,9 @@ continued by the next one, and one that has nothing to do changes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from generator.clock import Clock
@@ -28,6 +29,7 @@ from generator.provider.digitalocean import Cloud
 from generator.provider.spaces import Spaces
 
 TICK = 3.0
+MOST_TRIES = 10
 SECOND_LOOK = timedelta(seconds=10)
 """A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while."""
 PATIENCE = timedelta(seconds=90)
@@ -42,6 +44,24 @@ class Served:
 
     address: str
     public: tuple[str, ...]
+
+
+@dataclass
+class Tries:
+    """How often each action was carried out: what never takes effect is not tried for ever."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def count(self, action: Action) -> None:
+        """Count one more try.
+
+        Raises:
+            Problem: it was tried often enough.
+        """
+        self.counts[str(action)] += 1
+        if self.counts[str(action)] > MOST_TRIES:
+            message = f"{action.verb} was tried {MOST_TRIES} times, and is to be done still"
+            raise Problem(message, where=action.where, hint="look there for what stands in its way, and launch again")
 
 
 class Launch:
@@ -66,6 +86,7 @@ class Launch:
         memory = self._observer.memory
         self._work = Work(launchable, self._cloud, self._spaces, clock, lifetime, memory, KINDS)
         self._said: set[str] = set()
+        self._tries = Tries()
         self._failed: dict[str, datetime] = {}
         self._ready_since: datetime | None = None
         self._unreachable_since: datetime | None = None
@@ -123,6 +144,7 @@ class Launch:
                 table.say(str(action))
                 self._said.add(str(action))
             if action.changes:
+                self._tries.count(action)
                 lock.keep()
                 observed = action.kind.apply(action, self._work, observed)
         return observed
