@@ -16,6 +16,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "keys/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+PLACE = re.compile(r"`((?:generator|userdata|addons|tests|scripts|docs)/[\w./-]+)`( \(new\))?")
 
 
 def test_the_readmes_description_is_one(tmp_path: Path) -> None:
@@ -42,6 +43,17 @@ def test_every_verb_is_in_the_readme() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    for place, is_new in PLACE.findall(" ".join(page.read_text().split())):
+        assert (ROOT / place).exists() != bool(is_new), place
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    links = re.findall(r"\]\(([^)#]+)", README)
+    assert {page.relative_to(ROOT).as_posix() for page in PAGES} - {"README.md", "CHANGELOG.md"} <= set(links)
 
 
 @pytest.mark.parametrize("script", ["demo", "test"])

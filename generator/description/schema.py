@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
@@ -15,9 +17,26 @@ from generator.validation import Misfit, suggestion
 
 IMAGES = (DEBIAN_13.slug,)
 NODES_PER_POOL = 250
+CLUSTER_NAME_LENGTH, POOL_NAME_LENGTH = 32, 24
 RESERVED_NAMES = ("default", "kube-node-lease", "kube-public", "kube-system", "kubernetes", "localhost")
 # What somebody's YAML takes for something else than a word.
 NO_NAMES = ("false", "n", "no", "null", "off", "on", "true", "y", "yes")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule for one value: says in words what passes, and refuses everything else."""
+
+    words: str
+    check: Callable[[Any], Any]
+
+    def __call__(self, value: Any) -> Any:
+        """Give the value, or refuse it."""
+        return self.check(value)
+
+
+def _rule(words: str, check: Callable[[Any], Any]) -> Any:
+    return AfterValidator(Rule(words, check))
 
 
 def _label(value: str, *, at_most: int) -> str:
@@ -34,11 +53,11 @@ def cluster_name(value: str) -> str:
     """Take a cluster's name, or refuse it."""
     if value in RESERVED_NAMES:
         raise Misfit("a reserved name")
-    return _label(value, at_most=32)
+    return _label(value, at_most=CLUSTER_NAME_LENGTH)
 
 
 def _pool_name(value: str) -> str:
-    _label(value, at_most=24)
+    _label(value, at_most=POOL_NAME_LENGTH)
     if value[-1].isdigit():
         raise Misfit(
             "a pool's name may not end with a digit", "nodes are named by pool and number: `node` gives `node01`"
@@ -59,7 +78,11 @@ def _one_of(known: tuple[str, ...], what: str) -> Any:
             raise Misfit(what, suggestion(value, known) or f"known: {', '.join(known)}")
         return value
 
-    return AfterValidator(check)
+    return _rule(f"one of {_listed(known)}", check)
+
+
+def _listed(words: Iterable[object]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _size(value: str) -> str:
@@ -98,56 +121,49 @@ def _network(value: Any) -> IPv4Network:
 
 
 _SHARED = IPv4Network("100.64.0.0/10")
+_PREFIX_OF_ACCESS = 8
 
 
-def _private(network: IPv4Network) -> IPv4Network:
-    if not any(network.subnet_of(private) for private in (*VPC_NETWORKS, _SHARED)):
-        raise Misfit("not inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10")
-    return network
+def _inside(*around: IPv4Network) -> Any:
+    names = [str(network) for network in around]
+
+    def check(network: IPv4Network) -> IPv4Network:
+        if not any(network.subnet_of(one) for one in around):
+            raise Misfit(f"not inside {', '.join(names[:-1])} or {names[-1]}")
+        return network
+
+    return _rule(f"inside {_listed(names)}", check)
 
 
-def _vpc(network: IPv4Network) -> IPv4Network:
-    if not any(network.subnet_of(private) for private in VPC_NETWORKS):
-        raise Misfit("not inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
-    return _prefix(network, *VPC_PREFIXES, "a VPC")
+def _prefix(shortest: int, longest: int, what: str) -> Any:
+    def check(network: IPv4Network) -> IPv4Network:
+        if not shortest <= network.prefixlen <= longest:
+            raise Misfit(f"{what} is a /{shortest} to a /{longest}")
+        return network
 
-
-def _nodes(network: IPv4Network) -> IPv4Network:
-    return _prefix(network, 16, 28, "the network of the nodes")
-
-
-def _pods(network: IPv4Network) -> IPv4Network:
-    return _prefix(network, 8, 24, "the network of the pods")
-
-
-def _services(network: IPv4Network) -> IPv4Network:
-    return _prefix(network, 12, 26, "the network of the services")
-
-
-def _prefix(network: IPv4Network, shortest: int, longest: int, what: str) -> IPv4Network:
-    if not shortest <= network.prefixlen <= longest:
-        raise Misfit(f"{what} is a /{shortest} to a /{longest}")
-    return network
+    return _rule(f"a /{shortest} to a /{longest}", check)
 
 
 def _allowed(network: IPv4Network) -> IPv4Network:
-    if network.prefixlen < 8:
+    if network.prefixlen < _PREFIX_OF_ACCESS:
         hint = "name the addresses you work from; the API is protected by certificates, but not meant for everyone"
         part = "the whole" if network.prefixlen == 0 else "a large part of the"
         raise Misfit(f"opens the API to {part} internet", hint)
     return network
 
 
-Network = Annotated[IPv4Network, BeforeValidator(_network)]
-PrivateNetwork = Annotated[Network, AfterValidator(_private)]
-Count = Annotated[int, Field(strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-
-
 def _count(value: int) -> int:
     if not 0 <= value <= NODES_PER_POOL:
         raise Misfit(f"a pool has 0 to {NODES_PER_POOL} nodes")
     return value
+
+
+_LABEL = "a-z, 0-9 and `-`, beginning with a letter and not ending with `-`, at most {} characters"
+
+Network = Annotated[IPv4Network, BeforeValidator(_network)]
+PrivateNetwork = Annotated[Network, _inside(*VPC_NETWORKS, _SHARED)]
+Count = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class _Section(BaseModel):
@@ -157,67 +173,67 @@ class _Section(BaseModel):
 class NetworkSpec(_Section):
     """The four networks of a cluster, and how pods of different nodes reach each other."""
 
-    vpc: Annotated[Network, AfterValidator(_vpc)] = Field(
-        description="range of the VPC; the provider gives each droplet an address of it, and nothing is built on that"
-    )
-    nodes: Annotated[PrivateNetwork, AfterValidator(_nodes)] = Field(
-        description="planned addresses of the nodes: number 1 has the first, for life"
-    )
-    pods: Annotated[PrivateNetwork, AfterValidator(_pods)] = Field(
-        description="addresses of pods, one /24 for each node"
-    )
-    services: Annotated[PrivateNetwork, AfterValidator(_services)] = Field(
-        description="addresses of Services: the first is the API, the tenth is DNS"
-    )
-    datapath: Literal["mesh", "vpc"] = Field(
-        "mesh", description="how pods of different nodes reach each other: WireGuard, or plain routes (not there yet)"
-    )
+    vpc: Annotated[Network, _inside(*VPC_NETWORKS), _prefix(*VPC_PREFIXES, "a VPC")]
+    """The range of the VPC: the provider gives each droplet an address of it; nothing is built on that."""
+    nodes: Annotated[PrivateNetwork, _prefix(16, 28, "the network of the nodes")]
+    """The planned addresses of the nodes: that with number 1 has the first, for life."""
+    pods: Annotated[PrivateNetwork, _prefix(8, 24, "the network of the pods")]
+    """The addresses of the pods: each node has a /24 of it, by its number, for life."""
+    services: Annotated[PrivateNetwork, _prefix(12, 26, "the network of the services")]
+    """The addresses of the services: the first is the API, the tenth is DNS."""
+    datapath: Literal["mesh", "vpc"] = "mesh"
+    """How pods reach those of other nodes: through WireGuard, or by plain routes in the VPC."""
 
 
 class PoolSpec(_Section):
     """Nodes that differ only in their number."""
 
-    name: Annotated[str, AfterValidator(_pool_name)] = Field(
-        description="the nodes are named by it and by their number in the pool"
-    )
-    role: Role = Field(description="whether etcd and the API server run there; 1, 3 or 5 nodes in all have them")
-    schedulable: Flag | None = Field(None, description="whether a control-plane node takes pods; workers always do")
-    count: Annotated[Count, AfterValidator(_count)] = Field(description="how many nodes the pool has")
-    size: Annotated[str, AfterValidator(_size)] = Field(description="what the provider calls the droplets' size")
+    name: Annotated[str, _rule(f"{_LABEL.format(POOL_NAME_LENGTH)}, no digit at the end", _pool_name)]
+    """What its nodes are called, before their number: `node` gives `node01`."""
+    role: Role
+    """Whether its nodes run etcd and the API server, or pods alone."""
+    schedulable: Flag | None = None
+    """Whether its nodes take pods; a worker always does, a control-plane node does not unless told."""
+    count: Annotated[Count, _rule(f"0 to {NODES_PER_POOL}", _count)]
+    """How many nodes it has."""
+    size: Annotated[str, _rule("a size of the provider, by its form", _size)]
+    """What its droplets are: processors and memory, by the provider's name."""
 
 
 class AccessSpec(_Section):
     """Who may reach the API."""
 
-    api: tuple[Annotated[Network, AfterValidator(_allowed)], ...] = Field(
-        description="who may reach the API, as networks; nobody else may"
-    )
+    api: tuple[Annotated[Network, _rule(f"a /{_PREFIX_OF_ACCESS} to a /32", _allowed)], ...]
+    """Networks whose machines may reach the API; nobody else may."""
 
 
 class SpacesSpec(_Section):
     """Where the nodes find their secrets and the roster."""
 
-    bucket: Annotated[str, AfterValidator(_bucket)] = Field(
-        description="the bucket's name, which nobody else may have; only what lies below the cluster's name is ours"
-    )
-    region: Annotated[str, _one_of(SPACES_REGIONS, "not a region with Spaces")] = Field(
-        description="where the bucket is"
-    )
+    bucket: Annotated[str, _rule("3 to 63 of a-z, 0-9 and `-`, with a letter or digit at both ends", _bucket)]
+    """The bucket, by a name that nobody else has; it is made when it is missing, and never deleted."""
+    region: Annotated[str, _one_of(SPACES_REGIONS, "not a region with Spaces")]
+    """Where the bucket is."""
 
 
 class ClusterSpec(_Section):
     """What a person wrote, checked; nothing derived."""
 
-    name: Annotated[str, AfterValidator(cluster_name)] = Field(description="the cluster's name, for life")
-    region: Annotated[str, _one_of(tuple(REGIONS), "not a region")] = Field(description="where the droplets are")
-    release: Annotated[str, AfterValidator(release_name)] = Field(
-        description="the lock file that names every binary, package and image by digest"
-    )
-    image: Annotated[str, _one_of(IMAGES, "not an image this release is made for")] = Field(
-        description="the droplets' own image, the one thing that has no digest"
-    )
-    network: NetworkSpec = Field(description="four networks that may not overlap")
-    pools: tuple[PoolSpec, ...] = Field(description="the nodes; those of one pool differ only in their number")
-    access: AccessSpec = Field(description="who may reach what")
-    spaces: SpacesSpec = Field(description="where the nodes find their sealed secrets and the roster")
-    addons: tuple[str, ...] = Field(description="what the cluster runs, in the order in which it is applied")
+    name: Annotated[str, _rule(_LABEL.format(CLUSTER_NAME_LENGTH), cluster_name)]
+    """What the cluster is called; whatever it has in the account bears it."""
+    region: Annotated[str, _one_of(tuple(REGIONS), "not a region")]
+    """Where the droplets are."""
+    release: Annotated[str, _rule("a lock that comes with the program, or a file of `releases/`", release_name)]
+    """The lock that names every binary, package and image by digest."""
+    image: Annotated[str, _one_of(IMAGES, "not an image this release is made for")]
+    """The droplets' own image, the one thing that has no digest."""
+    network: NetworkSpec
+    """The networks of the cluster; no two may overlap."""
+    pools: tuple[PoolSpec, ...]
+    """The nodes, pool by pool."""
+    access: AccessSpec
+    """Who may reach the API."""
+    spaces: SpacesSpec
+    """Where the nodes find their sealed secrets and the roster."""
+    addons: tuple[str, ...]
+    """What the cluster runs, in the order in which it is applied."""

@@ -1,0 +1,138 @@
+"""Makes `description.md`: the keys from the schema, and what a change of each does, found by carrying it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.description import rules, tutorial
+from generator.description.schema import ClusterSpec
+
+from .effects import Effects, listed
+from .keys import Key, keys
+
+RELEASE, OTHER_RELEASE = "k8s-1.36", "of-our-own"
+WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another value of a key; None where there is none.
+
+    `pool` is the place of the pool that changes; `workers` says that the tutorial's cluster has two workers beside,
+    because the change would not be valid without.
+    """
+
+    value: Any
+    pool: int = 0
+    workers: bool = False
+
+
+CHANGES: Mapping[str, Change] = {
+    "name": Change("trading"),
+    "region": Change("ams3"),
+    "release": Change(OTHER_RELEASE),
+    "image": Change(None),
+    "network.vpc": Change("10.111.0.0/20"),
+    "network.nodes": Change("10.45.0.0/24"),
+    "network.pods": Change("10.64.0.0/16"),
+    "network.services": Change("10.65.0.0/16"),
+    "network.datapath": Change("vpc"),
+    "pools[].name": Change("plane"),
+    "pools[].role": Change("control-plane", pool=1, workers=True),
+    "pools[].schedulable": Change(False, workers=True),
+    "pools[].count": Change(5),
+    "pools[].size": Change("s-4vcpu-8gb"),
+    "access.api": Change(["203.0.113.0/24"]),
+    "spaces.bucket": Change("trading-hardway"),
+    "spaces.region": Change("ams3"),
+    "addons": Change(["bridge", "coredns", "ingress"]),
+}
+
+HEAD = """\
+# The description
+
+Every key of `cluster.yaml`, with its value in the tutorial's as the example. Unknown keys are refused, and so is
+whatever YAML would take for something else than it looks like. `gen check` reports all mistakes at once.
+
+*Rendered* says which files differ when the key changes in the tutorial's cluster, *launch* what the next launch of the
+running cluster does; both were found by carrying it out. A document that changes reaches its node with a new droplet
+alone: destroy the old one and launch again. The roster and the addons reach running nodes by the launch itself.
+`summary.md` and `inventory.yaml` are for the reader.
+
+"""
+
+TOGETHER = """\
+## What keys have to agree on
+
+* No two networks overlap, and none of them a network that the provider uses itself.
+* Control-plane nodes are {counts} in all, each with 2 CPUs and 4 GB at least.
+* Some node takes pods: a worker, or a control-plane node that is `schedulable`. A worker can't be told not to.
+* Pools have different names, and `network.vpc`, `network.nodes` and `network.pods` have room for every node.
+* Addons are {addons}, each once and `bridge` first. {needs}.
+* {later} and the datapath `vpc` are refused for now.
+"""
+
+
+def page(scratch: Path) -> str:
+    """Give the page; clusters are rendered below an empty directory."""
+    found = list(keys(ClusterSpec))
+    assert [key.path for key in found] == list(CHANGES), "CHANGES has a change to try for each key, in their order"
+    effects = Effects(scratch, RELEASE, OTHER_RELEASE)
+    return HEAD + "\n".join([*(_section(key, effects) for key in found), _together()])
+
+
+def _section(key: Key, effects: Effects) -> str:
+    change = CHANGES[key.path]
+    before, after = _tutorial(workers=change.workers), _tutorial(workers=change.workers)
+    place, name = _place(after, key.path, change.pool)
+    old, place[name] = place.get(name, key.field.default), change.value
+    example = _shown(WORKERS[name] if change.pool else old)
+    rows = [("type", key.kind), ("default", key.default), ("takes", "; ".join(key.rules)), ("example", f"`{example}`")]
+    if change.value is None:
+        rows += [("a change", "there is no other value yet")]
+    else:
+        effect = effects.of(before, after)
+        beside = ", in a cluster with two workers more" if change.workers else ""
+        rows += [("a change", f"`{_shown(old)}` to `{_shown(change.value)}`{beside}")]
+        rows += [("rendered", effect.rendered), ("launch", effect.launch)]
+    table = [f"| {head} | {text} |" for head, text in rows if text]
+    return "\n".join([f"## `{key.path}`\n", f"{key.about}\n", "| | |", "|---|---|", *table, ""])
+
+
+def _tutorial(*, workers: bool) -> dict[str, Any]:
+    value: dict[str, Any] = yaml.safe_load(tutorial.description("orderbook", RELEASE))
+    value["pools"] += [dict(WORKERS)] if workers else []
+    return value
+
+
+def _place(value: Any, path: str, pool: int) -> tuple[dict[str, Any], str]:
+    """Find the mapping that has a key, and the key's name in it."""
+    *steps, name = path.split(".")
+    for step in steps:
+        value = value[step.removesuffix("[]")]
+        if step.endswith("[]"):
+            value = value[pool]
+    return value, name
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(value)}]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _together() -> str:
+    counts = [str(count) for count in rules.CONTROL_PLANE_COUNTS]
+    needs = {addon: [need for need in before if need != "bridge"] for addon, before in rules.ADDONS.items()}
+    return TOGETHER.format(
+        counts=f"{', '.join(counts[:-1])} or {counts[-1]}",
+        addons=listed(list(rules.ADDONS)),
+        needs="; ".join(f"`{addon}` needs {listed(before)} before it" for addon, before in needs.items() if before),
+        later=listed(sorted(rules.LATER)),
+    )
