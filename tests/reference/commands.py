@@ -39,7 +39,8 @@ def _codes() -> Iterator[str]:
 
 def _command(name: str, command: click.Command, above: click.Context | None) -> Iterator[str]:
     """Describe a command, then those below it."""
-    context = click.Context(command, parent=above, info_name=name)
+    # As the program makes it: click keeps what a command's first context says of its help.
+    context = click.Context(command, parent=above, info_name=name, **command.context_settings)
     if above is not None:
         yield from _about(command, context)
     if isinstance(command, click.Group):
