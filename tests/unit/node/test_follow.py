@@ -20,16 +20,16 @@ def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
 ) -> None:
     kernel = Kernel(monkeypatch)
     worker = peer(4) | {"name": "work01"}
-    editions = [
+    rosters = [
         {"nodes": [peer(2), peer(3), worker]},
         {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
     ]
-    here.write(here.ROSTER, json.dumps(editions[0]))
+    here.write(here.ROSTER, json.dumps(rosters[0]))
 
     def refresh() -> tuple[dict[str, Any], bool]:
         if len(no_waiting) == 3:
             kernel.handshakes["key3"] = 1795400883
-        return editions[min(len(no_waiting), 2) - 1], True
+        return rosters[min(len(no_waiting), 2) - 1], True
 
     monkeypatch.setattr(roster, "refresh", refresh)
     follow.meet()
@@ -40,16 +40,16 @@ def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
         "no endpoint yet: node03",
     ]
     no_waiting.clear()
-    here.write(here.ROSTER, json.dumps(editions[0]))
+    here.write(here.ROSTER, json.dumps(rosters[0]))
     follow.meet()
     assert no_waiting == []
 
 
 def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]) -> None:
     Kernel(monkeypatch)
-    edition = {"nodes": [peer(2)]}
-    here.write(here.ROSTER, json.dumps(edition))
-    monkeypatch.setattr(roster, "refresh", lambda: (edition, True))
+    known = {"nodes": [peer(2)]}
+    here.write(here.ROSTER, json.dumps(known))
+    monkeypatch.setattr(roster, "refresh", lambda: (known, True))
     follow.meet()
     assert sum(no_waiting) == follow.PATIENCE
     assert here.at(follow.MET).exists()
@@ -74,14 +74,14 @@ def test_what_else_fails_meanwhile_is_no_reason_to_wait(
 @pytest.fixture
 def said(facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the store says; a test may change it."""
-    edition: dict[str, Any] = {"generation": 100, "nodes": [peer(1)], "addons": "0" * 64}
+    found: dict[str, Any] = {"generation": 100, "nodes": [peer(1)], "addons": "0" * 64}
 
     def refresh() -> tuple[dict[str, Any], bool]:
-        here.write(here.ROSTER, json.dumps(edition))
-        return edition, True
+        here.write(here.ROSTER, json.dumps(found))
+        return found, True
 
     monkeypatch.setattr(roster, "refresh", refresh)
-    return edition
+    return found
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     monkeypatch.setattr(mesh, "exists", lambda: True)
 
-    def apply(edition: dict[str, Any]) -> None:
-        found.append(edition["generation"])
-        here.write(mesh.APPLIED, json.dumps(mesh.peers(here.facts(), edition)))
+    def apply(said: dict[str, Any]) -> None:
+        found.append(said["generation"])
+        here.write(mesh.APPLIED, json.dumps(mesh.peers(here.facts(), said)))
 
     monkeypatch.setattr(mesh, "follow", apply)
     return found

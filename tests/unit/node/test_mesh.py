@@ -55,12 +55,12 @@ def test_a_new_key_keeps_the_routes() -> None:
 
 
 def test_following_twice_sets_no_endpoint_again(facts: dict[str, Any], commands: list[tuple[str, ...]]) -> None:
-    edition = {"nodes": [peer(1, "10.110.0.1"), peer(2, "10.110.0.2")]}
-    mesh.follow(edition)
+    roster = {"nodes": [peer(1, "10.110.0.1"), peer(2, "10.110.0.2")]}
+    mesh.follow(roster)
     assert [command for command in commands if "endpoint" in command]
     assert not [command for command in commands if "key1" in command]
     commands.clear()
-    mesh.follow(edition)
+    mesh.follow(roster)
     assert commands
     assert not [command for command in commands if "endpoint" in command]
 
@@ -100,11 +100,11 @@ def test_a_passing_trouble_is_not_the_end(monkeypatch: pytest.MonkeyPatch, facts
 
 def test_a_fresh_device_gets_all_endpoints_again(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
     kernel = Kernel(monkeypatch)
-    edition = {"nodes": [peer(2, "10.110.0.2")]}
-    mesh.follow(edition)
+    roster = {"nodes": [peer(2, "10.110.0.2")]}
+    mesh.follow(roster)
     mesh.create(facts)
     kernel.ran.clear()
-    mesh.follow(edition)
+    mesh.follow(roster)
     assert kernel.ran[0] == f"{SET} endpoint 10.110.0.2:51820"
 
 

@@ -30,8 +30,8 @@ ROSTER = rosters.Roster(
 )
 
 
-def signed(edition: rosters.Roster, key: Ed25519PrivateKey = OPERATOR) -> Answer:
-    return Answer(rosters.sign(rosters.payload(edition), key))
+def signed(written: rosters.Roster, key: Ed25519PrivateKey = OPERATOR) -> Answer:
+    return Answer(rosters.sign(rosters.payload(written), key))
 
 
 @pytest.fixture(autouse=True)

@@ -21,13 +21,13 @@ class Lost(Failure):
 
 def meet() -> None:
     """Bring the mesh up; on the first boot wait, bounded, for a way to each control-plane node."""
-    facts, editions = here.facts(), newer()
+    facts, rosters = here.facts(), looks()
     mesh.create(facts)
 
     def look() -> None:
-        edition = next(editions)
-        mesh.follow(edition)
-        if not here.at(MET).exists() and (lost := mesh.unknown(facts, edition)):
+        found = next(rosters)
+        mesh.follow(found)
+        if not here.at(MET).exists() and (lost := mesh.unknown(facts, found)):
             raise Lost(f"no endpoint yet: {', '.join(lost)}")
 
     with suppress(Lost):
@@ -35,7 +35,7 @@ def meet() -> None:
     here.write(MET, "")
 
 
-def newer() -> Iterator[dict[str, Any]]:
+def looks() -> Iterator[dict[str, Any]]:
     """Give the roster that is here, then what it has become at each look."""
     yield here.read(here.ROSTER)
     while True:
@@ -45,9 +45,9 @@ def newer() -> Iterator[dict[str, Any]]:
 def changes() -> None:
     """Read the roster again; mesh and addons follow its changes."""
     before = here.read(here.ROSTER)
-    edition, _ = roster.refresh()
+    after, _ = roster.refresh()
     # What was applied is compared, not what was known: another step may have read the roster first.
-    if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), edition):
-        mesh.follow(edition)
-    if before and before["addons"] != edition["addons"] and here.facts()["role"] == "control-plane":
+    if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), after):
+        mesh.follow(after)
+    if before and before["addons"] != after["addons"] and here.facts()["role"] == "control-plane":
         here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
