@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from generator.cli.options import Factory, connect, end_on_signal, lab_option, say
+from generator.cli.options import Factory, connect, end_on_signal, lab_option, optional_file_option, say
 from generator.description.load import DESCRIPTION
 from generator.errors import Problem, Problems
 from generator.plan.project import committed_inventory
@@ -16,12 +16,7 @@ from generator.plan.project import committed_inventory
 
 @click.command()
 @click.argument("name", required=False)
-@click.option(
-    "-f",
-    "--file",
-    type=click.Path(path_type=Path),
-    help="The description, for name and bucket.  [default: cluster.yaml]",
-)
+@optional_file_option
 @lab_option
 @click.option("--yes", metavar="NAME", help="Do not ask; NAME has to be the cluster's.")
 @click.option(
@@ -43,7 +38,7 @@ def destroy(
     connection = connect(factory, lab=lab)
     name, described = _described(name, file)
     if name is None:
-        raise Problem("which cluster?", hint="`gen destroy NAME`, or run it beside its cluster.yaml")
+        raise Problem("which cluster?", hint=f"`gen destroy NAME`, or run it beside its {DESCRIPTION}")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
         raise Problem(f"`{name}` is no cluster's name")
     if yes is not None and yes != name:

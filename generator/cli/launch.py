@@ -21,6 +21,7 @@ from generator.cli.options import (
     lab_option,
     operator_credentials,
     say,
+    span_text,
 )
 from generator.errors import Problem, Problems
 from generator.plan.project import Project
@@ -39,9 +40,9 @@ SHORTEST_URL = timedelta(minutes=5)
 @click.option(
     "--url-lifetime",
     type=Duration(SHORTEST_URL, LONGEST_URL),
-    default="2h",
+    default=span_text(LONGEST_URL),
     show_default=True,
-    help="How long a node can fetch its secrets and report, 5m to 2h.",
+    help=f"How long a node can fetch its secrets and report, {span_text(SHORTEST_URL)} to {span_text(LONGEST_URL)}.",
 )
 @click.option(
     "--timeout",

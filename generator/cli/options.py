@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
 # The context's object: gives the lab's `Connection`. The command line alone knows where it comes from.
 Factory = Callable[[], "Connection"]
 
-file_option = click.option(
-    "-f",
-    "--file",
-    type=click.Path(path_type=Path),
-    default=DESCRIPTION,
-    show_default=True,
-    help="The description; keys/, rendered/ and releases/ lie beside it.",
+_file = partial(click.option, "-f", "--file", type=click.Path(path_type=Path))
+file_option = _file(
+    default=DESCRIPTION, show_default=True, help="The description; keys/, rendered/ and releases/ lie beside it."
 )
+# For a verb that can do without: None tells that nobody has named one.
+optional_file_option = _file(show_default=str(DESCRIPTION), help="The description, for name and bucket.")
 lab_option = click.option("--lab", is_flag=True, help="Use this machine's lab instead of an account.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -55,7 +54,9 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"'{value}' is no duration, write 90s, 30m or 2h", param, ctx)
         span = int(match[1]) * _UNITS[match[2]]
         if not self._shortest <= span <= self._longest:
-            self.fail(f"'{value}' is not between {_span(self._shortest)} and {_span(self._longest)}", param, ctx)
+            self.fail(
+                f"'{value}' is not between {span_text(self._shortest)} and {span_text(self._longest)}", param, ctx
+            )
         return span
 
 
@@ -99,6 +100,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
-def _span(span: timedelta) -> str:
+def span_text(span: timedelta) -> str:
+    """Write a time span as `Duration` reads it.
+
+    >>> span_text(timedelta(hours=2)), span_text(timedelta(minutes=5)), span_text(timedelta(seconds=90))
+    ('2h', '5m', '90s')
+    """
     seconds = int(span.total_seconds())
     return f"{seconds // 3600}h" if seconds % 3600 == 0 else f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"

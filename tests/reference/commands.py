@@ -86,6 +86,8 @@ def _takes(parameter: click.Parameter) -> str:
 
 def _default(parameter: click.Parameter, context: click.Context) -> str:
     value = parameter.get_default(context)
+    shown = getattr(parameter, "show_default", None)
+    value = shown if isinstance(shown, str) else value
     if value in (None, False, ()) or value is getattr(click.core, "UNSET", None):
         return "–"
     return f"`{value}`"
