@@ -13,13 +13,3 @@ class Progress(Protocol):
 
     def say(self, line: str) -> None:
         """Take note of something that is worth to stay."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def step(self, name: str, detail: str) -> None:
-        """Ignore the step."""
-
-    def say(self, line: str) -> None:
-        """Ignore the line."""

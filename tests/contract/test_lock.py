@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from generator.lab.content import archive, build, recipes, served
+from generator.lab.content import build, recipes, served
 from generator.lab.content.cache import Cache, file_sha256, recipe_key
 from generator.lab.content.golang import Go
-from generator.lab.progress import Silent
 from generator.release import lock_file, registry
 from generator.release.lock_file import Artifact, Release
+from tests import archives
+from tests.silent import Silent
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_the_cache_has_what_the_made_lock_names(made: Release) -> None:
         for url in file.urls:
             assert file_sha256(content.files[url]) == file.sha256
         if isinstance(file, Artifact) and "" not in file.install:
-            assert set(file.install) <= archive.names(content.files[file.urls[0]])
+            assert set(file.install) <= archives.files(content.files[file.urls[0]])
     for image in made.images:
         host, repository, tag = registry.split(image.reference)
         root = content.registries[host] / "docker/registry/v2"

@@ -20,8 +20,8 @@ import urllib3
 from generator.lab.content import build, recipes
 from generator.lab.content.cache import Cache, recipe_key
 from generator.lab.content.golang import Go
-from generator.lab.progress import Silent
 from generator.release import lock_file
+from tests.silent import Silent
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("go") is None, reason="needs root (a root file system of another) and Go"

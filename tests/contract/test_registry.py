@@ -19,8 +19,8 @@ from generator.lab.content.cache import Cache, recipe_key
 from generator.lab.content.fetch import Fetcher
 from generator.lab.content.golang import Go
 from generator.lab.content.images import Settings
-from generator.lab.progress import Silent
 from generator.release import registry
+from tests.silent import Silent
 
 CONFIG = """\
 version: 0.1

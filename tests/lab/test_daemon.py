@@ -28,13 +28,13 @@ from generator.lab.display import Display
 from generator.lab.machines import netns, root
 from generator.lab.machines.machine import Machine
 from generator.lab.process import Process, wait_until_gone
-from generator.lab.progress import Silent
 from generator.lab.settings import Settings
 from generator.lab.state import DNS_ADDRESS, OPERATOR_NAMESPACE, State
 from generator.lab.unkindness import KIND
 from generator.provider.connection import Connection
 from tests.contract.test_lab_front import tool
 from tests.e2e.harness import until
+from tests.silent import Silent
 
 URL = "https://dl.k8s.io/release/v1.36.4/bin/linux/amd64/kubelet"
 HOSTS = ("dl.k8s.io", "docker.io")

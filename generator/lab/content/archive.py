@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,3 @@ def _append(archive: tarfile.TarFile, member: Member) -> None:
         header.size = member.content.stat().st_size
         with member.content.open("rb") as content:
             archive.addfile(header, content)
-
-
-def names(path: Path) -> set[str]:
-    """List the files of an archive, compressed or not."""
-    with tarfile.open(path, "r:*") as archive:
-        return {member.name for member in cast("Iterable[Any]", archive) if member.isfile()}

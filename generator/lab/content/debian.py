@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from generator.errors import Problem
 from generator.lab.content.fetch import Fetcher
-from generator.release.lock_file import Package, Release, Role
+from generator.release.lock_file import Package, Role
 
 MIRROR = "https://deb.debian.org"
 SNAPSHOT = "https://snapshot.debian.org/archive"
@@ -39,7 +39,6 @@ class Stanza:
     archive: str
     filename: str
     sha256: str
-    priority: str
     depends: tuple[tuple[str, ...], ...]
     provides: tuple[str, ...]
     moment: str
@@ -154,7 +153,6 @@ def parse(text: str, archive: str, moment: str) -> Iterable[Stanza]:
             archive=archive,
             filename=fields["Filename"],
             sha256=fields["SHA256"],
-            priority=fields.get("Priority", "optional"),
             depends=_relations(depends),
             provides=tuple(name for names in _relations(fields.get("Provides", "")) for name in names),
             moment=moment,
@@ -165,15 +163,6 @@ def base() -> frozenset[str]:
     """Name the packages that every Debian 13 cloud image has; the file says why."""
     lines = (line.partition("#")[0].strip() for line in BASE.read_text().splitlines())
     return frozenset(filter(None, lines))
-
-
-def refresh(release: Release, fetcher: Fetcher) -> Release:
-    """Give a lock with the packages that Debian has now in place of its own.
-
-    Raises:
-        Problem: the index cannot be read or verified.
-    """
-    return replace(release, packages=packages(load(fetcher)))
 
 
 def packages(index: Index) -> tuple[Package, ...]:

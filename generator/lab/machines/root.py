@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
@@ -97,17 +97,6 @@ def build(cache: Path, progress: Progress, recipe: Recipe | None = None) -> Path
         _mmdebstrap(recipe, temporary, progress)
         temporary.rename(root)
     return root
-
-
-def installed(root: Path) -> Mapping[str, str]:
-    """Give the version of each package in a root, from dpkg's own file."""
-    status = (root / "var/lib/dpkg/status").read_text()
-    found = {}
-    for paragraph in status.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[0] != " ")
-        if fields.get("Status", "").endswith(" installed"):
-            found[fields["Package"]] = fields["Version"]
-    return found
 
 
 def layer(state: State, root: Path, ca_certificate: bytes) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from generator.lab.content.cache import Cache, recipe_key, tree_sha256
-from generator.lab.progress import Silent
+from tests.silent import Silent
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_what_a_killed_process_left_is_removed_and_its_lock_is_free(cache: Cache
     program = (
         "import os, pathlib, sys\n"
         "from generator.lab.content.cache import Cache\n"
-        "from generator.lab.progress import Silent\n"
+        "from tests.silent import Silent\n"
         "cache = Cache(pathlib.Path(sys.argv[1]))\n"
         "with cache.locked(Silent()), cache.workspace('left') as work:\n"
         "    (work / 'half').write_text('half')\n"

@@ -16,7 +16,7 @@ import urllib3
 from generator.lab.content import fetch
 from generator.lab.content.cache import Cache
 from generator.lab.content.fetch import Fetcher
-from generator.lab.progress import Silent
+from tests.silent import Silent
 
 CONTENT = bytes(range(256)) * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

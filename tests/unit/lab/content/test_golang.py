@@ -18,8 +18,8 @@ from generator.lab.content import recipes
 from generator.lab.content.cache import Cache, recipe_key
 from generator.lab.content.golang import Go, GoRecipe
 from generator.lab.process import Process, wait_until_gone
-from generator.lab.progress import Silent
 from generator.release import lock_file
+from tests.silent import Silent
 
 
 def all_recipes() -> list[GoRecipe]:
@@ -117,7 +117,7 @@ import sys
 from pathlib import Path
 from generator.lab.content.cache import Cache
 from generator.lab.content.golang import Go, GoRecipe
-from generator.lab.progress import Silent
+from tests.silent import Silent
 recipe = GoRecipe("x", "example.com/x", "v1.0.0", {"x": "./x"})
 Go(sys.argv[1], "go1.26.8").build(recipe, Cache(Path(sys.argv[2])), Silent())
 """

@@ -17,6 +17,7 @@ from generator.lab.content import archive, images
 from generator.lab.content.archive import Member
 from generator.lab.content.cache import Cache
 from generator.lab.content.images import Settings
+from tests import archives
 
 SETTINGS = Settings(["/program"], "65532:65532", command=["serve"], environment={"B": "2", "A": "1"}, ports=[80])
 
@@ -66,12 +67,12 @@ def test_an_archive_reads_back_as_it_was_meant(tmp_path: Path) -> None:
     assert (found["data"].uid, found["data"].gid, found["data"].mode) == (999, 999, 0o700)
     assert found["bin"].linkname == "usr/bin"
     assert {entry.mtime for entry in found.values()} == {0}
-    assert archive.names(tmp_path / "archive") == {"etc/config", "usr/bin/program"}
+    assert archives.files(tmp_path / "archive") == {"etc/config", "usr/bin/program"}
 
 
 def test_members_keep_the_names_of_the_lock(tmp_path: Path) -> None:
     archive.write(tmp_path / "archive", [Member("./bridge", b"x"), Member("bin/ctr", b"y")], gzip=True)
-    assert archive.names(tmp_path / "archive") == {"./bridge", "bin/ctr"}
+    assert archives.files(tmp_path / "archive") == {"./bridge", "bin/ctr"}
 
 
 def test_the_same_image_has_the_same_digest(cache: Cache, tmp_path: Path) -> None:

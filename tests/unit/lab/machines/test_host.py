@@ -141,13 +141,3 @@ def test_recipe_names_its_root() -> None:
     assert recipe.digest == root.Recipe().digest
     assert recipe.digest != root.Recipe(packages=(*recipe.packages, "nftables")).digest
     assert not {"nftables", "wireguard-tools", "haproxy", "iptables"} & set(recipe.packages)
-
-
-def test_installed_packages_are_read(tmp_path: Path) -> None:
-    status = tmp_path / "var/lib/dpkg/status"
-    status.parent.mkdir(parents=True)
-    status.write_text(
-        "Package: curl\nStatus: install ok installed\nVersion: 8.14.1-2\nDescription: tool\n more: words\n\n"
-        "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
-    )
-    assert root.installed(tmp_path) == {"curl": "8.14.1-2"}
