@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -84,6 +85,12 @@ def without(value: Any, path: tuple[Any, ...]) -> Any:
         target = target[step]
     del target[path[-1]]
     return result
+
+
+def test_every_reader_is_tried() -> None:
+    readers = {value for value in vars(answers).values() if getattr(value, "__module__", "") == answers.__name__}
+    public = {value for value in readers if inspect.isfunction(value) and not value.__name__.startswith("_")}
+    assert public == {read for read, _ in RIGHT.values()}
 
 
 @pytest.mark.parametrize("name", RIGHT)
