@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from generator.catalogue import Region
-from generator.cluster import diff, launch_part
-from generator.cluster.kinds import bundle, kind, registry
+from generator import catalogue
+from generator.cluster import diff, launch_lock, launch_part, node_report
+from generator.cluster.kinds import bundle, droplet, kind
 from generator.description import schema
 from generator.documents import agent, roster, user_data
 from generator.lab.account import account
@@ -43,14 +43,15 @@ WORDS: Sequence[Word] = (
     Word("addon", "manifests that a cluster's own job applies, in the description's order", schema.ClusterSpec),
     Word("agent", "what a node runs to assemble itself: an archive that each document pins", agent),
     Word("bundle", "a node's secrets; sealed anew at each launch, its content pinned by the document", bundle),
-    Word("catalogue", "what is known of the provider before it is asked", Region),
+    Word("catalogue", "what is known of the provider before it is asked", catalogue),
     Word("description", "`cluster.yaml`, what a person writes; read, it is the spec", schema),
     Word("difference", "what should be there and is not, or is other than planned; found without the network", diff),
     Word("document", "one node's cloud-config, `rendered/<cluster>/nodes/<node>/user-data`", user_data),
-    Word("droplet", "the machine a node runs on for now", registry),
+    Word("droplet", "the machine a node runs on for now", droplet),
     Word("founding", "what a cluster was founded with and never changes while it lives", roster.Founding),
     Word("inventory", "public facts of each key: subject, names, expiry, fingerprint", inventory),
     Word("kind", "a sort of thing that a cluster has in the account or in its bucket", kind.Kind),
+    Word("launch lock", "an object in the bucket that keeps two launches of one cluster apart", launch_lock),
     Word(
         "launch part",
         "what is only known at launch and travels beside the document: expiring addresses, the unsealing key",
@@ -60,9 +61,11 @@ WORDS: Sequence[Word] = (
     Word("node", "the Kubernetes node and its identity, which survives its droplets", decide.Node),
     Word("number", "a node's, from which its addresses follow; nobody else ever gets it", decide.Node),
     Word("owner", "whose a VPC is, and where that cluster's objects lie, as its description says", names.Owner),
+    Word("phase", "one step of a node's boot, as `gen launch` and `gen status` show it", node_report.Phase),
     Word("plan", "every decision about a cluster, frozen", decide.Plan),
     Word("pool", "nodes that differ only in their number", schema.PoolSpec),
     Word("release", "one Kubernetes with all that belongs to it, by its lock", lock_file.Release),
+    Word("report", "what a node says of its own boot: the status object in the bucket, as it is read", node_report),
     Word(
         "roster",
         "what changes while a cluster lives: who is where, whether etcd may still form, which addons are in force",
