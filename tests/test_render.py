@@ -138,6 +138,7 @@ def test_only_what_changed_is_written_and_what_is_stale_goes(own: Path) -> None:
     stale.write_text("x")
     (project.rendered_path / "roster.json").write_text("{}")
     times = {path: path.stat().st_mtime_ns for path in project.rendered_path.rglob("user-data")}
+    assert len(times) == len(project.plan.nodes) + 1
     changes = committed.write(project, render.documents(project))
     assert changes == committed.Changes(written=("roster.json",), removed=("nodes/node09/user-data",))
     assert not stale.parent.exists()

@@ -245,6 +245,7 @@ def test_a_failed_phase_is_shown_and_ends_the_launch(world: World, project: Proj
 def with_other_addons(project: Project) -> Project:
     """Render the cluster without the order book, which changes its addons and no document."""
     before = {path: path.read_bytes() for path in project.rendered_path.glob("nodes/*/user-data")}
+    assert len(before) == len(project.plan.nodes)
     project.file.write_text(project.file.read_text().replace("coredns, ingress, order-book]", "coredns, ingress]"))
     changed = render.refresh(Project.load(project.file), now=datetime.now(UTC))
     committed.write(changed, render.documents(changed))
