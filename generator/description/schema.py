@@ -164,6 +164,7 @@ Network = Annotated[IPv4Network, BeforeValidator(_network)]
 PrivateNetwork = Annotated[Network, _inside(*VPC_NETWORKS, _SHARED)]
 Count = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+Datapath = Literal["mesh", "vpc"]
 
 
 class _Section(BaseModel):
@@ -181,7 +182,7 @@ class NetworkSpec(_Section):
     """The addresses of the pods: each node has a /24 of it, by its number, for life."""
     services: Annotated[PrivateNetwork, _prefix(12, 26, "the network of the services")]
     """The addresses of the services: the first is the API, the tenth is DNS."""
-    datapath: Literal["mesh", "vpc"] = "mesh"
+    datapath: Datapath = "mesh"
     """How pods reach those of other nodes: through WireGuard, or by plain routes in the VPC."""
 
 

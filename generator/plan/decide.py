@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
-from typing import Literal
 
 from generator.description.rules import POD_PREFIX, room
-from generator.description.schema import ClusterSpec, PoolSpec
+from generator.description.schema import ClusterSpec, Datapath, PoolSpec
 from generator.errors import Problem, raise_all
 from generator.plan import certificates, names
 from generator.plan.certificates import Certificate
@@ -66,7 +65,7 @@ class Plan:
     node_cidr: IPv4Network
     pod_cidr: IPv4Network
     service_cidr: IPv4Network
-    datapath: Literal["mesh", "vpc"]
+    datapath: Datapath
     nodes: tuple[Node, ...]
     api_access: tuple[IPv4Network, ...]
     spaces_bucket: str
