@@ -4,13 +4,15 @@ A case says what differs from a cluster that has everything but droplets and a r
 
     cluster   control_planes and workers, 3 and 0 unless given
     lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons
-    vpc       description (`other` or `released`), ip_range, region; other_vpc: the range of someone else's
+    vpc       description (`other` or `released`), bucket, generation, ip_range, region
+    other_vpc the range of someone else's
     firewall  `changed` when its rules are others, `other` when it is for other droplets
-    roster      null, or state, new_until (minutes from now), endpoints, addons (`other`)
+    roster    null, or generation, state, new_until (minutes from now), endpoints, addons (`other`)
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
-    reports   by node: done (the last phase that is over), age in minutes
+    reports   by node: done (the last phase that is over), age in minutes; `forged` when nobody vouches for it
     ready     null when no API server answers, else by node
     bundles   by node: expires (minutes from now)
+    given_up  nodes that the operator gives up
 
 `pytest --update` writes the actions as they are now.
 """
@@ -31,14 +33,14 @@ import pytest
 from generator.cluster.diff import diff
 from generator.cluster.kinds import archive, bucket, policy, ssh_key, tag
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
-from generator.cluster.kinds.vpc import VPCS, owner
 from generator.cluster.launchable import Documents
+from generator.cluster.matching import highest_generation
 from generator.cluster.node_report import Phase, Progress
-from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, Bundle, Observed, Report
+from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, VPCS, Bundle, Observed, Report
 from generator.documents import roster as rosters
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
-from generator.plan.names import RELEASED
+from generator.plan.names import RELEASED, Owner
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned
@@ -46,7 +48,7 @@ from tests.phases import phases_of
 
 CASES = sorted((TESTS / "launch").glob("*.json"))
 ADDONS, OTHER = "a" * 64, "b" * 64
-CREATED = timedelta(minutes=10)
+GENERATION = 7
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -87,12 +89,16 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
         BUNDLES: tuple(_bundles(case.get("bundles", {}))),
     }
-    return Observed(NOW, dict(_reports(plan, case.get("reports", {}))), case.get("ready"), found=found)
+    seen = Observed(
+        NOW, dict(_reports(plan, case)), case.get("ready"), given_up=frozenset(case.get("given_up", ())), found=found
+    )
+    return replace(seen, seen=highest_generation(plan, seen))
 
 
 def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
     told = case.get("vpc", {})
-    ours = str(owner(plan))
+    generation = told.get("generation", GENERATION if case.get("roster") else 0)
+    ours = str(Owner(plan.cluster_id, told.get("bucket", plan.spaces_bucket), plan.spaces_region, generation))
     other = ours.replace(CLUSTER_ID, f"0{CLUSTER_ID[1:]}")
     words = {"other": other, "released": RELEASED, None: ours}[told.get("description")]
     network = IPv4Network(told.get("ip_range", str(plan.vpc)))
@@ -132,7 +138,7 @@ def _roster(plan: Plan, told: Mapping[str, Any] | None) -> rosters.Roster | None
     endpoints = {name: IPv4Address(address) for name, address in told.get("endpoints", {}).items()}
     written = rosters.compose(
         plan,
-        generation=7,
+        generation=told.get("generation", GENERATION),
         time=NOW - timedelta(minutes=10),
         endpoints=endpoints,
         etcd=rosters.Etcd(told["state"], "hardway-token", until),
@@ -147,10 +153,13 @@ def _bundles(told: Mapping[str, Any]) -> Iterator[Bundle]:
         yield Bundle(key, node, NOW - timedelta(minutes=10), NOW + timedelta(minutes=facts["expires"]))
 
 
-def _reports(plan: Plan, told: Mapping[str, Any]) -> Iterator[tuple[str, Report]]:
-    for node, facts in told.items():
+def _reports(plan: Plan, case: Mapping[str, Any]) -> Iterator[tuple[str, Report]]:
+    for node, facts in case.get("reports", {}).items():
         names = phases_of(control_plane=plan.node(node).is_control_plane)
         last = names.index(facts["done"])
         phases = tuple(Phase(name, "done" if place <= last else "waiting") for place, name in enumerate(names))
-        at = NOW - timedelta(minutes=facts.get("age", 1))
-        yield node, Report(at, Progress(node, "boot", 7, phases))
+        age = facts.get("age", 1)
+        own = [one for key, one in case.get("droplets", {}).items() if one.get("node", key) == node]
+        droplet = facts.get("droplet", min((one["id"] for one in own if one.get("age", 10) >= age), default=0))
+        progress = Progress(node, GENERATION, phases, droplet=droplet)
+        yield node, Report(NOW - timedelta(minutes=age), progress, is_vouched=not facts.get("forged", False))

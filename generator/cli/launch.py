@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from generator.cli.options import (
     say,
     span_text,
 )
-from generator.errors import Problem, Problems
+from generator.errors import Problem, Problems, raise_all
+from generator.plan.decide import Plan
 from generator.plan.project import Project
 from generator.provider.spaces import LONGEST_URL
 
@@ -35,6 +37,12 @@ SHORTEST_URL = timedelta(minutes=5)
 @lab_option
 @click.option("--yes", is_flag=True, help="Do not ask before anything is made.")
 @click.option("--uncommitted", is_flag=True, help="Send documents that are in no commit.")
+@click.option(
+    "--give-up",
+    metavar="NODE",
+    multiple=True,
+    help="Recreate a node that looks lost, though no API server answers that could say so.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @json_option
 @click.option(
@@ -59,6 +67,7 @@ def launch(
     lab: bool,
     yes: bool,
     uncommitted: bool,
+    give_up: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
     url_lifetime: timedelta,
@@ -88,7 +97,14 @@ def launch(
     else:
         say("warning: what boots is in no commit, so nothing vouches for it")
     launchable = prepare(project, now=clock.now(), commit=reviewed.commit)
-    work = Launch(launchable, connection, operator_credentials(project), clock=clock, lifetime=url_lifetime)
+    work = Launch(
+        launchable,
+        connection,
+        operator_credentials(project),
+        clock=clock,
+        lifetime=url_lifetime,
+        given_up=_known(give_up, launchable.plan),
+    )
     actions, offered = work.rehearse()
     if dry_run:
         click.echo(json.dumps([one.facts for one in actions], indent=2) if as_json else "\n".join(map(str, actions)))
@@ -112,6 +128,13 @@ def launch(
     facts = outputs.facts(plan, connection, address=served.address, public=served.public, path=path)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": work.requests}
     click.echo(json.dumps(facts, indent=2) if as_json else outputs.text(facts))
+
+
+def _known(names: Sequence[str], plan: Plan) -> frozenset[str]:
+    planned = [node.name for node in plan.nodes]
+    hint = f"the nodes are {', '.join(planned)}"
+    raise_all(Problem("no such node", where=f"--give-up {name}", hint=hint) for name in names if name not in planned)
+    return frozenset(names)
 
 
 def _ask(*, yes: bool, question: str) -> None:

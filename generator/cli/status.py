@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,24 +23,29 @@ from generator.cli.table import text_table
 from generator.plan.project import Project
 
 if TYPE_CHECKING:
+    from generator.cluster.inquiry import View
     from generator.cluster.status import ClusterStatus
 
 
 @click.command()
 @file_option
 @lab_option
+@click.option("--ask", is_flag=True, help="Ask each control-plane node what it sees of etcd and of its peers.")
 @json_option
 @click.pass_obj
-def status(factory: Factory | None, *, file: Path, lab: bool, as_json: bool) -> int:
+def status(factory: Factory | None, *, file: Path, lab: bool, ask: bool, as_json: bool) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
     Exits 1 when a node is not ready, the addons are not applied, or something is to be done.
     """
     from generator.clock import Clock
+    from generator.cluster.channel import Channel
     from generator.cluster.diff import diff
+    from generator.cluster.inquiry import inquire
     from generator.cluster.launchable import digests
     from generator.cluster.observer import Observer
     from generator.cluster.status import assess, warnings
+    from generator.pki.store import operator_key, report_keys
     from generator.provider.digitalocean import Cloud
     from generator.provider.spaces import Spaces
 
@@ -48,14 +54,29 @@ def status(factory: Factory | None, *, file: Path, lab: bool, as_json: bool) -> 
     plan, clock = project.plan, Clock()
     documents = digests(project)
     spaces = Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region)
-    observer = Observer(plan, Cloud(connection, clock), spaces, clock, operator_credentials(project), connection.proxy)
+    reports = report_keys(project.keys_path, plan)
+    observer = Observer(
+        plan,
+        Cloud(connection, clock),
+        spaces,
+        clock,
+        operator_credentials(project),
+        connection.proxy,
+        report_keys=reports,
+    )
     observed = observer.look()
     actions = diff(plan, documents, observed)
     seen = assess(plan, project.inventory, documents.addons, observed, actions, observer.address)
+    views: tuple[View, ...] = ()
+    if ask and observer.server:
+        channel = Channel(plan.cluster_id, observer.server, operator_key(project.keys_path), reports, clock)
+        views = inquire(channel, plan)
+    elif ask:
+        say("warning: no API server answers, so no node can be asked")
     if as_json:
-        print_json({**asdict(seen), "whole": seen.whole})
+        print_json({**asdict(seen), "whole": seen.whole, **({"views": [*map(asdict, views)]} if ask else {})})
     else:
-        click.echo(_text(seen))
+        click.echo("\n".join([_text(seen), *_view_lines(views)]))
         for warning in warnings(plan, observed, seen):
             say(f"warning: {warning}")
     return 0 if seen.whole else 1
@@ -63,16 +84,34 @@ def status(factory: Factory | None, *, file: Path, lab: bool, as_json: bool) -> 
 
 def _text(status: ClusterStatus) -> str:
     rows = [
-        (one.node, one.droplet or "-", one.public or "-", one.private or "-", one.kubernetes, one.phase)
+        (
+            *(one.node, one.droplet or "-", one.public or "-", one.private or "-"),
+            *(one.kubernetes, one.phase, one.heard or "-"),
+        )
         for one in status.nodes
     ]
     addons = "applied" if status.addons else "not applied" if status.api else "unknown"
     lines = [
-        text_table(("NODE", "DROPLET", "PUBLIC", "VPC", "KUBERNETES", "PHASE"), rows),
+        text_table(("NODE", "DROPLET", "PUBLIC", "VPC", "KUBERNETES", "PHASE", "HEARD"), rows),
         f"API {status.api or 'does not answer'}, addons {addons}",
-        f"roster {status.roster_generation or 'none'}, etcd {status.etcd or 'none'}",
+        f"roster {status.roster_generation or 'none'}, etcd {status.etcd or 'none'}"
+        + (f", members {', '.join(status.members)}" if status.members else ""),
+        *(f"etcd: {alarm}" for alarm in status.alarms),
     ]
     if status.expiry:
         lines.append(f"next expiry {status.expiry[0]}, {status.expiry[1]}")
     lines += [f"note: {line}" for line in status.notes]
     return "\n".join([*lines, *(f"launch would {line}" for line in status.pending)])
+
+
+def _view_lines(views: Iterable[View]) -> Iterator[str]:
+    """Say what each control-plane node sees, a line each, and a line for what is wrong."""
+    for view in views:
+        if view.etcd is not None:
+            role = "learner" if view.etcd.learner else "leader" if view.etcd.leader == view.etcd.member else "follower"
+            reached = f"reaches {view.peers - len(view.blocked)} of {view.peers} peers"
+            yield f"{view.node}: etcd {role}, {len(view.etcd.members)} members; {reached}"
+            yield from (f"{view.node}: etcd: {fault}" for fault in (*view.etcd.alarms, view.etcd.trouble) if fault)
+        yield from (f"{view.node}: {peer}: {cause}" for peer, cause in view.blocked.items())
+        if view.trouble:
+            yield f"{view.node}: {view.trouble}"

@@ -1,11 +1,13 @@
-"""Asks a cluster's API server whether it is ready, which nodes are, and which addons it has; knows no other verb."""
+"""Asks a cluster's API server whether it is ready, which nodes are, and which addons it has; carries the channel."""
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +24,8 @@ M = TypeVar("M", bound=BaseModel)
 NODES_LIMIT = 500
 LIMIT_BYTES, LIMIT_SECONDS = 32 * 1024 * 1024, 30.0
 """Of an answer; five hundred nodes with many images each come to some ten MiB."""
+REPORT = "hardway/report"
+"""The annotation of its own Node in which a node reports."""
 ADDONS_RECORD = "/api/v1/namespaces/kube-system/configmaps/hardway"
 """Where the bootstrap job writes which addons it has applied, once all of them are up."""
 
@@ -50,6 +54,7 @@ class _Status(BaseModel):
 
 class _Metadata(BaseModel):
     name: str
+    annotations: dict[str, str] | None = None
 
 
 class _Node(BaseModel):
@@ -67,6 +72,23 @@ class _Data(BaseModel):
 
 class _Record(BaseModel):
     data: _Data
+
+
+class _ConfigMap(BaseModel):
+    metadata: _Metadata
+    data: dict[str, str] | None = None
+
+
+class _ConfigMaps(BaseModel):
+    items: list[_ConfigMap]
+
+
+@dataclass(frozen=True)
+class KubeNode:
+    """What Kubernetes knows of a node: whether it is ready, and the report that it has left, if any."""
+
+    is_ready: bool
+    report: str | None
 
 
 class Kube:
@@ -99,15 +121,33 @@ class Kube:
         """Tell whether the server answers that it is ready."""
         return self._get("/readyz") is not None
 
-    def nodes(self) -> Mapping[str, bool] | None:
-        """Tell of each of the cluster's nodes, by name, whether it is ready."""
+    def nodes(self) -> Mapping[str, KubeNode] | None:
+        """Tell of each of the cluster's nodes, by name, what is known."""
         answer = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}")
-        return None if answer is None else {node.metadata.name: _is_ready(node) for node in answer.items}
+        return None if answer is None else {node.metadata.name: _known(node) for node in answer.items}
 
     def addons(self) -> str | None:
         """Give the digest of the addons that are applied; None before the first are."""
         answer = self._asked(_Record, ADDONS_RECORD)
         return None if answer is None else answer.data.addons
+
+    def data(self, path: str) -> Mapping[str, str] | None:
+        """Give what a ConfigMap holds."""
+        answer = self._asked(_ConfigMap, path)
+        return None if answer is None else answer.data or {}
+
+    def all_data(self, path: str) -> Mapping[str, Mapping[str, str]]:
+        """Give what each ConfigMap of a namespace holds, by its name; nothing where no server answers."""
+        answer = self._asked(_ConfigMaps, f"{path}?limit={NODES_LIMIT}")
+        return {one.metadata.name: one.data or {} for one in answer.items} if answer else {}
+
+    def create(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Make an object; tell whether it is made."""
+        return self._request("POST", path, json.dumps(body).encode())[0] == HTTPStatus.CREATED
+
+    def delete(self, path: str) -> None:
+        """Delete an object, if it is there and a server answers."""
+        self._request("DELETE", path)
 
     def _asked(self, model: type[M], path: str) -> M | None:
         body = self._get(path)
@@ -117,17 +157,28 @@ class Kube:
             return None
 
     def _get(self, path: str) -> bytes | None:
+        status, body = self._request("GET", path)
+        return body if status == HTTPStatus.OK else None
+
+    def _request(self, method: str, path: str, sent: bytes | None = None) -> tuple[int | None, bytes]:
+        """Send a request; the status is None where no server answers within bounds."""
         from urllib3.exceptions import HTTPError
 
+        url = f"https://{self.address}:{API_PORT}{path}"
+        headers = {"Content-Type": "application/json"} if sent is not None else None
         try:
-            answer = self._pool.request("GET", f"https://{self.address}:{API_PORT}{path}", preload_content=False)
+            answer = self._pool.request(method, url, body=sent, headers=headers, preload_content=False)
             try:
                 body = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES, seconds=LIMIT_SECONDS)
             finally:
                 answer.close()
         except (HTTPError, OSError, bounded.TooMuch):
-            return None
-        return body if answer.status == 200 else None
+            return None, b""
+        return answer.status, body
+
+
+def _known(node: _Node) -> KubeNode:
+    return KubeNode(_is_ready(node), (node.metadata.annotations or {}).get(REPORT))
 
 
 def _is_ready(node: _Node) -> bool:

@@ -75,6 +75,7 @@ class Launch:
         *,
         clock: Clock,
         lifetime: timedelta,
+        given_up: frozenset[str] = frozenset(),
     ) -> None:
         plan = launchable.plan
         self._plan = plan
@@ -82,7 +83,16 @@ class Launch:
         self._clock = clock
         self._cloud = Cloud(connection, clock)
         self._spaces = Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region)
-        self._observer = Observer(plan, self._cloud, self._spaces, clock, credentials, connection.proxy)
+        self._observer = Observer(
+            plan,
+            self._cloud,
+            self._spaces,
+            clock,
+            credentials,
+            connection.proxy,
+            report_keys={node.name: launchable.store.report_secret(node.name) for node in plan.nodes},
+            given_up=given_up,
+        )
         memory = self._observer.memory
         self._work = Work(launchable, self._cloud, self._spaces, clock, lifetime, memory, KINDS)
         self._said: set[str] = set()

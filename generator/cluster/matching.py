@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from generator.cluster.observed import Observed
+from generator.cluster.observed import VPCS, Observed
 from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.provider.resources import Droplet
 
 FETCH = timedelta(minutes=2)
 """How long the fetching of a bundle may take once its address was opened in time."""
+LONGEST = timedelta(hours=2)
+"""How long a droplet may take at most to fetch its bundle: no address of one works longer."""
 PLACEMENT = timedelta(minutes=10)
 """How long the provider may take until a droplet is active and has its addresses."""
+AHEAD_SECONDS = 86_400
 GRACE = timedelta(minutes=5)
 """How long Kubernetes may go on calling a node ready whose machine is gone; its own default is less than one."""
 
@@ -23,20 +26,21 @@ def node_of(plan: Plan, droplet: Droplet) -> str | None:
 
 
 def placed(plan: Plan, observed: Observed) -> dict[str, Droplet]:
-    """Give each planned node its droplet: of several the oldest one, and none that can never come up."""
+    """Give each planned node its droplet: the one that vouches for it, else the oldest; none that is lost."""
     found: dict[str, Droplet] = {}
     for node in plan.nodes:
-        own = [one for one in observed.droplets if node_of(plan, one) == node.name]
-        alive = [one for one in sorted(own, key=lambda one: one.id) if not _stillborn(node, one, observed)]
+        own = [one for one in sorted(observed.droplets, key=lambda one: one.id) if node_of(plan, one) == node.name]
+        alive = [one for one in own if not is_lost(node, one, observed)]
+        proven = [one for one in alive if reported(node, one, observed, "secrets")]
         if alive:
-            found[node.name] = alive[0]
+            found[node.name] = (proven or alive)[0]
     return found
 
 
 def reported(node: Node, droplet: Droplet, observed: Observed, phase: str) -> bool:
-    """Tell whether this very droplet reported a phase as done; its predecessor's report doesn't count."""
+    """Tell whether this very droplet vouches that a phase is done."""
     report = observed.reports.get(node.name)
-    return report is not None and report.at >= droplet.created and report.progress.done(phase)
+    return report is not None and report.is_vouched and report.is_of(droplet) and report.progress.done(phase)
 
 
 def ready(node: Node, droplet: Droplet, observed: Observed) -> bool:
@@ -67,21 +71,60 @@ def existing(plan: Plan, observed: Observed) -> bool:
             return True
         up = members(plan, observed)
         reports = [observed.reports[node.name] for node in plan.control_planes if node.name in observed.reports]
-        ever = sum(report.progress.done("etcd") for report in reports)  # droplets that are gone since have voted too
+        # Droplets that are gone since have voted too.
+        ever = sum(report.is_vouched and report.progress.done("etcd") for report in reports)
         return max(up, ever) >= quorum(plan) or (up > 0 and observed.time > observed.roster.etcd.new_until)
-    names = {node.name for node in plan.control_planes}
-    return any(node_of(plan, droplet) in names for droplet in observed.droplets)
+    control_planes = {node.name for node in plan.control_planes}
+    return any(node_of(plan, droplet) in control_planes for droplet in observed.droplets)
 
 
-def _stillborn(node: Node, droplet: Droplet, observed: Observed) -> bool:
-    """Tell whether a droplet can never come up.
+def is_lost(node: Node, droplet: Droplet, observed: Observed) -> bool:
+    """Tell whether a droplet can never come up, by the provider and by one more witness."""
+    return is_overdue(node, droplet, observed) and is_settled_by_others(node, observed)
 
-    The provider didn't place it in time, or its bundle is still there although the address has expired: a bundle
-    leaves the bucket only when its node has it, so one that is gone proves nothing.
+
+def is_overdue(node: Node, droplet: Droplet, observed: Observed) -> bool:
+    """Tell whether a droplet should have come up by now, and nothing shows that it has.
+
+    The provider didn't place it in time, or its bundle is still there although no address of it can work any more: a
+    bundle leaves the bucket only when its node has it, so one that is gone proves nothing.
     """
     if reported(node, droplet, observed, "secrets") or ready(node, droplet, observed):
         return False
     if not droplet.settled and droplet.status in ("new", "active"):
         return observed.time > droplet.created + PLACEMENT
     expiries = [bundle.expires for bundle in observed.bundles if bundle.node == node.name]
-    return bool(expiries) and observed.time > max(expiries) + FETCH
+    if not expiries:
+        return False
+    # The bucket says when its addresses end, and may lie; what that could cost is nothing before there is data.
+    ends = droplet.created + LONGEST
+    return observed.time > (min(max(expiries), ends) if _is_founding(observed) else ends) + FETCH
+
+
+def is_settled_by_others(node: Node, observed: Observed) -> bool:
+    """Tell whether a droplet that its node's reports say nothing of may be deleted.
+
+    Kubernetes has an answer and no report of that droplet in it, or there is no data yet that could be lost, or the
+    operator has said it.
+    """
+    return observed.ready is not None or _is_founding(observed) or node.name in observed.given_up
+
+
+def highest_generation(plan: Plan, observed: Observed) -> int:
+    """Give the highest generation of the roster that the VPC's description or a control-plane node tells of.
+
+    A generation is a time in seconds, so one of the future is a lie.
+    """
+    own = [one for one in observed.of(VPCS) if one.name == names.object_name(plan.name)]
+    owners = [names.read_owner(one.description) for one in own]
+    told = [owner.generation for owner in owners if owner and owner.cluster_id == plan.cluster_id]
+    reports = [observed.reports[node.name] for node in plan.control_planes if node.name in observed.reports]
+    told += [report.progress.generation for report in reports if report.is_vouched]
+    return max((one for one in told if one <= int(observed.time.timestamp()) + AHEAD_SECONDS), default=0)
+
+
+def _is_founding(observed: Observed) -> bool:
+    """Tell whether there can't be any data yet: by the roster, and nobody knows better."""
+    is_new = observed.roster is not None and observed.roster.etcd.state == "new"
+    formed = any(report.is_vouched and report.progress.done("etcd") for report in observed.reports.values())
+    return is_new and observed.ready is None and not formed

@@ -26,7 +26,7 @@ def next_roster(plan: Plan, addons: str, observed: Observed) -> Roster:
     here = placed(plan, observed)
     written = compose(
         plan,
-        generation=next_generation(published.generation if published else None, now=observed.time),
+        generation=next_generation(max(observed.seen, published.generation if published else 0), now=observed.time),
         time=observed.time,
         endpoints={name: IPv4Address(droplet.private) for name, droplet in here.items() if droplet.private},
         etcd=_etcd(plan, observed),
@@ -43,6 +43,9 @@ def next_roster(plan: Plan, addons: str, observed: Observed) -> Roster:
 def changes(plan: Plan, addons: str, observed: Observed) -> tuple[str, ...]:
     """Say in words what the next generation changes; nothing when the published one stays."""
     before, after = observed.roster, next_roster(plan, addons, observed)
+    if observed.rolled_back is not None:
+        was = f"somebody put back generation {observed.rolled_back.generation}, {observed.seen} was there"
+        return (f"{was}; etcd is {after.etcd.state}",)
     if before is None:
         return (f"the first, etcd is {after.etcd.state}",)
     words = []

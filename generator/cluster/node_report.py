@@ -1,17 +1,24 @@
-"""Reads what a node says of its own boot; a node may be anyone's by then, so every byte is distrusted."""
+"""Reads what a node says of itself; a node may be anyone's by then, so every byte is distrusted."""
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from generator.clock import moment
 
 PHASES = ("prepare", "secrets", "binaries", "roster", "mesh", "etcd", "api", "runtime", "kubelet", "node", "addons")
+UNVOUCHED = ("prepare", "secrets")
+"""What a node can't vouch for: it has no key before it has its bundle."""
 STATES = ("waiting", "running", "done", "failed")
+CONTEXT = "hardway-report-v1"
+VERSION = 2
 LIMIT_BYTES = 64 * 1024
 LINES = 40
 LINE_LENGTH = 300
@@ -28,6 +35,27 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One member of etcd, as a quorum knows it."""
+
+    id: str
+    name: str
+    learner: bool
+
+
+@dataclass(frozen=True)
+class Etcd:
+    """What etcd is like, seen from one node; `trouble` is why nothing can be told, and then that is all."""
+
+    member: str = ""
+    leader: str = ""
+    learner: bool = False
+    members: tuple[Member, ...] = ()
+    alarms: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class Failure:
     """The unit that gave up, and the end of its log."""
 
@@ -37,13 +65,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a node is, by its own account."""
+    """How far a node is, by its own account.
+
+    `droplet` is the number of the droplet that it is, 0 where it can't tell; `generation` that of the roster it
+    follows; `digests` are of the agent and the bundle it runs on.
+    """
 
     node: str
-    boot_id: str
     generation: int
     phases: tuple[Phase, ...]
     failure: Failure | None = None
+    droplet: int = 0
+    etcd: Etcd | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def state(self, phase: str) -> str | None:
         """Give the state of a phase, None when this node has none of that name."""
@@ -66,23 +100,79 @@ class Progress:
         return bool(self.phases) and all(one.state == "done" for one in self.phases)
 
 
-def read(body: bytes, node: str) -> Progress | None:
-    """Read a status object; None when it is no such thing, or another node's."""
-    if len(body) > LIMIT_BYTES:
+@dataclass(frozen=True)
+class Said:
+    """What a wrapper held: the payload, and whether the node's own key vouches for it."""
+
+    values: Mapping[str, Any]
+    is_vouched: bool
+
+
+def unwrap(context: str, text: bytes | str, node: str, cluster_id: str, key: bytes | None) -> Said | None:
+    """Open what a node has wrapped; None when it is no such thing, or another node's.
+
+    Args:
+        context: what the MAC is for; one that was given for something else vouches for nothing here.
+        key: the node's, None where the operator's keys are not at hand: then nothing is vouched for.
+    """
+    if len(text) > LIMIT_BYTES:
         return None
     try:
-        data = json.loads(body)
-        if data["version"] != 1 or data["node"] != node:
+        wrapper = json.loads(text)
+        payload, mac = wrapper["payload"], wrapper["mac"]
+        values = json.loads(payload)
+        if values["node"] != node:
             return None
-        return Progress(
+        found = b"" if mac is None or key is None else base64.b64decode(mac, validate=True)
+        wanted = hmac.digest(key or b"", f"{context}\n{payload}".encode(), "sha256")
+        is_vouched = hmac.compare_digest(found, wanted) and values["cluster_id"] == cluster_id
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+    return Said(values, is_vouched)
+
+
+def read(text: bytes | str, node: str, cluster_id: str, key: bytes | None) -> tuple[Progress, datetime, bool] | None:
+    """Read a report: what it says, when it was given by the node's clock, and whether the node vouches for it.
+
+    None when it is no report. A node without its bundle can't vouch yet, so what is not vouched for tells no more than
+    the phases until then.
+    """
+    said = unwrap(CONTEXT, text, node, cluster_id, key)
+    if said is None:
+        return None
+    data = said.values
+    try:
+        if data["version"] != VERSION:
+            return None
+        droplet = str(data.get("droplet") or "")
+        phases = tuple(_phase(entry) for entry in data["phases"] if entry["name"] in PHASES)
+        if not said.is_vouched:
+            phases = tuple(one if one.name in UNVOUCHED else _unknown(one) for one in phases)
+        progress = Progress(
             node=node,
-            boot_id=clean(str(data["boot_id"]))[:64],
             generation=int(data.get("generation") or 0),
-            phases=tuple(_phase(entry) for entry in data["phases"] if entry["name"] in PHASES),
+            phases=phases,
             failure=_failure(data["failure"]) if data.get("failure") else None,
+            droplet=int(droplet) if droplet.isascii() and droplet.isdigit() and len(droplet) < 20 else 0,
+            etcd=read_etcd(data["etcd"]) if data.get("etcd") else None,
+            digests={str(name)[:20]: clean(str(value))[:64] for name, value in (data.get("digests") or {}).items()},
         )
+        return progress, moment(data["time"]), said.is_vouched
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
         return None
+
+
+def read_etcd(entry: Any) -> Etcd:
+    """Read what a node says of etcd.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is no such thing.
+    """
+    if "trouble" in entry:
+        return Etcd(trouble=clean(str(entry["trouble"]))[:LINE_LENGTH])
+    members = [Member(_hex(one["id"]), clean(str(one["name"]))[:63], bool(one["learner"])) for one in entry["members"]]
+    alarms = tuple(clean(str(alarm))[:100] for alarm in entry.get("alarms") or ())
+    return Etcd(_hex(entry["member"]), _hex(entry["leader"]), bool(entry["learner"]), tuple(members[:32]), alarms[:8])
 
 
 def clean(text: str) -> str:
@@ -102,9 +192,17 @@ def _phase(entry: Any) -> Phase:
     return Phase(entry["name"], state, since, clean(str(entry.get("unit") or ""))[:100])
 
 
+def _unknown(phase: Phase) -> Phase:
+    return Phase(phase.name, "waiting", None, phase.unit)
+
+
 def _failure(entry: Any) -> Failure:
     lines = entry.get("lines") or []
     return Failure(
         unit=clean(str(entry["unit"]))[:100],
         lines=tuple(clean(str(line))[:LINE_LENGTH] for line in lines[-LINES:]),
     )
+
+
+def _hex(text: Any) -> str:
+    return f"{int(str(text)[:16], 16):x}"

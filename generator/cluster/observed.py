@@ -9,17 +9,26 @@ from typing import Any, Generic, TypeVar
 
 from generator.cluster.node_report import Progress
 from generator.documents.roster import Roster
-from generator.provider.resources import Droplet
+from generator.provider.resources import Droplet, Vpc
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Report:
-    """A node's own account of its boot, and when it came in by the store's clock."""
+    """A node's own account of itself.
+
+    `at` is when it was given: by the store's clock where the store has it, else by the node's. Whoever has the
+    bucket's key can write what `is_vouched` is False for: it is shown, and proves nothing.
+    """
 
     at: datetime
     progress: Progress
+    is_vouched: bool = False
+
+    def is_of(self, droplet: Droplet) -> bool:
+        """Tell whether this droplet gave it; its node's earlier ones do not count."""
+        return self.progress.droplet == droplet.id if self.is_vouched else self.at >= droplet.created
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class Found(Generic[T]):
 # What others than their own kind ask for; every other kind declares its place in its own file.
 DROPLETS: Found[tuple[Droplet, ...]] = Found("droplets", ())
 BUNDLES: Found[tuple[Bundle, ...]] = Found("bundles", ())
+VPCS: Found[tuple[Vpc, ...]] = Found("vpcs", ())
+"""All of the account: another's may be in the way."""
 ROSTER: Found[Roster | None] = Found("roster", None)
 
 
@@ -51,13 +62,17 @@ class Observed:
     """The state of one cluster; there is no other record of it.
 
     `time` is the observer's. `ready` has the nodes that Kubernetes knows and whether they are ready, None when
-    no API server answered; `applied` is the digest of the addons that it has. `found` is read by `of`.
+    no API server answered; `applied` is the digest of the addons that it has. `seen` is the highest generation of
+    the roster that the account or a control-plane node knows of; `given_up` are the nodes whose droplets are lost by
+    the operator's word. `found` is read by `of`.
     """
 
     time: datetime
     reports: Mapping[str, Report] = field(default_factory=dict)
     ready: Mapping[str, bool] | None = None
     applied: str | None = None
+    seen: int = 0
+    given_up: frozenset[str] = frozenset()
     found: Mapping[Found[Any], Any] = field(default_factory=dict)
 
     def of(self, place: Found[T]) -> T:
@@ -85,5 +100,11 @@ class Observed:
 
     @property
     def roster(self) -> Roster | None:
-        """Give the roster that is published."""
-        return self.of(ROSTER)
+        """Give the roster that is published, unless somebody has put an old one back."""
+        return None if self.rolled_back else self.of(ROSTER)
+
+    @property
+    def rolled_back(self) -> Roster | None:
+        """Give the published roster if a newer one was there already: nothing of it holds."""
+        published = self.of(ROSTER)
+        return published if published is not None and published.generation < self.seen else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,8 +10,8 @@ from generator.clock import Clock
 from generator.cluster import node_report
 from generator.cluster.kinds.kind import Lookup
 from generator.cluster.kinds.registry import KINDS
-from generator.cluster.kube_api import Credentials, Kube
-from generator.cluster.matching import placed, reported
+from generator.cluster.kube_api import Credentials, Kube, KubeNode
+from generator.cluster.matching import highest_generation, placed, reported
 from generator.cluster.memory import Memory
 from generator.cluster.observed import Observed, Report
 from generator.plan import names
@@ -24,31 +24,28 @@ ASK_ANYWAY = timedelta(minutes=2)
 """An API server whose node has said nothing for so long is asked itself."""
 
 
-def read_reports(spaces: Spaces, cluster: str, objects: Sequence[Stored]) -> dict[str, Report]:
-    """Read what the nodes say; what can't be read is left out."""
-    reports = {}
-    for stored in objects:
-        node = names.status_node(cluster, stored.key)
-        if node is None or stored.size > node_report.LIMIT_BYTES:
-            continue
-        body = spaces.get(stored.key, limit_bytes=node_report.LIMIT_BYTES)
-        progress = node_report.read(body, node) if body is not None else None
-        if progress is not None:
-            reports[node] = Report(stored.modified, progress)
-    return reports
-
-
 class Observer:
     """Looks at one cluster.
 
-    `memory` is what it knows better than the provider's lists; `address` is the public address at which an API
-    server answered last, None before one did.
+    `memory` is what it knows better than the provider's lists; `server` is the API server that answered last, None
+    where none did.
     """
 
     def __init__(
-        self, plan: Plan, cloud: Cloud, spaces: Spaces, clock: Clock, credentials: Credentials, proxy: str | None
+        self,
+        plan: Plan,
+        cloud: Cloud,
+        spaces: Spaces,
+        clock: Clock,
+        credentials: Credentials,
+        proxy: str | None,
+        *,
+        report_keys: Mapping[str, bytes],
+        given_up: frozenset[str] = frozenset(),
     ) -> None:
         self._plan = plan
+        self._report_keys = report_keys
+        self._given_up = given_up
         self._cloud = cloud
         self._spaces = spaces
         self._clock = clock
@@ -56,12 +53,17 @@ class Observer:
         self._proxy = proxy
         self._servers: dict[str, Kube] = {}
         self.memory = Memory()
-        self.address: str | None = None
+        self.server: Kube | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Give the public address at which an API server answered last."""
+        return self.server.address if self.server else None
 
     def look(self) -> Observed:
         """Look at everything."""
         objects = self._objects() if self._spaces.bucket_exists() else None
-        return self._seen(Observed(self._clock.now()), objects, is_first=True)
+        return self._seen(Observed(self._clock.now(), given_up=self._given_up), objects, is_first=True)
 
     def again(self, before: Observed) -> Observed:
         """Look at what changes by itself: some kinds, what the nodes report, and Kubernetes."""
@@ -75,8 +77,25 @@ class Observer:
         for kind in KINDS:
             if is_first or kind.changes_by_itself:
                 observed = observed.having(kind.found, kind.look(lookup))
-        reports = read_reports(self._spaces, self._plan.name, objects or ())
-        return self._with_kubernetes(replace(observed, reports=reports))
+        observed = self._with_kubernetes(replace(observed, reports=self._stored_reports(objects or ())))
+        return replace(observed, seen=highest_generation(self._plan, observed))
+
+    def _stored_reports(self, objects: Sequence[Stored]) -> dict[str, Report]:
+        """Read what nodes have put into the bucket; what can't be read is left out."""
+        reports = {}
+        for stored in objects:
+            node = names.status_node(self._plan.name, stored.key)
+            if node is None or stored.size > node_report.LIMIT_BYTES:
+                continue
+            body = self._spaces.get(stored.key, limit_bytes=node_report.LIMIT_BYTES)
+            report = self._read(node, body) if body is not None else None
+            if report is not None:
+                reports[node] = report if report.is_vouched else replace(report, at=stored.modified)
+        return reports
+
+    def _read(self, node: str, text: bytes | str) -> Report | None:
+        found = node_report.read(text, node, self._plan.cluster_id, self._report_keys.get(node))
+        return Report(found[1], found[0], found[2]) if found else None
 
     def _with_kubernetes(self, observed: Observed) -> Observed:
         """Ask the control plane's droplets until one answers; the one that did last comes first."""
@@ -84,14 +103,30 @@ class Observer:
         droplets = [(node, here[node.name]) for node in self._plan.control_planes if node.name in here]
         addresses = [one.public for node, one in droplets if one.public and _may_answer(node, one, observed)]
         found = sorted((one for one in addresses if one), key=lambda one: one != self.address)
-        self.address = None
+        self.server = None
         for address in found:
             server = self._servers.setdefault(address, Kube(address, self._credentials, self._proxy))
             nodes = server.nodes() if server.ready() else None
             if nodes is not None:
-                self.address = address
-                return replace(observed, ready=nodes, applied=server.addons())
+                self.server = server
+                ready = {name: node.is_ready for name, node in nodes.items()}
+                reports = self._with_kubernetes_reports(observed.reports, nodes)
+                return replace(observed, ready=ready, applied=server.addons(), reports=reports)
         return replace(observed, ready=None, applied=None)
+
+    def _with_kubernetes_reports(
+        self, stored: Mapping[str, Report], nodes: Mapping[str, KubeNode]
+    ) -> Mapping[str, Report]:
+        """Add what nodes have left at their Nodes; of two that are vouched for the later one counts."""
+        reports = dict(stored)
+        for name, node in nodes.items():
+            report = self._read(name, node.report) if node.report is not None else None
+            before = stored.get(name)
+            if report is None or not report.is_vouched:
+                continue
+            if before is None or not before.is_vouched or before.at <= report.at:
+                reports[name] = report
+        return reports
 
 
 def _may_answer(node: Node, droplet: Droplet, observed: Observed) -> bool:

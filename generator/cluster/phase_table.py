@@ -43,7 +43,7 @@ def rows(plan: Plan, observed: Observed) -> tuple[Row, ...]:
         report = observed.reports.get(node.name)
         if droplet is None:
             shown.append(Row(node.name, (), "no droplet", None))
-        elif report is None or report.at < droplet.created:
+        elif report is None or not report.is_of(droplet):
             shown.append(Row(node.name, (), f"droplet is {droplet.status}", droplet.created))
         else:
             progress = report.progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from generator.cluster.kinds.kind import Case
-from generator.cluster.matching import ready
+from generator.cluster.matching import existing, ready
 from generator.cluster.observed import Observed, Report
 from generator.errors import Problem
 from generator.plan.decide import Node
@@ -48,7 +48,7 @@ def all_say_that_they_are_up(case: Case) -> bool:
 def own_report(node: str, case: Case) -> Report | None:
     """Give what a node's present droplet has reported; its predecessor's word does not count."""
     report, droplet = case.observed.reports.get(node), case.here.get(node)
-    return report if report is not None and droplet is not None and report.at >= droplet.created else None
+    return report if report is not None and droplet is not None and report.is_of(droplet) else None
 
 
 def failed(case: Case) -> list[str]:
@@ -82,17 +82,16 @@ def given_up(node: str, report: Report) -> Problem:
 def late(case: Case) -> Problem:
     """Say what was waited for in vain, and what to do."""
     observed = case.observed
-    state = observed.roster.etcd.state if observed.roster else "new"
     if observed.ready is not None:
         hint = "launch again to go on waiting"
         if observed.applied != case.documents.addons:
             hint = f"`gen kubeconfig`, then `kubectl get pods -A`, shows what does not come up; {hint}"
         return Problem(f"time is up, still waiting for {', '.join(awaited(case))}", hint=hint)
-    if state == "existing":
-        message = "no API server answers, and as etcd is `existing` by the roster no second cluster is formed"
+    if existing(case.plan, observed):
+        message = "no API server answers, and as etcd exists no second cluster is formed"
         hint = (
-            "if this machine's address is in `access.api`, etcd has lost its quorum; "
-            f"if its data is gone from most nodes, only `gen destroy {case.plan.name}` and a new launch help"
+            "is this machine's address in `access.api`? else etcd has no quorum: its members come back with their "
+            "droplets; launch again to go on waiting"
         )
         return Problem(message, hint=hint)
     hint = "is this machine's address in `access.api`? launch again to go on waiting"
@@ -101,11 +100,11 @@ def late(case: Case) -> Problem:
 
 def _is_complete(node: Node, droplet: Droplet, observed: Observed) -> bool:
     report = observed.reports.get(node.name)
-    return report is not None and report.at >= droplet.created and report.progress.complete
+    return report is not None and report.is_vouched and report.is_of(droplet) and report.progress.complete
 
 
 def _is_silent(node: Node, droplet: Droplet, observed: Observed) -> bool:
-    """Tell whether a node that Kubernetes calls ready has said nothing for long: its address for reports expired."""
+    """Tell whether a node that Kubernetes calls ready has vouched for nothing for long."""
     report = observed.reports.get(node.name)
-    heard = max(droplet.created, report.at) if report else droplet.created
+    heard = max(droplet.created, report.at) if report and report.is_vouched else droplet.created
     return ready(node, droplet, observed) and observed.time - heard > SILENCE

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from generator.clock import stamp
 from generator.cluster.kinds.kind import Action
 from generator.cluster.matching import placed
+from generator.cluster.node_report import Etcd
 from generator.cluster.observed import Observed
 from generator.cluster.phase_table import rows
 from generator.plan.decide import Plan
@@ -18,7 +20,10 @@ PARTIAL = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node: its droplet, what Kubernetes says of it, and what it says itself."""
+    """One node: its droplet, what Kubernetes says of it, and what it says itself.
+
+    `heard` is when it last vouched for what it says.
+    """
 
     node: str
     role: str
@@ -27,13 +32,15 @@ class NodeStatus:
     private: str | None
     kubernetes: str
     phase: str
+    heard: str | None
 
 
 @dataclass(frozen=True)
 class ClusterStatus:
     """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do, `notes` what not.
 
-    `addons` tells whether Kubernetes has the rendered ones.
+    `addons` tells whether Kubernetes has the rendered ones; `members` are the voters of etcd by the latest report of a
+    control-plane node, `alarms` what that says is wrong with etcd.
     """
 
     name: str
@@ -41,6 +48,8 @@ class ClusterStatus:
     api: str | None
     roster_generation: int | None
     etcd: str | None
+    members: tuple[str, ...]
+    alarms: tuple[str, ...]
     expiry: tuple[str, str] | None
     pending: tuple[str, ...]
     addons: bool
@@ -70,14 +79,18 @@ def assess(
                 private=droplet.private if droplet else None,
                 kubernetes=_kubernetes(node.name, observed.ready),
                 phase=words[node.name],
+                heard=_heard(node.name, observed),
             )
         )
+    etcd = _etcd(plan, observed)
     return ClusterStatus(
         name=plan.name,
         nodes=tuple(nodes),
         api=f"https://{api}:{plan.api_port}" if api else None,
         roster_generation=observed.roster.generation if observed.roster else None,
         etcd=observed.roster.etcd.state if observed.roster else None,
+        members=tuple(one.name for one in etcd.members if not one.learner) if etcd else (),
+        alarms=(*etcd.alarms, *filter(None, [etcd.trouble])) if etcd else (),
         expiry=_first_expiry(inventory),
         pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
         addons=observed.applied == addons,
@@ -96,6 +109,18 @@ def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str
     return (
         f"{count} droplets of an unfinished launch run since {oldest:%Y-%m-%d}: launch again or destroy {plan.name}",
     )
+
+
+def _heard(node: str, observed: Observed) -> str | None:
+    report = observed.reports.get(node)
+    return stamp(report.at) if report and report.is_vouched else None
+
+
+def _etcd(plan: Plan, observed: Observed) -> Etcd | None:
+    """Give what the control-plane node that spoke last sees of etcd."""
+    reports = [observed.reports[node.name] for node in plan.control_planes if node.name in observed.reports]
+    vouched = [report for report in reports if report.is_vouched and report.progress.etcd]
+    return max(vouched, key=lambda report: report.at).progress.etcd if vouched else None
 
 
 def _kubernetes(node: str, ready: Mapping[str, bool] | None) -> str:

@@ -23,6 +23,7 @@ IN_THE_DOCUMENT = frozenset({"bridge"})
 # What others refer to comes before what refers to it.
 RANK = {
     "Namespace": 0,
+    "ResourceQuota": 1,
     "StorageClass": 1,
     "PersistentVolume": 2,
     "ServiceAccount": 3,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,18 +9,17 @@ from datetime import datetime
 from ipaddress import IPv4Address
 from typing import Any, Literal, get_args
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from generator.clock import moment, stamp
 from generator.errors import Problem
+from generator.pki import signature
+from generator.pki.signature import Unreadable, Unsigned
 from generator.plan.decide import Plan
 
 VERSION = 2
-WRAPPER_VERSION = 1
 LIMIT_BYTES = 1024 * 1024
 """Of the object; a roster of 255 nodes has a tenth of it."""
-_CONTEXT = b"hardway-roster-v1\n"
 
 EtcdState = Literal["new", "restoring", "existing"]
 
@@ -141,8 +138,7 @@ def payload(roster: Roster) -> str:
 
 def sign(text: str, key: Ed25519PrivateKey) -> bytes:
     """Wrap a payload with the operator's signature: the object as nodes fetch it."""
-    signature = base64.b64encode(key.sign(_CONTEXT + text.encode())).decode()
-    return f"{_json({'version': WRAPPER_VERSION, 'payload': text, 'signature': signature})}\n".encode()
+    return signature.sign(signature.ROSTER, text, key)
 
 
 def verify(data: bytes, public_key: str, *, cluster_id: str) -> Roster:
@@ -156,16 +152,12 @@ def verify(data: bytes, public_key: str, *, cluster_id: str) -> Roster:
     Raises:
         Problem: it is not signed by this operator, is another cluster's, or is of a format not known here.
     """
-    signer = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
     try:
-        wrapper = json.loads(data)
-        text, signature = wrapper["payload"], base64.b64decode(wrapper["signature"], validate=True)
-        signer.verify(signature, _CONTEXT + text.encode())
-    except InvalidSignature as error:
+        values = signature.verify(signature.ROSTER, data, public_key)
+    except Unsigned as error:
         raise Problem("the roster is not signed by this cluster's operator", hint=_HINT) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+    except Unreadable as error:
         raise Problem("the roster can't be read: it is no signed JSON", hint=_HINT) from error
-    values = json.loads(text)
     if values["version"] != VERSION:
         hint = "another `gen` wrote it; use that one"
         raise Problem(f"the roster is of version {values['version']}, this program reads {VERSION}", hint=hint)

@@ -12,6 +12,7 @@ from generator.pki import kubeconfig
 from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
 from generator.plan.decide import Node, Plan
+from generator.plan.inventory import report_key
 from generator.tar import PUBLIC, SECRET, PackedFile, pack
 
 KEY_BYTES = 32
@@ -57,7 +58,10 @@ _CONTROL_PLANE_AUTHORITIES: tuple[_Pair, ...] = (
 def node_files(plan: Plan, node: Node, store: KeyStore) -> tuple[PackedFile, ...]:
     """List everything secret that one node gets, sorted by path; what is not for its role is not in it."""
     pairs, authorities = _NODE_PAIRS, _NODE_AUTHORITIES
-    files = [PackedFile("/etc/hardway/wireguard.key", f"{store.wireguard_private(node.name)}\n".encode(), SECRET)]
+    files = [
+        PackedFile("/etc/hardway/report.key", store.key(report_key(node.name)), SECRET),
+        PackedFile("/etc/hardway/wireguard.key", f"{store.wireguard_private(node.name)}\n".encode(), SECRET),
+    ]
     if node.is_control_plane:
         pairs, authorities = pairs + _CONTROL_PLANE_PAIRS, authorities + _CONTROL_PLANE_AUTHORITIES
         files += [

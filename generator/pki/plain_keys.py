@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from generator.pki.issue import key_pem, new_key, read_key
-from generator.plan.inventory import OPERATOR_KEY, wireguard_key
+from generator.plan.inventory import OPERATOR_KEY, report_key, wireguard_key
 
 SERVICE_ACCOUNT_KEY = "sa"
 ENCRYPTION_KEY = "encryption"
@@ -49,9 +49,13 @@ def planned(nodes: Iterable[str]) -> tuple[Material, ...]:
     return (
         Material(OPERATOR_KEY, f"{OPERATOR_KEY}.key", _OPERATOR),
         Material(SERVICE_ACCOUNT_KEY, f"{SERVICE_ACCOUNT_KEY}.key", _SERVICE_ACCOUNT),
-        Material(ENCRYPTION_KEY, f"{ENCRYPTION_KEY}.key", _ENCRYPTION),
+        Material(ENCRYPTION_KEY, f"{ENCRYPTION_KEY}.key", _SYMMETRIC),
         Material(POSTGRES_PASSWORD, POSTGRES_PASSWORD, _PASSWORD),
-        *(Material(wireguard_key(node), f"{wireguard_key(node)}.key", _WIREGUARD) for node in nodes),
+        *(
+            Material(path(node), f"{path(node)}.key", kind)
+            for node in nodes
+            for path, kind in ((wireguard_key, _WIREGUARD), (report_key, _SYMMETRIC))
+        ),
     )
 
 
@@ -68,6 +72,15 @@ def read_operator(content: bytes) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("it is not an ed25519 key")
     return key
+
+
+def read_symmetric(content: bytes) -> bytes:
+    """Read the 32 bytes of a key that both sides have.
+
+    Raises:
+        ValueError: it is something else, or damaged.
+    """
+    return _base64_of_32(content)
 
 
 def service_account_public(content: bytes) -> bytes:
@@ -104,11 +117,11 @@ def _service_account_der(content: bytes) -> bytes:
     return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _make_encryption() -> bytes:
+def _make_symmetric() -> bytes:
     return base64.b64encode(secrets.token_bytes(32)) + b"\n"
 
 
-def _encryption_public(content: bytes) -> bytes:
+def _symmetric_public(content: bytes) -> bytes:
     return _one_way(_base64_of_32(content))
 
 
@@ -141,5 +154,5 @@ def _base64_of_32(content: bytes) -> bytes:
 _OPERATOR = Kind(_make_operator, _operator_public, is_published=True)
 _WIREGUARD = Kind(_make_wireguard, _wireguard_public, is_published=True)
 _SERVICE_ACCOUNT = Kind(lambda: key_pem(new_key()), _service_account_der, is_published=False)
-_ENCRYPTION = Kind(_make_encryption, _encryption_public, is_published=False)
+_SYMMETRIC = Kind(_make_symmetric, _symmetric_public, is_published=False)
 _PASSWORD = Kind(_make_password, _password_public, is_published=False)

@@ -24,7 +24,7 @@ from generator.pki.issue import (
     read_key,
 )
 from generator.plan.decide import Plan
-from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
+from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, report_key, wireguard_key
 
 _CLUSTER_ID = "cluster-id"
 _MODE = 0o600
@@ -98,6 +98,32 @@ class KeyStore:
     def wireguard_private(self, node: str) -> str:
         """Give a node's WireGuard key as base64."""
         return self.key(wireguard_key(node)).decode().strip()
+
+    def report_secret(self, node: str) -> bytes:
+        """Give the 32 bytes with which a node vouches for what it reports."""
+        return plain_keys.read_symmetric(self.key(report_key(node)))
+
+
+def operator_key(store_path: Path) -> Ed25519PrivateKey:
+    """Read the key with which the operator signs.
+
+    Raises:
+        Problem: it is not here, or damaged.
+    """
+    where = store_path / f"{OPERATOR_KEY}.key"
+    content = private_directory.read(where)
+    if content is None:
+        raise Problem("is not here, so nothing can be signed", where=str(where), hint=key_check.backup_hint(store_path))
+    try:
+        return plain_keys.read_operator(content)
+    except ValueError as error:
+        raise Problem(f"is damaged: {error}", where=str(where), hint=key_check.backup_hint(store_path)) from error
+
+
+def report_keys(store_path: Path, plan: Plan) -> dict[str, bytes]:
+    """Read the keys with which nodes vouch for what they report; a node whose key is not here is left out."""
+    found = {node.name: private_directory.read(store_path / f"{report_key(node.name)}.key") for node in plan.nodes}
+    return {node: plain_keys.read_symmetric(key) for node, key in found.items() if key is not None}
 
 
 def cluster_id(store_path: Path, inventory: Inventory | None = None) -> str:

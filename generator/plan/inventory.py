@@ -32,6 +32,11 @@ def wireguard_key(node: str) -> str:
     return f"nodes/{node}/wireguard"
 
 
+def report_key(node: str) -> str:
+    """Say where the key lies with which a node vouches for what it reports."""
+    return f"nodes/{node}/report"
+
+
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 

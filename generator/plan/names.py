@@ -17,31 +17,40 @@ RELEASED = "released by hardway"
 _NODE = ":node:"
 _DOCUMENT = ":doc:"
 _COMMIT = ":commit:"
-_OWNER = re.compile(r"hardway cluster (?P<id>[0-9a-f-]{36}), objects in (?P<bucket>\S+) (?P<region>\S+)")
+_OWNER = re.compile(
+    r"hardway cluster (?P<id>[0-9a-f-]{36}), objects in (?P<bucket>[^\s,]+) (?P<region>[^\s,]+)"
+    r"(, roster (?P<generation>[0-9]{1,12}))?"
+)
 _BUNDLE = re.compile(r"(?P<node>.+)-[0-9a-f]{32}\.bundle")
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a VPC is and where that cluster's objects lie, as the VPC's description says it."""
+    """Whose a VPC is and where that cluster's objects lie, as the VPC's description says it.
+
+    `generation` is the highest of a roster that was published, 0 before the first: an older one that lies in the
+    bucket was put back by somebody.
+    """
 
     cluster_id: str
     bucket: str
     region: str
+    generation: int = 0
 
     def __str__(self) -> str:
         """Write the description."""
-        return f"hardway cluster {self.cluster_id}, objects in {self.bucket} {self.region}"
+        roster = f", roster {self.generation}" if self.generation else ""
+        return f"hardway cluster {self.cluster_id}, objects in {self.bucket} {self.region}{roster}"
 
 
 def read_owner(description: str) -> Owner | None:
     """Read whose a VPC is; None when it is no cluster's.
 
-    >>> read_owner(str(Owner("0" * 36, "bucket", "fra1"))).bucket
-    'bucket'
+    >>> read_owner(str(Owner("0" * 36, "bucket", "fra1", 7)))
+    Owner(cluster_id='000000000000000000000000000000000000', bucket='bucket', region='fra1', generation=7)
     """
-    found = _OWNER.search(description)
-    return Owner(found["id"], found["bucket"], found["region"]) if found else None
+    found = _OWNER.fullmatch(description)
+    return Owner(found["id"], found["bucket"], found["region"], int(found["generation"] or 0)) if found else None
 
 
 def object_name(cluster: str) -> str:

@@ -19,14 +19,13 @@ import yaml
 
 from generator.clock import Clock
 from generator.cluster.destroy import Destroyer
-from generator.cluster.kinds.vpc import owner
 from generator.cluster.launch_lock import LaunchLock
 from generator.documents import committed, render
 from generator.errors import Problems
 from generator.lab.account.account import Firewall
 from generator.lab.unkindness import KIND
 from generator.pki.store import KeyStore
-from generator.plan.names import RELEASED, roster_key, status_key
+from generator.plan.names import RELEASED, Owner, bundle_key, read_owner, roster_key, status_key
 from generator.plan.project import Project
 from generator.provider.spaces import Spaces
 from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw
@@ -106,6 +105,14 @@ def is_one_cluster(world: World, project: Project) -> None:
     assert endpoints == {droplet.name: droplet.vpc_address for droplet in account.living()}
     kept = [key for key in objects(world, project) if "/status/" not in key and "/public/" not in key]
     assert kept == []
+
+
+def is_named_by(description: str, project: Project) -> None:
+    """Assert that a VPC's description says whose it is, and how new the roster is."""
+    plan, said = project.plan, read_owner(description)
+    assert said is not None
+    assert said == Owner(plan.cluster_id, plan.spaces_bucket, plan.spaces_region, said.generation)
+    assert abs(said.generation - time.time()) < 600
 
 
 def nothing_is_left(world: World, project: Project) -> None:
@@ -188,13 +195,14 @@ def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Projec
 def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: World, project: Project) -> None:
     ok(gen(defaultless, project, "launch", "--yes"))
     (vpc,) = defaultless.account.vpcs.values()
-    assert (vpc.default, vpc.description) == (True, str(owner(project.plan)))
+    assert vpc.default
+    is_named_by(vpc.description, project)
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(defaultless, project)
     assert vpc.description == RELEASED
     ok(gen(defaultless, project, "launch", "--yes"))
     is_one_cluster(defaultless, project)
-    assert vpc.description == str(owner(project.plan))
+    is_named_by(vpc.description, project)
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(defaultless, project)
 
@@ -287,8 +295,63 @@ def test_a_lost_etcd_is_never_formed_anew(world: World, project: Project) -> Non
         machine.member = machine.api = machine.ready = False
     outcome = gen(world, project, "launch", "--yes", "--timeout", "10s")
     assert outcome.code == 1
-    assert "as etcd is `existing` by the roster no second cluster is formed" in outcome.err
+    assert "as etcd exists no second cluster is formed" in outcome.err
     assert world.fate.count == 2
+
+
+def thieves_objects(world: World, project: Project) -> None:
+    """Do what whoever has the bucket's key can do to make a healthy node look lost."""
+    store, plan = spaces(world, project), project.plan
+    for node in plan.nodes:
+        store.delete(status_key(plan.name, node.name))
+        store.put(bundle_key(plan.name, node.name, "0" * 32), b"x", facts={"expires": "2020-01-01T00:00:00Z"})
+    for droplet in world.account.living():
+        droplet.created -= 3 * 3600
+
+
+def test_the_buckets_word_deletes_no_droplet(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    before = {droplet.id for droplet in world.account.living()}
+    thieves_objects(world, project)
+    world.api_is_away = True
+    outcome = gen(world, project, "launch", "--yes", "--timeout", "10s")
+    assert outcome.code == 1
+    assert "droplet node02: looks as if it never came up, but no API server answers that could say so" in outcome.err
+    assert "gen launch --give-up node02" in outcome.err
+    assert "destroy orderbook" not in outcome.err
+    assert {droplet.id for droplet in world.account.living()} == before
+    world.api_is_away = False
+    ok(gen(world, project, "launch", "--yes"))
+    assert {droplet.id for droplet in world.account.living()} == before, "the nodes vouch for themselves"
+    is_one_cluster(world, project)
+
+
+def test_the_operators_word_is_enough(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    assert gen(world, project, "launch", "--yes", "--give-up", "node09").code == 1
+    before = {droplet.name: droplet.id for droplet in world.account.living()}
+    thieves_objects(world, project)
+    world.api_is_away = True
+    gen(world, project, "launch", "--yes", "--give-up", "node02", "--timeout", "5s")
+    after = {droplet.name: droplet.id for droplet in world.account.living()}
+    assert before["node01"] == after["node01"]
+    assert before["node03"] == after["node03"]
+
+
+def test_an_old_roster_that_is_put_back_rolls_nothing_back(world: World, project: Project) -> None:
+    place = roster_key(project.plan.public_prefix)
+    gen(world, project, "launch", "--yes", die_at=20)
+    old = spaces(world, project).get(place)
+    assert old is not None
+    assert json.loads(json.loads(old)["payload"])["etcd"]["state"] == "new"
+    ok(gen(world, project, "launch", "--yes"))
+    before = {droplet.id for droplet in world.account.living()}
+    spaces(world, project).put(place, old)
+    assert "somebody put back generation" in gen(world, project, "status").out
+    said = ok(gen(world, project, "launch", "--yes")).err
+    assert "somebody put back generation" in said
+    is_one_cluster(world, project)
+    assert {droplet.id for droplet in world.account.living()} == before
 
 
 def test_a_second_launch_waits_for_the_first(world: World, project: Project) -> None:

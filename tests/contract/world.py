@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email import message_from_string
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,9 @@ from typing import Any
 
 import urllib3
 
+from generator.clock import stamp
+from generator.cluster import node_report
+from generator.cluster.kube_api import REPORT
 from generator.documents import roster as rosters
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account, Droplet
@@ -38,6 +42,7 @@ from generator.plan.decide import Plan
 from generator.provider.connection import Connection
 from tests.keyring import unseal
 from tests.phases import phases_of
+from tests.reports import wrapped
 
 TOKEN = "dop_v1_" + "a" * 64
 KEY_ID, SECRET = "DO00TESTTESTTESTTEST", "s" * 43
@@ -79,6 +84,9 @@ class World:
         vpcs.add_defaults(self.account, time.time())
         self.machines: dict[int, Machine] = {}
         self.plan: Plan | None = None
+        self.report_keys: Mapping[str, bytes] = {}
+        self.reports: dict[str, str] = {}
+        self.api_is_away = False
         self.failing: dict[str, str] = {}
         self.applied: str | None = None
         self.addons_lag = 0.0
@@ -107,6 +115,7 @@ class World:
     def inhabit(self, plan: Plan, store: KeyStore) -> None:
         """Let machines of this cluster come up, and its API server answer."""
         self.plan = plan
+        self.report_keys = {node.name: store.report_secret(node.name) for node in plan.nodes}
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         first = plan.control_planes[0].name
         files = {name: self.directory / name for name in ("apiserver.crt", "apiserver.key", "clients.crt")}
@@ -171,7 +180,8 @@ class World:
         serving = {
             machine.droplet.public_address for machine in self.machines.values() if machine.alive and machine.api
         }
-        if port == 6443 and host in serving and self._kube is not None and self.members() >= 2:
+        is_served = self._kube is not None and self.members() >= 2 and not self.api_is_away
+        if port == 6443 and host in serving and is_served:
             return socket.create_connection(("127.0.0.1", self._kube), timeout=10)
         raise ConnectionRefusedError(111, "refused")
 
@@ -186,7 +196,7 @@ class World:
         ready = {machine.droplet.name for machine in self.machines.values() if machine.alive and machine.ready}
         items = [
             {
-                "metadata": {"name": name},
+                "metadata": {"name": name, "annotations": {REPORT: self.reports.get(name, "")}},
                 "status": {"conditions": [{"type": "Ready", "status": "True" if name in ready else "Unknown"}]},
             }
             for name in sorted({machine.droplet.name for machine in self.machines.values() if machine.joined})
@@ -213,7 +223,7 @@ class Machine:
         launch = launch_part(self.droplet.user_data)
         phases = phases_of(control_plane=self.node.is_control_plane)
         for phase in phases:
-            if phase in ("secrets", "etcd", "addons"):
+            if phase in ("secrets", "binaries", "etcd", "addons"):
                 self._report(launch["status_url"], phase, "running")
             while self.alive and not self._pass(phase, launch):
                 time.sleep(0.05)
@@ -301,16 +311,23 @@ class Machine:
         ]
         failure = {"unit": f"hardway-{at}.service", "lines": [f"\x1b[31m{at} gave up"]} if state == "failed" else None
         body = {
-            "version": 1,
+            "version": node_report.VERSION,
+            "cluster_id": self.plan.cluster_id,
             "node": self.node.name,
+            "droplet": str(self.droplet.id),
             "boot_id": str(self.droplet.id),
-            "time": "2026-11-22T08:30:00Z",
+            "time": stamp(datetime.now(UTC)),
             "generation": self.generation,
             "phase": at,
             "phases": phases,
             "failure": failure,
         }
-        self.world.http.request("PUT", url, body=json.dumps(body).encode())
+        has_its_bundle = before > names.index("secrets") or (at, state) == ("secrets", "done")
+        key = self.world.report_keys[self.node.name] if has_its_bundle else None
+        text = wrapped(node_report.CONTEXT, body, key)
+        if self.joined:
+            self.world.reports[self.node.name] = text
+        self.world.http.request("PUT", url, body=text.encode())
 
 
 def launch_part(user_data: str) -> Mapping[str, Any]:

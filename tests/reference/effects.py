@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from generator.cluster.diff import diff
-from generator.cluster.kinds import archive, bucket, firewall, policy, ssh_key, tag, vpc
+from generator.cluster.kinds import archive, bucket, firewall, policy, ssh_key, tag
 from generator.cluster.kinds.kind import Action
 from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Phase, Progress
-from generator.cluster.observed import DROPLETS, ROSTER, Observed, Report
+from generator.cluster.observed import DROPLETS, ROSTER, VPCS, Observed, Report
 from generator.documents import agent, committed, render, roster
 from generator.errors import Problems
 from generator.plan import names
@@ -112,16 +112,17 @@ def standing(plan: Plan, documents: Documents) -> Observed:
     )
     name = names.object_name(plan.name)
     droplets = tuple(_droplet(plan, node, documents, where[node.name]) for node in plan.nodes)
+    owner = names.Owner(plan.cluster_id, plan.spaces_bucket, plan.spaces_region, published.generation)
     own = Firewall("1", name, (plan.cluster_tag,), firewall.inbound(plan), firewall.outbound())
     return Observed(
         NOW,
-        {node.name: Report(NOW, _done(node)) for node in plan.nodes},
+        {node.name: Report(NOW, _done(node), is_vouched=True) for node in plan.nodes},
         {node.name: True for node in plan.nodes},
         documents.addons,
-        {
+        found={
             ssh_key.SSH_KEYS: (SshKey(1, name, ""),),
             tag.TAGS: frozenset(one for droplet in droplets for one in droplet.tags),
-            vpc.VPCS: (Vpc("1", name, str(vpc.owner(plan)), plan.region, plan.vpc),),
+            VPCS: (Vpc("1", name, str(owner), plan.region, plan.vpc),),
             firewall.FIREWALLS: (own,),
             bucket.HAS_BUCKET: True,
             policy.PUBLIC: (plan.public_prefix,),
@@ -141,7 +142,7 @@ def _droplet(plan: Plan, node: Node, documents: Documents, private: str) -> Drop
 
 def _done(node: Node) -> Progress:
     phases = tuple(Phase(name, "done") for name in phases_of(control_plane=node.is_control_plane))
-    return Progress(node.name, "boot", 1, phases)
+    return Progress(node.name, 1, phases, droplet=node.number)
 
 
 def _digests(plan: Plan, files: Mapping[str, bytes]) -> Documents:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from generator import catalogue
-from generator.cluster import diff, launch_lock, launch_part, node_report
+from generator.cluster import channel, diff, launch_lock, launch_part, node_report
 from generator.cluster.kinds import bundle, droplet, kind
 from generator.description import schema
 from generator.documents import agent, roster, user_data
@@ -44,6 +44,7 @@ WORDS: Sequence[Word] = (
     Word("agent", "what a node runs to assemble itself: an archive that each document pins", agent),
     Word("bundle", "a node's secrets; sealed anew at each launch, its content pinned by the document", bundle),
     Word("catalogue", "what is known of the provider before it is asked", catalogue),
+    Word("channel", "how the operator asks control-plane nodes through the API, and hears their answers", channel),
     Word("description", "`cluster.yaml`, what a person writes; read, it is the spec", schema),
     Word("difference", "what should be there and is not, or is other than planned; found without the network", diff),
     Word("document", "one node's cloud-config, `rendered/<cluster>/nodes/<node>/user-data`", user_data),
@@ -65,7 +66,7 @@ WORDS: Sequence[Word] = (
     Word("plan", "every decision about a cluster, frozen", decide.Plan),
     Word("pool", "nodes that differ only in their number", schema.PoolSpec),
     Word("release", "one Kubernetes with all that belongs to it, by its lock", lock_file.Release),
-    Word("report", "what a node says of its own boot: the status object in the bucket, as it is read", node_report),
+    Word("report", "what a node says of itself, and vouches for with its own key", node_report),
     Word(
         "roster",
         "what changes while a cluster lives: who is where, whether etcd may still form, which addons are in force",

@@ -10,7 +10,15 @@ from generator import waiting
 from generator.cluster.kinds import bundle
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.launch_part import LaunchFacts, multipart
-from generator.cluster.matching import existing, node_of, quorum, ready, reported
+from generator.cluster.matching import (
+    existing,
+    is_overdue,
+    is_settled_by_others,
+    node_of,
+    quorum,
+    ready,
+    reported,
+)
 from generator.cluster.memory import READ_LAG
 from generator.cluster.observed import DROPLETS, Observed
 from generator.errors import Problem
@@ -107,6 +115,20 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
             why = f"missing, so etcd has no quorum: {lost}, and a second cluster is never formed"
             hint = f"`gen destroy {plan.name}`, then launch anew"
             yield self.action("refuse", ", ".join(missing), why, hint=hint)
+            return
+        yield from self._unsettled(case)
+
+    def _unsettled(self, case: Case) -> Iterator[Action]:
+        """Find droplets that look as if they never came up, while nobody but the bucket says so."""
+        for node in case.plan.nodes:
+            droplet = case.here.get(node.name)
+            if droplet and is_overdue(node, droplet, case.observed):
+                why = "looks as if it never came up, but no API server answers that could say so; it is not deleted"
+                hint = (
+                    "launch again once an API server answers; "
+                    f"`gen launch --give-up {node.name}` recreates it on your word alone"
+                )
+                yield self.action("refuse", node.name, why, droplet.id, hint)
 
     def surplus(self, case: Case) -> Iterator[Action]:
         """Find second ones of a node, those that never come up, and those that are nobody's."""
@@ -116,11 +138,20 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
             node = node_of(case.plan, droplet)
             if node not in planned:
                 yield self.action("keep", droplet.name, "has the cluster's tag but is not planned", droplet.id)
+            elif node in case.here and droplet.id not in kept and not self._is_second(node, case):
+                why = f"until it is known which of its droplets serves, {droplet.id} or {case.here[node].id}"
+                yield self.action("wait", droplet.name, why, droplet.id)
             elif droplet.id not in kept:
                 why = f"{droplet.id}, " + (
                     "a second one of the node" if node in case.here else "can't come up any more"
                 )
                 yield self.action("delete", droplet.name, why, droplet.id)
+
+    @staticmethod
+    def _is_second(name: str, case: Case) -> bool:
+        """Tell whether it is known which of a node's droplets is to stay."""
+        node, droplet = case.plan.node(name), case.here[name]
+        return reported(node, droplet, case.observed, "secrets") or is_settled_by_others(node, case.observed)
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find nodes without a droplet, and droplets that are other than planned."""

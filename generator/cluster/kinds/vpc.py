@@ -8,7 +8,7 @@ from typing import Any
 
 from generator import waiting
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
-from generator.cluster.observed import Found, Observed
+from generator.cluster.observed import VPCS, Observed
 from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Node, Plan
@@ -18,8 +18,6 @@ from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import Vpc
 
 COLLECTION = Collection("vpcs", "vpc", answers.vpc)
-VPCS: Found[tuple[Vpc, ...]] = Found("vpcs", ())
-"""All of the account: another's may be in the way."""
 POLLS = 120 * (5.0,)
 """Ten minutes: a VPC counts droplets as members for a while after they are gone."""
 
@@ -54,9 +52,11 @@ def erase(cloud: Cloud, vpc: Vpc) -> bool:
     return True
 
 
-def owner(plan: Plan) -> Owner:
-    """Say whose the VPC is: what its description tells."""
-    return Owner(plan.cluster_id, plan.spaces_bucket, plan.spaces_region)
+def owner(plan: Plan, observed: Observed) -> Owner:
+    """Say what the VPC's description should tell: whose it is, and how new a roster has to be."""
+    published = observed.roster
+    generation = max(observed.seen, published.generation if published else 0)
+    return Owner(plan.cluster_id, plan.spaces_bucket, plan.spaces_region, generation)
 
 
 class VpcKind(Kind[tuple[Vpc, ...]]):
@@ -74,10 +74,8 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         """Find a VPC of this name that is another's or can't become ours, and any that is in the way."""
         plan, name = case.plan, names.object_name(case.plan.name)
         for vpc in case.observed.of(VPCS):
-            if vpc.name == name and vpc.description not in (str(owner(plan)), RELEASED):
-                other = names.read_owner(vpc.description)
-                why = f"belongs to another cluster of this name, {other.cluster_id}" if other else None
-                yield self.action("refuse", name, why or "is not one of this program's", vpc.id)
+            if vpc.name == name and (why := _foreign(vpc, plan)):
+                yield self.action("refuse", name, why, vpc.id)
             elif vpc.name == name and vpc.ip_range != plan.vpc:
                 why = f"has {vpc.ip_range}, not {plan.vpc}, which can't be changed"
                 yield self.action("refuse", name, why, vpc.id)
@@ -94,16 +92,18 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
             yield self.action("create", name, str(case.plan.vpc))
         elif vpc.description == RELEASED:
             yield self.action("update", name, "left over by a destroyed cluster, as the region's default", vpc.id)
+        elif vpc.description != str(wanted := owner(case.plan, case.observed)):
+            yield self.action("update", name, f"the roster is of generation {wanted.generation}", vpc.id)
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
         """Make the VPC, or take the one that was released."""
-        plan, present = work.plan, observed.of(VPCS)
+        plan, present, description = work.plan, observed.of(VPCS), str(owner(work.plan, observed))
         if action.verb == "create":
-            made = make(work.cloud, action.name, str(owner(plan)), plan.region, str(plan.vpc))
+            made = make(work.cloud, action.name, description, plan.region, str(plan.vpc))
             return observed.having(VPCS, (*present, made))
         vpc = next(one for one in present if one.id == action.id)
-        describe(work.cloud, vpc, str(owner(plan)))
-        taken = replace(vpc, description=str(owner(plan)))
+        describe(work.cloud, vpc, description)
+        taken = replace(vpc, description=description)
         return observed.having(VPCS, tuple(taken if one == vpc else one for one in present))
 
     def order(self, node: Node, work: Work, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
@@ -151,6 +151,20 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         if not waiting.until(lambda: erase(removal.cloud, vpc) or None, POLLS, removal.clock.sleep):
             hint = "destroy again in some minutes"
             raise Problem("still counts members that are gone", where=f"vpc {vpc.name}", hint=hint)
+
+
+def _foreign(vpc: Vpc, plan: Plan) -> str | None:
+    """Say why a VPC of our name is not ours."""
+    if vpc.description == RELEASED:
+        return None
+    other = names.read_owner(vpc.description)
+    if other is None:
+        return "is not one of this program's"
+    if other.cluster_id != plan.cluster_id:
+        return f"belongs to another cluster of this name, {other.cluster_id}"
+    if (other.bucket, other.region) != (plan.spaces_bucket, plan.spaces_region):
+        return f"this cluster's objects are in bucket {other.bucket} ({other.region}), which can't be changed"
+    return None
 
 
 VPC = VpcKind()

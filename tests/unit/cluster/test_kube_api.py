@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from generator.cluster.kube_api import Credentials, Kube
+from generator.cluster.kube_api import REPORT, Credentials, Kube, KubeNode
 
 NODE = {
     "metadata": {"name": "node01", "labels": {}},
@@ -42,7 +42,13 @@ def test_a_node_is_ready_when_it_says_so(
     monkeypatch: pytest.MonkeyPatch, server: Kube, change: dict[str, Any], ready: bool
 ) -> None:
     body = json.dumps({"items": [{**NODE, **change}]}).encode()
-    assert answering(monkeypatch, server, body).nodes() == {"node01": ready}
+    assert answering(monkeypatch, server, body).nodes() == {"node01": KubeNode(ready, None)}
+
+
+def test_a_node_leaves_its_report_at_its_node(monkeypatch: pytest.MonkeyPatch, server: Kube) -> None:
+    metadata = {"name": "node01", "annotations": {REPORT: "said", "other": "x"}}
+    body = json.dumps({"items": [{**NODE, "metadata": metadata}]}).encode()
+    assert answering(monkeypatch, server, body).nodes() == {"node01": KubeNode(is_ready=True, report="said")}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +56,10 @@ def test_a_node_is_ready_when_it_says_so(
     [
         *(b"", b"null", b"[]", b"7", b'"x"', b"{}", b'{"items": null}', b'{"items": [null]}', b'{"items": {}}'),
         *(b'{"items": [{}]}', b'{"items": [{"metadata": null}]}', b'{"items": [{"metadata": {"name": 7}}]}'),
+        *(
+            b'{"items": [{"metadata": {"name": "a", "annotations": []}}]}',
+            b'{"items": [{"metadata": {"name": "a", "annotations": {"b": 1}}}]}',
+        ),
         *(b'{"items": [{"metadata": {"name": "a"}, "status": {"conditions": [{"type": 1}]}}]}', b"[" * 100_000),
         *(b'{"data": null}', b'{"data": []}', b'{"data": {"addons": null}}', b"<html>", b"\xff\xfe"),
     ],

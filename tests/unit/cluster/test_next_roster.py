@@ -31,7 +31,9 @@ def settled(droplet: Droplet) -> Droplet:
 
 
 def member(name: str, observed: Observed) -> Observed:
-    report = Report(observed.time, Progress(name, "b", 1, (Phase("secrets", "done"), Phase("etcd", "done"))))
+    number = next(node.number for node in PLAN.nodes if node.name == name)
+    phases = (Phase("secrets", "done"), Phase("etcd", "done"))
+    report = Report(observed.time, Progress(name, 1, phases, droplet=number), is_vouched=True)
     return replace(observed, reports={**observed.reports, name: report})
 
 
@@ -41,6 +43,12 @@ def publish(observed: Observed) -> tuple[Observed, Roster]:
         roster = replace(roster, etcd=replace(roster.etcd, token=f"token {roster.generation}"))
     later = replace(observed, time=observed.time + timedelta(seconds=30))
     return later.having(ROSTER, roster), roster
+
+
+def founded() -> Observed:
+    """A cluster at its first launch: the roster is published, all droplets have their addresses."""
+    observed, _ = publish(Observed(NOW))
+    return observed.having(DROPLETS, tuple(map(settled, droplets(PLAN, 1, 2, 3))))
 
 
 def test_a_first_launch_from_end_to_end() -> None:
@@ -63,6 +71,31 @@ def test_a_first_launch_from_end_to_end() -> None:
     assert (third.etcd.state, third.etcd.token) == ("existing", first.etcd.token)
     assert third.generation > second.generation
     assert changes(PLAN, ADDONS, observed) == ()
+
+
+def test_what_nobody_vouches_for_forms_no_cluster() -> None:
+    observed, _ = publish(founded())
+    for name in ("node01", "node02", "node03"):
+        observed = member(name, observed)
+        forged = {node: replace(report, is_vouched=False) for node, report in observed.reports.items()}
+        assert next_roster(PLAN, ADDONS, replace(observed, reports=forged)) is observed.roster
+
+
+def test_an_old_roster_that_was_put_back_rolls_nothing_back() -> None:
+    founding, first = publish(founded())
+    assert first.etcd.state == "new"
+    living, last = publish(member("node02", member("node01", founding)))
+    assert last.etcd.state == "existing"
+    later = replace(living, reports={}, time=NOW + timedelta(days=200)).having(ROSTER, first)
+    assert later.roster is first
+    known = replace(later, seen=last.generation)
+    assert known.roster is None
+    assert known.rolled_back is first
+    written = next_roster(PLAN, ADDONS, known)
+    assert written.etcd.state == "existing"
+    assert written.generation > last.generation
+    assert "somebody put back generation" in changes(PLAN, ADDONS, known)[0]
+    assert next_roster(PLAN, ADDONS, known.having(DROPLETS, ())).etcd.state == "new", "nothing is left to lose"
 
 
 def test_a_state_that_exists_never_becomes_new() -> None:

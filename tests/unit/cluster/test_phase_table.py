@@ -23,7 +23,7 @@ def droplet(number: int, **changes: object) -> Droplet:
 
 
 def report(node: str, *phases: Phase, age: int = 10) -> Report:
-    return Report(NOW - timedelta(seconds=age), Progress(node, "b", 1, phases))
+    return Report(NOW - timedelta(seconds=age), Progress(node, 1, phases))
 
 
 def observed() -> Observed:
@@ -78,11 +78,11 @@ def test_a_narrow_terminal_gets_it_too() -> None:
 
 
 def test_the_last_words_name_the_unit_and_its_lines() -> None:
-    told = Progress("node01", "b", 1, (Phase("etcd", "failed"),), Failure("etcd.service", ("one", "two")))
+    told = Progress("node01", 1, (Phase("etcd", "failed"),), Failure("etcd.service", ("one", "two")))
     assert last_words("node01", told) == (
         "node01: etcd failed, unit etcd.service",
         "  node01 | one",
         "  node01 | two",
     )
-    waiting = Progress("node01", "b", 1, (Phase("mesh", "running", None, "hardway-mesh.service"),))
+    waiting = Progress("node01", 1, (Phase("mesh", "running", None, "hardway-mesh.service"),))
     assert last_words("node01", waiting) == ("node01: mesh running, unit hardway-mesh.service",)

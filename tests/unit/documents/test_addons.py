@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from generator.cluster import channel
 from generator.documents import addons
 from generator.plan.decide import Plan
 from generator.release import lock_file
@@ -22,6 +23,7 @@ from tests import keyring
 
 PODS = {"StatefulSet", "Deployment", "DaemonSet"}
 # Who may read every secret, and why that is so.
+CHANNEL = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "patch", "watch"]}
 READS_SECRETS = {
     "traefik": "its provider of ingresses does not start without; certificates of an ingress lie beside it"
 }
@@ -106,7 +108,9 @@ def test_what_is_referred_to_comes_first(files: Mapping[str, bytes], index: list
                 account = item["spec"]["template"]["spec"]["serviceAccountName"]
                 assert ("ServiceAccount", f"{namespace}/{account}") in known, path
             if item["kind"].endswith("Binding") and not item["roleRef"]["name"].startswith("system:"):
-                assert (item["roleRef"]["kind"], item["roleRef"]["name"]) in known, path
+                role = item["roleRef"]
+                scoped = f"{namespace}/{role['name']}" if role["kind"] == "Role" else role["name"]
+                assert (role["kind"], scoped) in known, path
             name = item["metadata"]["name"]
             known.add((item["kind"], f"{namespace}/{name}" if namespace else name))
 
@@ -188,7 +192,7 @@ def test_default_accounts_get_no_token(files: Mapping[str, bytes]) -> None:
         for _, item in objects(files)
         if item["kind"] == "ServiceAccount" and item["metadata"]["name"] == "default"
     }
-    assert closed == {"default", "kube-node-lease", "kube-public", "kube-system"}
+    assert closed == {"default", "hardway", "kube-node-lease", "kube-public", "kube-system"}
     for _, item in objects(files):
         if item["kind"] == "ServiceAccount":
             assert item["automountServiceAccountToken"] is False
@@ -199,9 +203,21 @@ def test_roles_read_what_they_watch_and_no_more(files: Mapping[str, bytes]) -> N
         if item["kind"] not in ("ClusterRole", "Role"):
             continue
         for rule in item["rules"]:
+            if item["metadata"]["name"] == "channel":
+                assert rule == CHANNEL
+                continue
             assert set(rule["verbs"]) <= {"list", "watch"}, path
             assert not {"*", "nodes/proxy", "serviceaccounts/token"} & {*rule["apiGroups"], *rule["resources"]}, path
             assert "secrets" not in rule["resources"] or item["metadata"]["name"] in READS_SECRETS, path
+
+
+def test_only_control_plane_nodes_hear_the_channel(plan: Plan, files: Mapping[str, bytes]) -> None:
+    (binding,) = (item for path, item in objects(files) if path == "base/role-binding.yaml")
+    assert [subject["name"] for subject in binding["subjects"]] == [
+        f"system:node:{node.name}" for node in plan.control_planes
+    ]
+    assert len(plan.workers) > 0
+    assert binding["metadata"]["namespace"] == channel.NAMESPACE
 
 
 def test_bindings_lead_to_own_roles_but_for_the_kubelets_client(files: Mapping[str, bytes]) -> None:

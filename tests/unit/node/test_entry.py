@@ -101,8 +101,9 @@ def test_a_failure_before_the_agent_is_reported(
     assert store.requests == [], "nothing has failed"
     monkeypatch.setenv("SERVICE_RESULT", "exit-code")
     entry.report_failure()
-    told = node_report.read(store.requests[0][3], launch["node"])
-    assert told
+    found = node_report.read(store.requests[0][3], launch["node"], "", None)
+    assert found
+    told = found[0]
     assert told.state("prepare") == "failed"
     assert told.failure == node_report.Failure(
         "hardway-prepare.service", ("hardway: the agent can't be fetched: ... refused",)

@@ -11,9 +11,9 @@ from generator.files import resource
 PACKAGE = resource("userdata") / "agent/usr/local/lib/hardway"
 # From the top; modules of one layer know nothing of each other.
 LAYERS = (
-    ("binaries", "bootstrap", "etcd", "follow", "node", "secrets", "status"),  # what the loader runs
-    ("mesh", "roster"),  # what several steps share
-    ("fetch", "waiting"),
+    ("binaries", "bootstrap", "channel", "etcd", "follow", "node", "secrets", "status"),  # what the loader runs
+    ("etcdctl", "kube", "mesh", "roster"),  # what several steps share
+    ("fetch", "signed", "vouch", "waiting"),
     ("here",),
 )
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hardway import here, status
+from hardway import here, kube, status, vouch
+from hardway.here import Failure
 
 from generator.cluster import node_report
+from generator.cluster.node_report import Progress
 from tests.phases import phases_of
+from tests.reports import KEY
 
-from .conftest import Answer, Store
+from .conftest import CLUSTER_ID, Answer, Store
+
+STATUS = {"header": {"member_id": 31}, "leader": 46}
+MEMBERS = [{"ID": 31, "name": "node01", "peerURLs": ["https://10.44.0.1:2380"]}, {"ID": 46, "peerURLs": []}]
 
 WAITING = {"ActiveState": "inactive", "Result": "success", "NRestarts": "0", "LoadState": "loaded"}
 TIMES = {status.BEGAN: "", status.UP: "", status.DOWN: ""}
@@ -54,6 +61,8 @@ class System:
     def run(self, program: str, *words: str) -> str:
         if program == "journalctl":
             return self.journal
+        if program == "etcdctl":
+            return json.dumps({"members": MEMBERS} if words[0] == "member" else [{"Status": STATUS}])
         blocks = [self.units[word] for word in words if word in self.units]
         return "\n\n".join("\n".join(f"{key}={value}" for key, value in block.items()) for block in blocks) + "\n"
 
@@ -63,18 +72,53 @@ def system(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], launch: dict[
     here.write("/proc/sys/kernel/random/boot_id", "boot\n")
     here.write("/dev/console", "")
     here.write(here.ROSTER, '{"generation": 7}')
+    here.write(vouch.KEY, base64.b64encode(KEY))
+    here.write(vouch.DROPLET, "11\n")
+    here.write(status.AGENT, f"{'a' * 64}\n")
     store.answers["/status"] = Answer()
     return System(monkeypatch)
 
 
-def test_the_launch_reads_it(system: System, store: Store) -> None:
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An API that takes reports; a test may empty `answers`."""
+    taken: list[str] = []
+
+    def patch(path: str, body: Any, *, seconds: float) -> tuple[int, Any]:
+        assert path == "/api/v1/nodes/node01"
+        assert seconds <= 5, "a report that hangs holds up the next"
+        taken.append(body["metadata"]["annotations"][status.ANNOTATION])
+        return 200, {}
+
+    monkeypatch.setattr(kube, "patch", patch)
+    return taken
+
+
+@pytest.fixture
+def no_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API that does not answer."""
+
+    def refuse(*_: Any, **__: Any) -> tuple[int, Any]:
+        raise Failure("127.0.0.1:7443: refused")
+
+    monkeypatch.setattr(kube, "patch", refuse)
+
+
+def read(text: bytes | str) -> Progress:
+    found = node_report.read(text, "node01", CLUSTER_ID, KEY)
+    assert found
+    assert found[2], "the node vouches for it"
+    return found[0]
+
+
+def test_the_launch_reads_it(system: System, store: Store, no_api: None) -> None:
     system.units["etcd.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "@8"})
     system.units["kube-apiserver.service"] = said()
-    found = status.report(*status.observe())
-    assert status.put(here.launch(), found)
-    told = node_report.read(store.requests[0][3], "node01")
-    assert told
-    assert (told.boot_id, told.generation) == ("boot", 7)
+    assert status.tell(status.report(*status.observe()))
+    told = read(store.requests[0][3])
+    assert (told.generation, told.droplet) == (7, 11)
+    assert told.digests == {"agent": "a" * 64, "bundle": ""}
+    assert told.etcd is None, "etcd is not up"
     assert told.current
     assert told.current.name == "etcd"
     assert told.failure == node_report.Failure("etcd.service", ("one", "two"))
@@ -82,13 +126,35 @@ def test_the_launch_reads_it(system: System, store: Store) -> None:
     assert (told.state("api"), told.done("mesh")) == ("waiting", True)
 
 
-def test_all_done_is_complete(system: System, store: Store) -> None:
+def test_all_done_is_complete(system: System, store: Store, api: list[str]) -> None:
     found = status.report(*status.observe())
     assert (found["phase"], found["failure"]) == (status.ALL_DONE, None)
-    status.put(here.launch(), found)
-    told = node_report.read(store.requests[0][3], "node01")
-    assert told
+    assert status.tell(found)
+    told = read(api[0])
     assert told.complete
+    assert told.etcd is not None
+    assert (told.etcd.member, told.etcd.leader, [one.name for one in told.etcd.members]) == ("1f", "2e", ["node01", ""])
+    assert read(store.requests[0][3]).complete, "who launches asks the API only once it hears that it is up"
+
+
+def test_while_no_api_answers_the_store_hears_it(system: System, store: Store, no_api: None) -> None:
+    assert status.tell(status.report(*status.observe()))
+    assert read(store.requests[0][3]).complete
+
+
+def test_before_the_kubelet_runs_no_api_is_asked(system: System, store: Store, api: list[str]) -> None:
+    system.units["kubelet.service"] = said(ActiveState="activating", **{status.BEGAN: "@5"})
+    assert status.tell(status.report(*status.observe()))
+    assert (len(api), len(store.requests)) == (0, 1)
+
+
+def test_before_the_bundle_is_here_nothing_vouches(system: System, store: Store) -> None:
+    here.at(vouch.KEY).unlink()
+    system.units["kubelet.service"] = said()
+    assert status.tell(status.report(*status.observe()))
+    found = node_report.read(store.requests[0][3], "node01", CLUSTER_ID, KEY)
+    assert found
+    assert not found[2]
 
 
 def test_a_worker_has_no_phases_of_the_control_plane(system: System) -> None:
@@ -126,38 +192,60 @@ def test_the_phases_are_those_that_the_launch_knows() -> None:
     assert tuple(status.PHASES) == node_report.PHASES
 
 
-def test_tells_changes_once_and_ends_when_nobody_listens(
-    system: System, store: Store, monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
+class EnoughError(Exception):
+    """A test has seen what it wanted."""
+
+
+def test_tells_changes_once_and_goes_on_when_the_store_listens_no_more(
+    system: System, store: Store, api: list[str], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
 ) -> None:
     system.units["kubelet.service"] = said(ActiveState="activating", **{status.BEGAN: "@5"})
-
-    def later(seconds: float) -> None:
-        no_waiting.append(seconds)
-        if len(no_waiting) == 3:
-            system.units["kubelet.service"] = said(ActiveState="active", **{status.UP: "@9"})
-        if len(no_waiting) == 6:
-            monkeypatch.setattr(status, "datetime", Late)
 
     class Late(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(UTC) + timedelta(hours=3)
 
+    def later(seconds: float) -> None:
+        no_waiting.append(seconds)
+        if len(no_waiting) == 3:
+            monkeypatch.setattr(status, "datetime", Late)
+            system.units["kubelet.service"] = said(ActiveState="active", **{status.UP: "@9"})
+        if len(no_waiting) == 6:
+            system.units["etcd.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "@8"})
+        if len(no_waiting) == 9:
+            raise EnoughError
+
     told: list[str] = []
     monkeypatch.setattr(here, "console", told.append)
     monkeypatch.setattr(status.time, "sleep", later)
-    status.step()
-    assert len(store.requests) == 2
+    with pytest.raises(EnoughError):
+        status.step()
+    assert len(store.requests) == 1, "later on its address has expired"
+    assert read(api[0]).current is None
+    assert [read(text).done("etcd") for text in api] == [True, False]
     assert told.count("hardway node01: kubelet running") == 1
-    assert told[-1] == "hardway node01: kubelet done"
+    assert told[-1] == "hardway node01: etcd failed"
+    assert no_waiting[3:6] == [status.SETTLED_PAUSE_SECONDS] * 3, "who has nothing to say looks less often"
 
 
-def test_a_store_that_is_away_is_tried_again(
-    system: System, store: Store, monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
+def test_what_says_nothing_new_is_said_again_after_a_while(
+    system: System, api: list[str], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
 ) -> None:
-    class EnoughError(Exception):
-        pass
+    def later(seconds: float) -> None:
+        no_waiting.append(seconds)
+        if sum(no_waiting) > 2.5 * status.AGAIN_SECONDS:
+            raise EnoughError
 
+    monkeypatch.setattr(status.time, "sleep", later)
+    with pytest.raises(EnoughError):
+        status.step()
+    assert len(api) == 3
+
+
+def test_who_is_away_is_tried_again(
+    system: System, store: Store, no_api: None, monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
+) -> None:
     store.answers["/status"] = Answer(status=503)
 
     def later(seconds: float) -> None:

@@ -76,6 +76,7 @@ def test_no_authority_can_sign_on_a_node(cluster: tuple[Plan, KeyStore]) -> None
 
 def test_a_worker_gets_its_own_identity_and_nothing_else(cluster: tuple[Plan, KeyStore]) -> None:
     assert {path: file.mode for path, file in files(cluster, "worker01").items()} == {
+        "/etc/hardway/report.key": 0o600,
         "/etc/hardway/wireguard.key": 0o600,
         "/etc/kubernetes/kubelet.conf": 0o600,
         "/etc/kubernetes/pki/ca.crt": 0o644,
@@ -97,6 +98,7 @@ def test_a_control_plane_node_gets_what_its_components_read(cluster: tuple[Plan,
         "/etc/etcd/pki/peer.key",
         "/etc/etcd/pki/server.crt",
         "/etc/etcd/pki/server.key",
+        "/etc/hardway/report.key",
         "/etc/hardway/secrets/postgres-password",
         "/etc/hardway/wireguard.key",
         "/etc/kubernetes/bootstrap.conf",

@@ -6,10 +6,10 @@ import json
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from hardway import fetch, here
 from hardway import roster as rosters
+from hardway.etcdctl import Member, control, members, own_status
 from hardway.here import Failure
 from hardway.waiting import patiently
 
@@ -18,8 +18,6 @@ DATA = "/var/lib/etcd/member/wal"
 ENVIRONMENT = "/run/hardway/etcd.env"
 # Another learner may come first, and ours may not be in sync yet.
 PATIENCE, PAUSE = 120.0, 2.0
-
-Member = dict[str, Any]
 
 
 def step() -> None:
@@ -114,9 +112,7 @@ def join(name: str, urls: dict[str, str], endpoints: Sequence[str]) -> dict[str,
 def promote() -> None:
     """Make this node's learner a voter once it is in sync; a voter stays what it is."""
     facts = here.facts()
-    own = ["https://127.0.0.1:2379"]
-    found = patiently(lambda: json.loads(control(own, "endpoint", "status")), PATIENCE, PAUSE, say=say)
-    status = found[0]["Status"]
+    status = patiently(own_status, PATIENCE, PAUSE, say=say)
     if not status.get("isLearner"):
         return
     others = [node["address"] for node in facts["control_planes"] if node["name"] != facts["node"]]
@@ -129,22 +125,3 @@ def promote() -> None:
 def say(line: str) -> None:
     """Print to the journal of etcd's unit, where etcd itself speaks too."""
     print(f"etcd: {line}", flush=True)
-
-
-def members(endpoints: Sequence[str]) -> list[Member]:
-    """List the members that a quorum agrees on."""
-    return list(json.loads(control(endpoints, "member", "list"))["members"])
-
-
-def control(endpoints: Sequence[str], *words: str) -> str:
-    """Run etcdctl with the API server's client certificate."""
-    pki = here.at("/etc/kubernetes/pki")
-    return here.run(
-        "etcdctl",
-        *words,
-        "--write-out=json",
-        f"--cacert={pki}/etcd-ca.crt",
-        f"--cert={pki}/apiserver-etcd-client.crt",
-        f"--key={pki}/apiserver-etcd-client.key",
-        f"--endpoints={','.join(endpoints)}",
-    )

@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 from hardway.here import Failure
 
 PIECE_BYTES = 1 << 20
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 20.0
+OK = 200
 # Of a whole answer, and of a whole file: a store that belongs to somebody else by now must not fill this node.
 LIMIT_BYTES, LIMIT_SECONDS = 16 << 20, 60.0
+LINE_BYTES = 4 << 20
 FILE_BYTES, FILE_SECONDS = 2 << 30, 1800.0
 
 
@@ -29,14 +31,37 @@ def ask(
     method: str | None = None,
     headers: Mapping[str, str] | None = None,
     context: SSLContext | None = None,
+    *,
+    seconds: float = TIMEOUT_SECONDS,
 ) -> tuple[int, bytes, Message]:
-    """Send a request; return status, body and headers, whatever the status is."""
+    """Send a request; return status, body and headers, whatever the status is.
+
+    Args:
+        seconds: how long the other side may be silent.
+    """
     try:
-        with _open(url, headers or {}, data, method, context) as answer:
+        with _open(url, headers or {}, data, method, context, seconds) as answer:
             body = b"".join(_pieces(answer, url, LIMIT_BYTES, LIMIT_SECONDS))
             if answer.length:
                 raise IncompleteRead(b"", answer.length)
             return answer.status, body, answer.headers
+    except (OSError, HTTPException) as error:
+        raise _failure(url, error) from None
+
+
+def lines(url: str, context: SSLContext, seconds: float) -> Iterator[bytes]:
+    """Give the lines of an answer as they come, each within bounds, and no longer than so many seconds."""
+    end = time.monotonic() + seconds
+    try:
+        with _open(url, {}, context=context, seconds=seconds) as answer:
+            if answer.status != OK:
+                raise Failure(f"{urlsplit(url).netloc} answered {answer.status}")
+            while line := answer.readline(LINE_BYTES):
+                if not line.endswith(b"\n"):
+                    raise Failure(f"{urlsplit(url).netloc} sends a line of more than {LINE_BYTES:,} bytes")
+                yield line
+                if time.monotonic() > end:
+                    return
     except (OSError, HTTPException) as error:
         raise _failure(url, error) from None
 
@@ -87,11 +112,12 @@ def _open(
     data: bytes | None = None,
     method: str | None = None,
     context: SSLContext | None = None,
+    seconds: float = TIMEOUT_SECONDS,
 ) -> Any:
     request = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310 - ours are https
     try:
         answer: HTTPResponse | HTTPError = urllib.request.urlopen(  # noqa: S310
-            request, timeout=TIMEOUT_SECONDS, context=context
+            request, timeout=seconds, context=context
         )
     except HTTPError as refusal:
         answer = refusal

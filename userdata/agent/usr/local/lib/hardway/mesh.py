@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -96,6 +97,14 @@ def unknown(facts: dict[str, Any], roster: dict[str, Any]) -> list[str]:
 
 def probe() -> None:
     """Say of each peer how it is reached, or why it can't be."""
+    for peer, cause in paths():
+        print(f"{peer}: {cause or 'answers through the mesh'}", flush=True)
+        if cause:
+            here.console(f"hardway {here.facts()['node']}: {peer}: {cause}")
+
+
+def paths() -> Iterator[tuple[str, str | None]]:
+    """Try the way to each peer; give its name, and what is in the way."""
     facts, known = here.facts(), met()
     links = json.loads(here.run("ip", "-json", "-4", "address", "show"))
     own = [ip_address(address["local"]) for link in links for address in link["addr_info"]]
@@ -110,9 +119,7 @@ def probe() -> None:
             cause = f"no handshake with {peer['endpoint']}: it is down, or UDP {facts['wireguard_port']} is blocked"
         else:
             cause = "the roster has no endpoint for it, and it has not called"
-        print(f"{peer['name']}: {cause or 'answers through the mesh'}", flush=True)
-        if cause:
-            here.console(f"hardway {facts['node']}: {peer['name']}: {cause}")
+        yield peer["name"], cause
 
 
 def _silence(address: str) -> str | None:

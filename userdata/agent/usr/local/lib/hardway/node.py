@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import ssl
 from collections.abc import Callable
 from typing import Any
 
-from hardway import fetch, here, mesh
+from hardway import here, mesh
 from hardway.here import Failure, Terminal
+from hardway.kube import api, patch
 from hardway.waiting import patiently
 
 MOST_SERVERS = 3  # the kubelet takes no more, and neither does the C library
@@ -22,11 +21,16 @@ def prepare() -> None:
     kind = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
     here.write(DROP_IN, f"{kind}resolvConf: {resolver()}\n")
     try:
-        patiently(lambda: expect("the API server is not ready", lambda: api("GET", "/readyz")[0] == 200), 120, 1)
+        patiently(lambda: expect("the API server is not ready", is_served), 120, 1)
     except Failure:
         mesh.probe()  # a broken mesh is a likely cause, and this is read
         raise
     make(here.facts())
+
+
+def is_served() -> bool:
+    """Tell whether an API server is ready; what was asked before one answered would hang for long."""
+    return api("GET", "/readyz", seconds=3)[0] == 200
 
 
 def make(facts: dict[str, Any]) -> None:
@@ -38,7 +42,7 @@ def make(facts: dict[str, Any]) -> None:
         status, node = api("POST", "/api/v1/nodes", wanted)
     elif status == 200 and not node["spec"].get("podCIDR"):
         spec = {key: wanted["spec"][key] for key in ("podCIDR", "podCIDRs")}
-        status, node = api("PATCH", path, {"spec": spec}, "application/merge-patch+json")
+        status, node = patch(path, {"spec": spec})
     if status not in (200, 201):
         message = node.get("message") if isinstance(node, dict) else node
         raise Failure(f"the Node can't be made: answer {status}: {message}")
@@ -96,14 +100,3 @@ def expect(complaint: str, test: Callable[[], bool]) -> None:
     except Failure as error:
         raise Failure(f"{complaint}: {error}") from None
     raise Failure(complaint)
-
-
-def api(method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:
-    """Ask the API through this node's balancer with the kubelet's own credential; return status and object."""
-    pki = here.at("/etc/kubernetes/pki")
-    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-    context.load_cert_chain(pki / "kubelet-client.crt", pki / "kubelet-client.key")
-    data = json.dumps(body).encode() if body is not None else None
-    url = f"https://127.0.0.1:{here.facts()['balancer_port']}{path}"
-    status, text, _ = fetch.ask(url, data, method, {"Content-Type": kind}, context)
-    return status, json.loads(text) if text.startswith(b"{") else text.decode(errors="replace")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
-from hardway import fetch, here
+from hardway import fetch, here, signed
 from hardway.here import Failure
 
-CONTEXT = b"hardway-roster-v1\n"
+CONTEXT = "hardway-roster-v1"
+VERSION = 2
 
 
 def refresh() -> tuple[dict[str, Any], bool]:
@@ -47,18 +47,11 @@ def _newest(launch: dict[str, Any], known: dict[str, Any] | None) -> dict[str, A
 
 
 def verify(text: bytes, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what the operator signed for this cluster; nothing is believed before its signature."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+    """Return what the operator signed for this cluster."""
     try:
-        outer = json.loads(text)
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(facts["operator_public_key"]))
-        key.verify(base64.b64decode(outer["signature"]), CONTEXT + outer["payload"].encode())
-        roster: dict[str, Any] = json.loads(outer["payload"])
-        found = roster["version"], roster["cluster_id"]
-    except (InvalidSignature, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise Failure(f"the roster is not as the operator signs it ({type(error).__name__})") from None
-    if found != (2, facts["cluster_id"]):
-        raise Failure("the roster is another cluster's, or of a format not known here")
+        roster = signed.verify(text, CONTEXT, facts)
+    except Failure as failure:
+        raise Failure(f"the roster can't be believed: {failure}") from None
+    if roster.get("version") != VERSION:
+        raise Failure(f"the roster is of version {roster.get('version')}, {VERSION} is known here")
     return roster

@@ -1,4 +1,7 @@
-"""Reports this node's phases to its status object and the console, and what holds it up; never a secret."""
+"""Reports this node's phases, what runs here and what holds it up, to the operator and the console; never a secret.
+
+The report is an annotation of the node's own Node; until the API takes it, it goes to the node's status object.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hardway import fetch, here
+from hardway import etcdctl, fetch, here, kube, vouch
 from hardway.here import Failure
 
 # In order; what is no unit of this node's role is left out.
@@ -38,7 +41,12 @@ ALL_DONE = "ready"
 BEGAN, UP, DOWN = "InactiveExitTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp"
 SHOWN = f"ActiveState,LoadState,NRestarts,Result,{BEGAN},{UP},{DOWN}"
 LIMIT_BYTES = 4096
-PAUSE_SECONDS = 2
+# While something is still to come, and when all is done; a report that says nothing new is sent again after a while.
+PAUSE_SECONDS, SETTLED_PAUSE_SECONDS, AGAIN_SECONDS = 2, 15, 300
+# What hangs here holds up the next report.
+API_SECONDS = 5
+ANNOTATION = "hardway/report"
+AGENT = "/etc/hardway/agent.sha256"
 HOPELESS = 3
 SIGNED = re.compile(r"(?i)(?<!\S)\S*(\?|x-amz-)\S*")
 
@@ -55,10 +63,8 @@ class Phase:
 
 
 def step() -> None:
-    """Report each change, until all is done and nobody listens any more."""
-    launch = here.launch()
-    until = datetime.fromisoformat(launch["expires"])
-    sent: dict[str, Any] | None = None
+    """Report each change, and now and then without one, for as long as the node runs."""
+    sent, sent_at = None, 0.0
     told: dict[str, str] = {}
     was_heard = True
     while True:
@@ -66,19 +72,30 @@ def step() -> None:
         for phase in phases:
             if told.get(phase.name, "waiting") != phase.state:
                 told[phase.name] = phase.state
-                here.console(f"hardway {launch['node']}: {phase.name} {phase.state}")
-        is_late = datetime.now(UTC) > until
+                here.console(f"hardway {here.facts()['node']}: {phase.name} {phase.state}")
         found = report(phases, others)
-        if is_late and found["phase"] == ALL_DONE:
-            return
-        if found != sent and not is_late:
-            is_heard = put(launch, found)
+        if found != sent or time.monotonic() - sent_at >= AGAIN_SECONDS:
+            is_heard = tell(found)
             if is_heard:
-                sent = found
+                sent, sent_at = found, time.monotonic()
             elif was_heard:
-                print("the store does not take the status object; trying on", flush=True)
+                print("nobody takes the report; trying on", flush=True)
             was_heard = is_heard
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(SETTLED_PAUSE_SECONDS if found["phase"] == ALL_DONE and was_heard else PAUSE_SECONDS)
+
+
+def tell(found: dict[str, Any]) -> bool:
+    """Hand a report over: to the API once it may be up, and to the status object while its address lasts.
+
+    Who launches asks the API only once a report says that it is up, so the store has to hear that too.
+    """
+    text = vouch.vouched(vouch.REPORT, found | {"time": stamp(time.time())})
+    may_be_up = any(phase["name"] == "kubelet" and phase["state"] == "done" for phase in found["phases"])
+    is_heard = may_be_up and annotate(text)
+    launch = here.launch()
+    if datetime.now(UTC) <= datetime.fromisoformat(launch["expires"]):
+        return put(launch, text) or is_heard
+    return is_heard
 
 
 def observe() -> tuple[list[Phase], list[Phase]]:
@@ -112,14 +129,14 @@ def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
 
 
 def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
-    """Make the status object, but for what changes with every look."""
+    """Make the report, but for what changes with every look."""
     boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
     stuck = [
         phase for phase in phases + others if phase.state == "failed" or (phase.state == "running" and phase.restarts)
     ]
+    is_member = any(phase.name == "etcd" and phase.state == "done" for phase in phases)
     return {
-        "version": 1,
-        "node": here.facts()["node"],
+        "version": 2,
         "boot_id": boot_id,
         "generation": (here.read(here.ROSTER) or {"generation": 0})["generation"],
         "phase": next((phase.name for phase in phases if phase.state != "done"), ALL_DONE),
@@ -127,18 +144,35 @@ def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
             {"name": phase.name, "state": phase.state, "since": stamp(phase.since), "unit": phase.unit}
             for phase in phases
         ],
+        "digests": running(),
+        "etcd": etcdctl.bookkeeping() if is_member else None,
         "failure": {"unit": stuck[0].unit, "lines": last_lines(stuck[0].unit)} if stuck else None,
     }
 
 
-def put(launch: dict[str, Any], found: dict[str, Any]) -> bool:
-    """Put the status object; tell whether it is there."""
-    body = json.dumps(found | {"time": stamp(time.time())}).encode()
+def annotate(text: str) -> bool:
+    """Write the report onto this node's Node; tell whether it is there."""
+    change = {"metadata": {"annotations": {ANNOTATION: text}}}
     try:
-        status, _, _ = fetch.ask(launch["status_url"], body, "PUT")
+        status, _ = kube.patch(f"/api/v1/nodes/{here.facts()['node']}", change, seconds=API_SECONDS)
     except Failure:
         return False
     return status == 200
+
+
+def put(launch: dict[str, Any], text: str) -> bool:
+    """Put the status object; tell whether it is there."""
+    try:
+        status, _, _ = fetch.ask(launch["status_url"], text.encode(), "PUT")
+    except Failure:
+        return False
+    return status == 200
+
+
+def running() -> dict[str, str]:
+    """Give the digests of what this node was told to run: its agent, and its secrets."""
+    pin = here.at(AGENT)
+    return {"agent": pin.read_text().strip() if pin.exists() else "", "bundle": here.facts()["bundle_sha256"]}
 
 
 def last_lines(unit: str) -> list[str]:

@@ -1,0 +1,48 @@
+"""Asks the API server through this node's balancer, with the kubelet's own credential."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+from hardway import fetch, here
+from hardway.here import Failure
+
+NOT_KNOWN = 404
+
+
+def api(
+    method: str, path: str, body: Any = None, kind: str = "application/json", *, seconds: float = 20
+) -> tuple[int, Any]:
+    """Send one request; return status and object, or its text where it is none."""
+    data = json.dumps(body).encode() if body is not None else None
+    headers = {"Content-Type": kind}
+    status, text, _ = fetch.ask(_url(path), data, method, headers, _context(), seconds=seconds)
+    return status, json.loads(text) if text.startswith(b"{") else text.decode(errors="replace")
+
+
+def patch(path: str, body: Any, *, seconds: float = 20) -> tuple[int, Any]:
+    """Change an object where `body` says something else."""
+    return api("PATCH", path, body, "application/merge-patch+json", seconds=seconds)
+
+
+def watch(path: str, seconds: float) -> Iterator[dict[str, Any]]:
+    """Give the events of a watch as they come; it ends after so many seconds, or with the connection."""
+    for line in fetch.lines(_url(path), _context(), seconds):
+        yield json.loads(line)
+
+
+def _url(path: str) -> str:
+    return f"https://127.0.0.1:{here.facts()['balancer_port']}{path}"
+
+
+def _context() -> ssl.SSLContext:
+    pki = here.at("/etc/kubernetes/pki")
+    try:
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(pki / "kubelet-client.crt", pki / "kubelet-client.key")
+    except OSError as error:
+        raise Failure(f"the kubelet's credential can't be read: {error}") from None
+    return context
