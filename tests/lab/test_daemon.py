@@ -34,6 +34,7 @@ from generator.lab.unkindness import KIND
 from generator.provider.connection import Connection
 from tests.contract.test_lab_front import tool
 from tests.e2e.harness import until
+from tests.lab.inside import execute
 from tests.silent import Silent
 
 URL = "https://dl.k8s.io/release/v1.36.4/bin/linux/amd64/kubelet"
@@ -166,15 +167,17 @@ def test_a_droplet_of_the_api_is_a_machine(lab: State) -> None:
     until("the machine", lambda: droplet(lab)["running"], 30)
     machine = Machine.load(lab, number)
     assert machine is not None
-    until("its first boot", lambda: machine.exec(["cloud-init", "status", "--wait"]).returncode == 0, 60)
-    assert machine.exec(["hostname"]).stdout.strip() == "n1"
-    told = machine.exec(["curl", "-sS", "http://169.254.169.254/metadata/v1/interfaces/public/0/ipv4/address"]).stdout
+    until("its first boot", lambda: execute(machine, ["cloud-init", "status", "--wait"]).returncode == 0, 60)
+    assert execute(machine, ["hostname"]).stdout.strip() == "n1"
+    told = execute(
+        machine, ["curl", "-sS", "http://169.254.169.254/metadata/v1/interfaces/public/0/ipv4/address"]
+    ).stdout
     assert told == droplet(lab)["public"]
-    assert machine.exec(["curl", "-sSL", "-o", "/k", URL]).returncode == 0
+    assert execute(machine, ["curl", "-sSL", "-o", "/k", URL]).returncode == 0
     first = boot_id(machine)
     control.call(lab, "power-cycle", numbers=[number])
     until("the second boot", lambda: boot_id(machine) not in ("", first), 30)
-    assert machine.exec(["test", "-e", "/k"]).returncode == 0, "the disk is the same"
+    assert execute(machine, ["test", "-e", "/k"]).returncode == 0, "the disk is the same"
 
 
 def test_a_killed_daemon_takes_the_services_along_and_another_goes_on(lab: State) -> None:
@@ -213,7 +216,7 @@ def droplet(lab: State) -> dict[str, Any]:
 
 
 def boot_id(machine: Machine) -> str:
-    return machine.exec(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip() if machine.is_running else ""
+    return execute(machine, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip() if machine.is_running else ""
 
 
 def children(daemon: Process) -> list[int]:

@@ -23,6 +23,7 @@ from generator.lab.machines.machine import ConfigDrive, Machine
 from generator.lab.machines.port import Port
 from generator.lab.process import Process
 from generator.lab.state import State
+from tests.lab.inside import cut_power_and_boot, execute, first_process
 from tests.silent import Silent
 
 PORT = Port.planned(7, IPv4Address("203.0.113.107"), IPv4Interface("10.110.0.12/20"))
@@ -54,15 +55,15 @@ def until(probe: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def said(machine: Machine, *argv: str) -> str:
-    done = machine.exec(argv, timeout_seconds=60)
+    done = execute(machine, argv, timeout_seconds=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def is_up(machine: Machine) -> bool:
-    if machine.pid1 is None:
+    if first_process(machine) is None:
         return False
-    return machine.exec(["systemctl", "is-system-running"]).stdout.strip() in ("running", "degraded")
+    return execute(machine, ["systemctl", "is-system-running"]).stdout.strip() in ("running", "degraded")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_base_root_brings_nothing_that_documents_ought_to(machine: Machine) -> N
 
 
 def test_lab_authority_is_trusted(machine: Machine, authority: bytes) -> None:
-    done = machine.exec(["openssl", "verify"], text=authority.decode())
+    done = execute(machine, ["openssl", "verify"], text=authority.decode())
     assert "OK" in done.stdout, done.stderr
     assert authority.decode().strip() in said(machine, "cat", "/etc/ssl/certs/ca-certificates.crt")
 
@@ -155,14 +156,14 @@ def test_sysctls_of_the_host_are_out_of_reach(machine: Machine) -> None:
         assert value in said(machine, "sysctl", "-w", f"{key}={value}")
         assert said(machine, "sysctl", "-n", key) == value
     assert {key: Path("/proc/sys", key).read_text() for key in keys} == before
-    assert machine.exec(["sysctl", "-w", "vm.laptop_mode=1"]).returncode != 0
+    assert execute(machine, ["sysctl", "-w", "vm.laptop_mode=1"]).returncode != 0
     said(machine, "sysctl", "-w", "net.ipv4.ip_forward=1")
 
 
 def test_modules_are_what_the_kernel_has(machine: Machine) -> None:
     for name in ("overlay", "br_netfilter", "nf_conntrack"):
         said(machine, "modprobe", name)
-    assert machine.exec(["modprobe", "no_such_module"]).returncode != 0
+    assert execute(machine, ["modprobe", "no_such_module"]).returncode != 0
 
 
 def test_images_can_be_unpacked(machine: Machine) -> None:
@@ -179,8 +180,8 @@ def test_command_runs_in_the_machine_alone(machine: Machine) -> None:
         assert "HARDWAY_CANARY" not in said(machine, "env")
     finally:
         del os.environ["HARDWAY_CANARY"]
-    assert machine.exec(["cat"], text="through\n").stdout == "through\n"
-    done = machine.exec(["sh", "-c", "echo out; echo err >&2; exit 7"])
+    assert execute(machine, ["cat"], text="through\n").stdout == "through\n"
+    done = execute(machine, ["sh", "-c", "echo out; echo err >&2; exit 7"])
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
     assert ".service" in said(machine, "cat", "/proc/self/cgroup")
 
@@ -189,7 +190,7 @@ def test_power_cycle_keeps_disk_and_identity(machine: Machine) -> None:
     said(machine, "sh", "-c", "echo kept > /var/lib/kubelet/kept; echo kept > /root/kept; sync")
     said(machine, "ip", "address", "add", "192.0.2.1/32", "dev", "eth1")
     boot, identity = (said(machine, "cat", path) for path in ("/proc/sys/kernel/random/boot_id", "/etc/machine-id"))
-    machine.power_cycle()
+    cut_power_and_boot(machine)
     until(lambda: is_up(machine))
     assert said(machine, "cat", "/proc/sys/kernel/random/boot_id") != boot
     assert said(machine, "cat", "/etc/machine-id") == identity
@@ -200,10 +201,10 @@ def test_power_cycle_keeps_disk_and_identity(machine: Machine) -> None:
 
 
 def test_reboot_from_within_starts_anew(machine: Machine) -> None:
-    first = machine.pid1
+    first = first_process(machine)
     said(machine, "ip", "link", "add", "wg0", "type", "bridge")
-    machine.exec(["systemctl", "reboot"])
-    until(lambda: machine.pid1 not in (None, first) and is_up(machine))
+    execute(machine, ["systemctl", "reboot"])
+    until(lambda: first_process(machine) not in (None, first) and is_up(machine))
     links = said(machine, "ip", "-o", "link")
     assert "wg0" not in links
     assert "203.0.113.107" in said(machine, "ip", "-o", "address")
@@ -214,7 +215,7 @@ def test_machine_is_found_again_by_its_records(state: State, machine: Machine) -
     assert Machine.all(state) == (machine,)
     assert Machine.load(state, 7) == machine
     assert Machine.load(state, 8) is None
-    pid = machine.pid1
+    pid = first_process(machine)
     assert pid is not None
     # in a session of its own, so that what ends the lab's daemon does not reach it
     assert os.getsid(pid) != os.getsid(0)
@@ -234,12 +235,12 @@ def test_power_cut_ends_everything_at_once(state: State, machine: Machine) -> No
     assert machine.name not in state.namespaces
     machine.kill()
     with pytest.raises(Problem, match="is off"):
-        machine.exec(["true"])
+        execute(machine, ["true"])
 
 
 def test_power_can_be_cut_when_the_supervisor_is_gone(machine: Machine) -> None:
     machine.boot()
-    pid = machine.pid1
+    pid = first_process(machine)
     assert pid is not None
     until(lambda: Path(f"/proc/{pid}/comm").read_text() == "systemd\n")
     supervisor = next(process for process in cgroups.processes(machine.name) if process.pid == _parent(pid))

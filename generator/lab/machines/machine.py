@@ -128,12 +128,6 @@ class Machine:
         return self.directory / "console.log"
 
     @property
-    def pid1(self) -> int | None:
-        """The machine's first process, as the host numbers it; `None` when the machine is off or not that far."""
-        process = self._first_process()
-        return None if process is None else process.pid
-
-    @property
     def is_running(self) -> bool:
         """Say whether the machine is on, from the moment of `boot` until its last process has gone."""
         launcher = self._launcher()
@@ -198,11 +192,6 @@ class Machine:
         (self.directory / "launcher.json").unlink(missing_ok=True)
         shutil.rmtree(_PROPAGATE_DIRECTORY / self.name, ignore_errors=True)
 
-    def power_cycle(self) -> None:
-        """Cut the power and switch on again with the same disk and addresses."""
-        self.kill()
-        self.boot()
-
     def destroy(self) -> None:
         """Cut the power and remove the disk; safe to repeat."""
         self.kill()
@@ -223,26 +212,6 @@ class Machine:
         inside = ["systemd-run", "--quiet", "--wait", "--collect", "--service-type=exec", *streams, "--", *argv]
         enter = ["nsenter", f"--target={first.pid}", "--all", "--root", "--wd"]
         return [*enter, "env", f"PATH={_PATH}", *inside]  # systemd-run looks for the command before systemd does
-
-    def exec(
-        self, argv: Sequence[str], *, text: str | None = None, timeout_seconds: float | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command inside to its end; the caller looks at its return code.
-
-        Raises:
-            Problem: the machine is off.
-            subprocess.TimeoutExpired: the command took longer than it may.
-        """
-        return subprocess.run(
-            self.command(argv),
-            input="" if text is None else text,
-            text=True,
-            errors="replace",
-            capture_output=True,
-            check=False,
-            timeout=timeout_seconds,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        )
 
     def _to_record(self) -> dict[str, Any]:
         return {
