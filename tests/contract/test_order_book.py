@@ -65,7 +65,7 @@ def answers(port: int) -> bool:
 
 
 def wait_for(port: int) -> None:
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 120
     while not answers(port):
         assert time.monotonic() < limit, f"nothing listens on {port}"
         time.sleep(0.1)

@@ -110,7 +110,7 @@ def test_nothing_else_is_opened(
         "node": seal(content, key, CLUSTER_ID, "node02"),
         "cluster": seal(content, key, "00000000-0000-0000-0000-000000000000", "node01"),
         "content": seal(pack(FILES[:2]), key, CLUSTER_ID, "node01"),
-        "byte": store.answers["/bundle"].body[:-1] + b"\0",
+        "byte": store.answers["/bundle"].body[:-1] + bytes([store.answers["/bundle"].body[-1] ^ 1]),
         "short": b"short",
     }
     store.answers["/bundle"] = Answer(bundles[wrong])
