@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from generator.cli.options import Factory, connect, file_option, lab_option, operator_credentials, say
+from generator.cli.options import Duration, Factory, connect, file_option, lab_option, operator_credentials, say
 from generator.errors import Problem
 from generator.plan.project import Project
 
@@ -14,28 +15,45 @@ from generator.plan.project import Project
 @click.command()
 @file_option
 @lab_option
+@click.option(
+    "--lifetime",
+    type=Duration(timedelta(minutes=10), timedelta(hours=24)),
+    default="24h",
+    show_default=True,
+    help="How long its token holds, 10m to 24h.",
+)
+@click.option("--certificate", is_flag=True, help="Put the administrator's certificate into it instead of a token.")
 @click.pass_obj
-def kubeconfig(factory: Factory | None, *, file: Path, lab: bool) -> None:
-    """Write a kubeconfig for a running cluster, and print its path."""
-    from generator.clock import Clock
+def kubeconfig(factory: Factory | None, *, file: Path, lab: bool, lifetime: timedelta, certificate: bool) -> None:
+    """Write a kubeconfig for a running cluster, and print its path.
+
+    It holds a token that ends by itself; run it again for another one.
+    """
+    from generator.cluster.access import Access, expiry
     from generator.cluster.kinds.droplet import listed
     from generator.cluster.kube_api import Kube
-    from generator.cluster.outputs import write_kubeconfig
-    from generator.pki.store import KeyStore
     from generator.provider.digitalocean import Cloud
 
     project = Project.load(file)
     connection = connect(factory, lab=lab)
-    plan = project.plan
-    store = KeyStore.open(project.keys_path, plan, project.inventory, now=Clock().now())
+    plan, keys = project.plan, project.keys_path
     tags = {plan.node_tag(node) for node in plan.control_planes}
     droplets = [one for one in listed(Cloud(connection), plan.cluster_tag) if tags & set(one.tags)]
     addresses = [one.public for one in droplets if one.public]
     if not addresses:
         raise Problem("has no control-plane droplet with an address", where=plan.name, hint="`gen launch`")
     asking = operator_credentials(project)
-    answering = (one for one in addresses if Kube(one, asking, connection.proxy).ready())
-    address = next(answering, None)
-    if address is None:
-        say("warning: no API server answers now; the file names the first droplet")
-    click.echo(write_kubeconfig(plan, store, project.keys_path, connection, address or addresses[0]))
+    servers = (Kube(one, asking, connection.proxy) for one in addresses)
+    server = next((one for one in servers if one.ready()), None)
+    if certificate:
+        say("warning: this file is the administrator for as long as its certificate holds, and can't be withdrawn")
+        if server is None:
+            say("warning: no API server answers now; the file names the first droplet")
+        click.echo(Access(plan, keys, server.address if server else addresses[0], connection.proxy).certificate())
+        return
+    if server is None:
+        hint = "is this machine's address in `access.api`? `--certificate` works without an answer"
+        raise Problem("no API server answers, so there is no token to be had", where=plan.name, hint=hint)
+    path = Access(plan, keys, server.address, connection.proxy).daily(server, lifetime)
+    say(f"holds until {expiry(keys)}; `gen kubeconfig` renews it")
+    click.echo(path)

@@ -81,6 +81,8 @@ def launch(
 
     from generator.clock import Clock
     from generator.cluster import outputs, review
+    from generator.cluster.access import LONGEST as LONGEST_TOKEN
+    from generator.cluster.access import Access
     from generator.cluster.launch import Launch
     from generator.cluster.launchable import prepare
     from generator.cluster.phase_table import PhaseTable
@@ -124,8 +126,9 @@ def launch(
     except (Problem, Problems, KeyboardInterrupt):
         say(f"what was made stays: `gen launch` goes on, `gen destroy {plan.name}` removes it")
         raise
-    path = outputs.write_kubeconfig(plan, launchable.store, project.keys_path, connection, served.address)
-    facts = outputs.facts(plan, connection, address=served.address, public=served.public, path=path)
+    access = Access(plan, project.keys_path, served.server.address, connection.proxy)
+    path = access.daily(served.server, LONGEST_TOKEN)
+    facts = outputs.facts(plan, connection, address=served.server.address, public=served.public, path=path)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": work.requests}
     click.echo(json.dumps(facts, indent=2) if as_json else outputs.text(facts))
 

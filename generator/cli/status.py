@@ -39,6 +39,7 @@ def status(factory: Factory | None, *, file: Path, lab: bool, ask: bool, as_json
     Exits 1 when a node is not ready, the addons are not applied, or something is to be done.
     """
     from generator.clock import Clock
+    from generator.cluster import access
     from generator.cluster.channel import Channel
     from generator.cluster.diff import diff
     from generator.cluster.inquiry import inquire
@@ -66,7 +67,8 @@ def status(factory: Factory | None, *, file: Path, lab: bool, ask: bool, as_json
     )
     observed = observer.look()
     actions = diff(plan, documents, observed)
-    seen = assess(plan, project.inventory, documents.addons, observed, actions, observer.address)
+    daily = access.expiry(project.keys_path)
+    seen = assess(plan, project.inventory, documents.addons, observed, actions, observer.address, daily)
     views: tuple[View, ...] = ()
     if ask and observer.server:
         channel = Channel(plan.cluster_id, observer.server, operator_key(project.keys_path), reports, clock)
@@ -100,6 +102,8 @@ def _text(status: ClusterStatus) -> str:
     ]
     if status.expiry:
         lines.append(f"next expiry {status.expiry[0]}, {status.expiry[1]}")
+    if status.kubeconfig:
+        lines.append(f"kubeconfig until {status.kubeconfig}")
     lines += [f"note: {line}" for line in status.notes]
     return "\n".join([*lines, *(f"launch would {line}" for line in status.pending)])
 

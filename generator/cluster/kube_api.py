@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
@@ -72,6 +73,14 @@ class _Data(BaseModel):
 
 class _Record(BaseModel):
     data: _Data
+
+
+class _TokenStatus(BaseModel):
+    token: str
+
+
+class _TokenRequest(BaseModel):
+    status: _TokenStatus
 
 
 class _ConfigMap(BaseModel):
@@ -141,6 +150,16 @@ class Kube:
         answer = self._asked(_ConfigMaps, f"{path}?limit={NODES_LIMIT}")
         return {one.metadata.name: one.data or {} for one in answer.items} if answer else {}
 
+    def token(self, account: str, lifetime: timedelta) -> str | None:
+        """Ask for a token of a service account; None where it gives none."""
+        spec = {"expirationSeconds": int(lifetime.total_seconds())}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        status, body = self._request("POST", f"{account}/token", json.dumps(request).encode())
+        if status != HTTPStatus.CREATED:
+            return None
+        answer = _read(_TokenRequest, body)
+        return answer.status.token if answer else None
+
     def create(self, path: str, body: Mapping[str, Any]) -> bool:
         """Make an object; tell whether it is made."""
         return self._request("POST", path, json.dumps(body).encode())[0] == HTTPStatus.CREATED
@@ -151,10 +170,7 @@ class Kube:
 
     def _asked(self, model: type[M], path: str) -> M | None:
         body = self._get(path)
-        try:
-            return None if body is None else model.model_validate(bounded.parse_json(body))
-        except ValueError:
-            return None
+        return None if body is None else _read(model, body)
 
     def _get(self, path: str) -> bytes | None:
         status, body = self._request("GET", path)
@@ -175,6 +191,13 @@ class Kube:
         except (HTTPError, OSError, bounded.TooMuch):
             return None, b""
         return answer.status, body
+
+
+def _read(model: type[M], body: bytes) -> M | None:
+    try:
+        return model.model_validate(bounded.parse_json(body))
+    except ValueError:
+        return None
 
 
 def _known(node: _Node) -> KubeNode:

@@ -16,7 +16,7 @@ from generator.cluster import readiness
 from generator.cluster.diff import diff
 from generator.cluster.kinds.kind import Action, Case, Work
 from generator.cluster.kinds.registry import KINDS
-from generator.cluster.kube_api import Credentials
+from generator.cluster.kube_api import Credentials, Kube
 from generator.cluster.launch_lock import LaunchLock
 from generator.cluster.launchable import Launchable
 from generator.cluster.observed import Observed
@@ -40,9 +40,9 @@ UNREACHABLE = timedelta(minutes=3)
 
 @dataclass(frozen=True)
 class Served:
-    """A cluster that is up: where its API server answers, and the public addresses at which the ingress does."""
+    """A cluster that is up: the API server that answers, and the public addresses at which the ingress does."""
 
-    address: str
+    server: Kube
     public: tuple[str, ...]
 
 
@@ -216,6 +216,6 @@ class Launch:
     def _served(self, case: Case) -> Served:
         takes_pods = [case.here[node.name] for node in self._plan.nodes if node.schedulable and node.name in case.here]
         public = tuple(one.public for one in takes_pods if one.public is not None)
-        if self._observer.address is None:
+        if self._observer.server is None:
             raise ValueError("a cluster that is up has an API server that answers")
-        return Served(self._observer.address, public)
+        return Served(self._observer.server, public)

@@ -1,4 +1,4 @@
-"""Writes what a launch leaves its operator with: a kubeconfig, and lines to copy."""
+"""Puts together what a launch leaves its operator with: lines to copy."""
 
 from __future__ import annotations
 
@@ -6,21 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from generator.files import write_atomic
-from generator.pki import kubeconfig
-from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from generator.provider.connection import Connection
-
-KUBECONFIG = "admin.conf"
-
-
-def write_kubeconfig(plan: Plan, store: KeyStore, directory: Path, connection: Connection, address: str) -> Path:
-    """Write the administrator's kubeconfig into the private store, for the API server at a public address."""
-    path = directory / KUBECONFIG
-    text = kubeconfig.admin(plan, store, f"https://{address}:{plan.api_port}", connection.proxy)
-    write_atomic(path, text.encode(), 0o600)
-    return path
 
 
 def facts(plan: Plan, connection: Connection, *, address: str, public: tuple[str, ...], path: Path) -> dict[str, Any]:

@@ -39,8 +39,9 @@ class NodeStatus:
 class ClusterStatus:
     """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do, `notes` what not.
 
-    `addons` tells whether Kubernetes has the rendered ones; `members` are the voters of etcd by the latest report of a
-    control-plane node, `alarms` what that says is wrong with etcd.
+    `kubeconfig` is when the token of the kubeconfig of every day ends; `addons` tells whether Kubernetes has the
+    rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
+    says is wrong with etcd.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ClusterStatus:
     members: tuple[str, ...]
     alarms: tuple[str, ...]
     expiry: tuple[str, str] | None
+    kubeconfig: str | None
     pending: tuple[str, ...]
     addons: bool
     notes: tuple[str, ...] = ()
@@ -62,7 +64,13 @@ class ClusterStatus:
 
 
 def assess(
-    plan: Plan, inventory: Inventory | None, addons: str, observed: Observed, actions: Sequence[Action], api: str | None
+    plan: Plan,
+    inventory: Inventory | None,
+    addons: str,
+    observed: Observed,
+    actions: Sequence[Action],
+    api: str | None,
+    kubeconfig: str | None,
 ) -> ClusterStatus:
     """Put together what was seen."""
     here = placed(plan, observed)
@@ -92,6 +100,7 @@ def assess(
         members=tuple(one.name for one in etcd.members if not one.learner) if etcd else (),
         alarms=(*etcd.alarms, *filter(None, [etcd.trouble])) if etcd else (),
         expiry=_first_expiry(inventory),
+        kubeconfig=kubeconfig,
         pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
         addons=observed.applied == addons,
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep"),

@@ -44,8 +44,10 @@ class Check:
             key, certificate = f"{row.path}.key", f"{row.path}.crt"
             listed = self._has_row(row.path)
             for name in (key, certificate):
-                if name not in self.files and listed:
+                if name not in self.files and listed and name not in elsewhere(self.plan):
                     yield self._gone(name)
+            if key not in self.files and listed and row.is_authority:
+                yield from self._unsigned(row)
             if key not in self.files and not listed:
                 if certificate in self.files:
                     hint = f"{self._backup}, or move `{Path(certificate).name}` away"
@@ -53,6 +55,15 @@ class Check:
                 elif row.is_authority and (signed := self._signed_by(row)):
                     message = f"is gone, and `{signed[0]}` is signed with it"
                     yield self._problem(key, message, self._backup)
+
+    def _unsigned(self, authority: Certificate) -> Iterator[Problem]:
+        """Find certificates that have to be made, and that only a key could sign that is kept elsewhere."""
+        rows = [row for row in self.plan.certificates if row.signer == authority.path]
+        missing = [row.path for row in rows if f"{row.path}.crt" not in self.files and not self._has_row(row.path)]
+        if missing:
+            some = f"`{missing[0]}` has" if len(missing) == 1 else f"`{missing[0]}` and {len(missing) - 1} more have"
+            hint = f"bring it here from where it is kept, for as long as `gen render` needs it; else {self._backup}"
+            yield self._problem(f"{authority.path}.key", f"is not here, and {some} to be signed with it", hint)
 
     def faults(self) -> Iterator[Problem]:
         """Find what is there but is damaged, expired, or not what the plan or the inventory says."""
@@ -159,6 +170,11 @@ def names(plan: Plan) -> tuple[str, ...]:
     """List every file that a complete store holds for a plan, in the order in which they are made."""
     pairs = (f"{row.path}.{extension}" for row in plan.certificates for extension in ("key", "crt"))
     return (*(material.file for material in materials(plan)), *pairs)
+
+
+def elsewhere(plan: Plan) -> frozenset[str]:
+    """List the files that only new certificates need: they may be kept on another machine, or in a safe."""
+    return frozenset(f"{row.path}.key" for row in plan.certificates if row.is_authority)
 
 
 def backup_hint(store_path: Path) -> str:

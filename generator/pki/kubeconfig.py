@@ -12,8 +12,9 @@ from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
 from generator.plan.decide import Node, Plan
 
-_AUTHORITY = "kubernetes-ca"
-_ADMIN = "admin"
+AUTHORITY = "kubernetes-ca"
+ADMIN = "admin"
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
@@ -47,29 +48,40 @@ def node_files(plan: Plan, node: Node, store: KeyStore) -> dict[str, str]:
     }
 
 
-def admin(plan: Plan, store: KeyStore, server: str, proxy_url: str | None) -> str:
-    """Build the operator's kubeconfig.
+def operator(plan: Plan, authority: bytes, token: str, server: str, proxy_url: str | None) -> str:
+    """Build the kubeconfig of every day, which ends with its token.
 
     Args:
+        authority: the certificate of the cluster's authority, PEM.
         server: `https://<a control-plane droplet's public address>:6443`. That address is in no certificate; the
             planned name is, and is what kubectl checks.
         proxy_url: the way to the server when there is no direct one.
     """
-    extra = {"tls-server-name": plan.api_server_name}
-    if proxy_url is not None:
-        extra["proxy-url"] = proxy_url
-    return _build(plan, store, server=server, user=_ADMIN, path=_ADMIN, extra=extra)
+    return _file(plan, authority, OPERATOR, {"token": token}, _outside(plan, server, proxy_url))
 
 
-def _build(
-    plan: Plan, store: KeyStore, *, server: str, user: str, path: str, extra: dict[str, str] | None = None
-) -> str:
+def admin(plan: Plan, authority: bytes, pair: tuple[bytes, bytes], server: str, proxy_url: str | None) -> str:
+    """Build the kubeconfig that holds the administrator's certificate and key, PEM each; else as `operator`."""
+    return _file(plan, authority, ADMIN, _identity(*pair), _outside(plan, server, proxy_url))
+
+
+def _outside(plan: Plan, server: str, proxy_url: str | None) -> dict[str, str]:
+    way = {"server": server, "tls-server-name": plan.api_server_name}
+    return way if proxy_url is None else way | {"proxy-url": proxy_url}
+
+
+def _build(plan: Plan, store: KeyStore, *, server: str, user: str, path: str) -> str:
+    identity = _identity(store.certificate(path), store.key(path))
+    return _file(plan, store.certificate(AUTHORITY), user, identity, {"server": server})
+
+
+def _identity(certificate: bytes, key: bytes) -> dict[str, str]:
+    return {"client-certificate-data": _data(certificate), "client-key-data": _data(key)}
+
+
+def _file(plan: Plan, authority: bytes, user: str, identity: dict[str, str], way: dict[str, str]) -> str:
     context = f"{user}@{plan.name}"
-    cluster = {"server": server, **(extra or {}), "certificate-authority-data": _data(store.certificate(_AUTHORITY))}
-    identity = {
-        "client-certificate-data": _data(store.certificate(path)),
-        "client-key-data": _data(store.key(path)),
-    }
+    cluster = {**way, "certificate-authority-data": _data(authority)}
     values: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",

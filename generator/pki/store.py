@@ -41,7 +41,7 @@ class KeyStore:
     def open(
         cls, store_path: Path, plan: Plan, inventory: Inventory | None = None, *, now: datetime | None = None
     ) -> KeyStore:
-        """Load a complete store and change nothing.
+        """Load a store that is complete, but for what only new certificates need, and change nothing.
 
         With an inventory every fingerprint is compared, with a time the expiry of every certificate.
 
@@ -53,11 +53,12 @@ class KeyStore:
         identity = _read_id(store_path)
         files = _load(store_path, names)
         problems = [*_strangers(store_path, identity, plan, inventory)]
-        absent = [name for name in names if name not in files]
+        needed = [name for name in names if name not in key_check.elsewhere(plan)]
+        absent = [name for name in needed if name not in files]
         if absent:
             some = f"`{absent[0]}`" + (f" and {len(absent) - 1} more files" if len(absent) > 1 else "")
             hint = f"run `gen render` if it never ended; else {key_check.backup_hint(store_path)}"
-            problems.append(Problem(f"{some} of {len(names)} can't be found", where=str(store_path), hint=hint))
+            problems.append(Problem(f"{some} of {len(needed)} can't be found", where=str(store_path), hint=hint))
         problems += key_check.Check(store_path, plan, inventory, files, now).faults()
         raise_all(problems)
         return cls(plan.cluster_id, files)
@@ -195,7 +196,8 @@ def _gaps(plan: Plan, files: Mapping[str, bytes], now: datetime) -> Iterator[tup
         if material.file not in files:
             yield material.file, material.kind.make()
     for row in plan.certificates:
-        if f"{row.path}.key" not in files:
+        is_elsewhere = row.is_authority and f"{row.path}.crt" in files
+        if f"{row.path}.key" not in files and not is_elsewhere:
             yield f"{row.path}.key", key_pem(new_key())
         if f"{row.path}.crt" not in files:
             signer = _issued(row.signer, files) if row.signer else None

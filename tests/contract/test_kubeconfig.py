@@ -31,7 +31,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, KeyStore]:
 @pytest.fixture(scope="module")
 def texts(cluster: tuple[Plan, KeyStore]) -> dict[str, str]:
     plan, store = cluster
-    admin = kubeconfig.admin(plan, store, SERVER, "http://127.0.0.1:3128")
+    pair = store.certificate("admin"), store.key("admin")
+    admin = kubeconfig.admin(plan, store.certificate("kubernetes-ca"), pair, SERVER, "http://127.0.0.1:3128")
     return {"admin.conf": admin, **kubeconfig.node_files(plan, plan.node("node01"), store)}
 
 

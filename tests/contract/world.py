@@ -1,7 +1,7 @@
 """A provider, an object store, machines and an API server on loopback, for launches that are killed at will.
 
 The account is the lab's, the store is a real S3 server. A machine does over the wire what a node does: it fetches and
-unseals its bundle, reads the roster, and reports; Kubernetes is the three answers that a launch asks for.
+unseals its bundle, reads the roster, and reports; Kubernetes is the four answers that a launch asks for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 import urllib3
 
 from generator.clock import stamp
-from generator.cluster import node_report
+from generator.cluster import access, node_report
 from generator.cluster.kube_api import REPORT
 from generator.documents import roster as rosters
 from generator.lab.account import vpcs
@@ -192,6 +192,8 @@ class World:
             if self.applied is None:
                 return Reply(404, b"{}")
             return Reply(200, json.dumps({"data": {"addons": self.applied}}).encode())
+        if call.path == f"{access.ACCOUNT}/token":
+            return Reply(201, json.dumps({"status": {"token": "of a day"}}).encode())
         assert call.path == "/api/v1/nodes"
         ready = {machine.droplet.name for machine in self.machines.values() if machine.alive and machine.ready}
         items = [

@@ -107,7 +107,8 @@ def test_what_is_referred_to_comes_first(files: Mapping[str, bytes], index: list
             if item["kind"] in PODS:
                 account = item["spec"]["template"]["spec"]["serviceAccountName"]
                 assert ("ServiceAccount", f"{namespace}/{account}") in known, path
-            if item["kind"].endswith("Binding") and not item["roleRef"]["name"].startswith("system:"):
+            is_theirs = item["kind"].endswith("Binding") and item["roleRef"]["name"].startswith(("system:", "cluster-"))
+            if item["kind"].endswith("Binding") and not is_theirs:
                 role = item["roleRef"]
                 scoped = f"{namespace}/{role['name']}" if role["kind"] == "Role" else role["name"]
                 assert (role["kind"], scoped) in known, path
@@ -220,14 +221,17 @@ def test_only_control_plane_nodes_hear_the_channel(plan: Plan, files: Mapping[st
     assert binding["metadata"]["namespace"] == channel.NAMESPACE
 
 
-def test_bindings_lead_to_own_roles_but_for_the_kubelets_client(files: Mapping[str, bytes]) -> None:
+def test_bindings_lead_to_own_roles_but_for_the_kubelets_client_and_the_operator(files: Mapping[str, bytes]) -> None:
     own = {(item["kind"], item["metadata"]["name"]) for _, item in objects(files)}
     foreign = [
         (item["roleRef"]["name"], [subject["name"] for subject in item["subjects"]])
         for _, item in objects(files)
         if item["kind"].endswith("Binding") and (item["roleRef"]["kind"], item["roleRef"]["name"]) not in own
     ]
-    assert foreign == [("system:kubelet-api-admin", ["kube-apiserver-kubelet-client"])]
+    assert foreign == [
+        ("cluster-admin", ["operator"]),
+        ("system:kubelet-api-admin", ["kube-apiserver-kubelet-client"]),
+    ]
 
 
 def test_every_container_is_closed(files: Mapping[str, bytes]) -> None:

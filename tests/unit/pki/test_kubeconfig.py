@@ -61,9 +61,23 @@ def test_every_kubeconfig_of_a_node_leads_to_its_own_balancer(cluster: tuple[Pla
             assert config["contexts"][0]["context"]["cluster"] == config["clusters"][0]["name"]
 
 
+def administrators(plan: Plan, store: KeyStore, proxy: str | None) -> str:
+    pair = store.certificate("admin"), store.key("admin")
+    return kubeconfig.admin(plan, store.certificate("kubernetes-ca"), pair, "https://203.0.113.101:6443", proxy)
+
+
+def test_the_kubeconfig_of_every_day_holds_a_token_and_no_key(cluster: tuple[Plan, KeyStore]) -> None:
+    plan, store = cluster
+    text = kubeconfig.operator(plan, store.certificate("kubernetes-ca"), "t.o.k", "https://203.0.113.101:6443", None)
+    config = yaml.safe_load(text)
+    assert config["users"] == [{"name": "operator", "user": {"token": "t.o.k"}}]
+    assert config["contexts"][0]["context"]["user"] == "operator"
+    assert config["clusters"][0]["cluster"]["tls-server-name"] == plan.api_server_name
+
+
 def test_the_operator_checks_a_planned_name_at_an_address_of_chance(cluster: tuple[Plan, KeyStore]) -> None:
     plan, store = cluster
-    config = yaml.safe_load(kubeconfig.admin(plan, store, "https://203.0.113.101:6443", "http://127.0.0.1:3128"))
+    config = yaml.safe_load(administrators(plan, store, "http://127.0.0.1:3128"))
     target = config["clusters"][0]["cluster"]
     assert target["server"] == "https://203.0.113.101:6443"
     assert target["proxy-url"] == "http://127.0.0.1:3128"
@@ -74,12 +88,12 @@ def test_the_operator_checks_a_planned_name_at_an_address_of_chance(cluster: tup
 
 def test_without_a_proxy_none_is_named(cluster: tuple[Plan, KeyStore]) -> None:
     plan, store = cluster
-    assert "proxy-url" not in kubeconfig.admin(plan, store, "https://203.0.113.101:6443", None)
+    assert "proxy-url" not in administrators(plan, store, None)
 
 
 def test_key_and_certificate_of_a_kubeconfig_belong_together(cluster: tuple[Plan, KeyStore]) -> None:
     plan, store = cluster
-    texts = [kubeconfig.admin(plan, store, "https://x:6443", None)]
+    texts = [administrators(plan, store, None)]
     texts += [text for node in plan.nodes for text in kubeconfig.node_files(plan, node, store).values()]
     for text in texts:
         user = yaml.safe_load(text)["users"][0]["user"]

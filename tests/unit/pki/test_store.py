@@ -216,7 +216,7 @@ def test_two_runs_at_once_do_not_write_over_each_other(cluster: tuple[Path, Plan
 def test_a_listed_key_that_is_gone_is_never_made_again(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, inventory = cluster
     gone = ["operator.key", "postgres-password", "nodes/node01/wireguard.key", "nodes/worker01/kubelet.crt"]
-    for name in [*gone, "etcd-ca.key"]:
+    for name in [*gone, "etcd-ca.crt"]:
         (root / name).unlink()
     before = contents(root)
     problems = refused(lambda: keys.ensure(root, plan, inventory, now=NOW))
@@ -224,12 +224,47 @@ def test_a_listed_key_that_is_gone_is_never_made_again(cluster: tuple[Path, Plan
         "operator.key",
         "postgres-password",
         "nodes/node01/wireguard.key",
-        "etcd-ca.key",
+        "etcd-ca.crt",
         "nodes/worker01/kubelet.crt",
     ]
     assert {problem.message for problem in problems} == {"is gone, the inventory lists it"}
     assert all("backup" in (problem.hint or "") for problem in problems)
     assert contents(root) == before
+
+
+def test_each_file_is_missed_but_for_what_only_new_certificates_need(cluster: tuple[Path, Plan, Inventory]) -> None:
+    root, plan, inventory = cluster
+    elsewhere = key_check.elsewhere(plan)
+    assert elsewhere == {"kubernetes-ca.key", "etcd-ca.key", "etcd-peer-ca.key", "front-proxy-ca.key"}
+    for name in key_check.names(plan):
+        kept = (root / name).rename(root.parent / "kept")
+        acts = (
+            lambda: keys.KeyStore.open(root, plan, inventory, now=NOW),
+            lambda: keys.ensure(root, plan, inventory, now=NOW),
+        )
+        for act in acts:
+            if name in elsewhere:
+                act()
+            else:
+                assert any(Path(name).name in sentence for sentence in sentences(act)), name
+        assert not (root / name).exists()
+        kept.rename(root / name)
+
+
+def test_a_new_node_needs_the_authorities_that_sign_for_it(cluster: tuple[Path, Plan, Inventory]) -> None:
+    root, _, inventory = cluster
+    grown = planned(inventory, control_planes=1, workers=2)
+    authorities = sorted(key_check.elsewhere(grown))
+    for name in authorities:
+        (root / name).rename(root.parent / name)
+    before = contents(root)
+    (problem,) = refused(lambda: keys.ensure(root, grown, inventory, now=NOW))
+    assert problem.where == str(root / "kubernetes-ca.key")
+    assert problem.message == "is not here, and `nodes/worker02/kubelet-client` and 2 more have to be signed with it"
+    assert contents(root) == before
+    for name in authorities:
+        (root.parent / name).rename(root / name)
+    keys.ensure(root, grown, inventory, now=NOW)
 
 
 def test_a_store_that_is_gone_as_a_whole_is_one_problem(cluster: tuple[Path, Plan, Inventory], tmp_path: Path) -> None:
@@ -271,8 +306,9 @@ def test_opening_makes_nothing(root: Path) -> None:
     plan = planned(**SMALL)
     names = key_check.names(plan)
     problems = refused(lambda: keys.KeyStore.open(root, plan))
+    needed = len(names) - len(key_check.elsewhere(plan))
     assert [problem.message for problem in problems] == [
-        f"`operator.key` and {len(names) - 1} more files of {len(names)} can't be found"
+        f"`operator.key` and {needed - 1} more files of {needed} can't be found"
     ]
     assert not root.parent.exists()
 
@@ -282,7 +318,8 @@ def test_opening_tells_what_is_missing(cluster: tuple[Path, Plan, Inventory]) ->
     (root / "scheduler-unknown.key").touch(0o600)
     (root / "nodes/node01/scheduler.key").unlink()
     found = sentences(lambda: keys.KeyStore.open(root, plan, inventory))
-    assert found == [f"orderbook: `nodes/node01/scheduler.key` of {len(key_check.names(plan))} can't be found"]
+    needed = len(key_check.names(plan)) - len(key_check.elsewhere(plan))
+    assert found == [f"orderbook: `nodes/node01/scheduler.key` of {needed} can't be found"]
 
 
 # What is not what it should be

@@ -1,0 +1,82 @@
+"""Gives the operator a way into a running cluster: a kubeconfig with a token of a day, or with the certificate."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import yaml
+
+from generator.clock import stamp
+from generator.cluster.kube_api import Kube
+from generator.errors import Problem
+from generator.files import write_atomic
+from generator.pki import kubeconfig, private_directory
+from generator.plan.decide import Plan
+
+DAILY, CERTIFICATE = "operator.conf", "admin.conf"
+"""Where in the private store the two lie."""
+ACCOUNT = "/api/v1/namespaces/hardway/serviceaccounts/operator"
+LONGEST = timedelta(hours=24)
+SHORTEST = timedelta(minutes=10)
+"""No API server gives a shorter one."""
+
+
+class Access:
+    """Writes kubeconfigs of one cluster into its private store.
+
+    `address` is the public address at which its API server answers, `proxy` the way there when there is no direct one.
+    """
+
+    def __init__(self, plan: Plan, keys: Path, address: str, proxy: str | None) -> None:
+        self._plan = plan
+        self._keys = keys
+        self._server = f"https://{address}:{plan.api_port}"
+        self._proxy = proxy
+
+    def daily(self, server: Kube, lifetime: timedelta) -> Path:
+        """Write the kubeconfig of every day: a token of a service account whose rights can be taken away.
+
+        Raises:
+            Problem: the API server gives none.
+        """
+        token = server.token(ACCOUNT, lifetime)
+        if token is None:
+            hint = "it comes with the first addons: is `gen launch` through? `--certificate` works without it"
+            raise Problem("the API server gives no token of `hardway/operator`", where=server.address, hint=hint)
+        text = kubeconfig.operator(self._plan, self._read("kubernetes-ca.crt"), token, self._server, self._proxy)
+        return self._write(DAILY, text)
+
+    def certificate(self) -> Path:
+        """Write a kubeconfig with the administrator's certificate, good for a year and in no way to be withdrawn.
+
+        Raises:
+            Problem: the store lacks it.
+        """
+        pair = self._read("admin.crt"), self._read("admin.key")
+        text = kubeconfig.admin(self._plan, self._read("kubernetes-ca.crt"), pair, self._server, self._proxy)
+        return self._write(CERTIFICATE, text)
+
+    def _read(self, name: str) -> bytes:
+        content = private_directory.read(self._keys / name)
+        if content is None:
+            raise Problem("is not here", where=str(self._keys / name), hint="bring it from where it is kept")
+        return content
+
+    def _write(self, name: str, text: str) -> Path:
+        write_atomic(self._keys / name, text.encode(), 0o600)
+        return self._keys / name
+
+
+def expiry(keys: Path) -> str | None:
+    """Tell until when the kubeconfig of every day holds; None where there is none that says it."""
+    content = private_directory.read(keys / DAILY)
+    try:
+        token = yaml.safe_load(content or b"")["users"][0]["user"]["token"]
+        claims = token.split(".")[1]
+        ends = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
+        return stamp(datetime.fromtimestamp(ends, UTC))
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
