@@ -1,0 +1,74 @@
+"""Tries what a thief does to the bucket: with its key, with addresses that were signed, and with nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import urllib3
+
+from generator.plan import names
+from generator.provider.connection import Connection
+from generator.provider.spaces import Spaces, Trouble
+from tests.attack.stage import CONTROL_PLANE, WORKER
+
+CLUSTER = "orderbook"
+BUCKET, REGION = "orderbook-hardway", "fra1"
+
+
+def everything(there: Connection) -> dict[str, bytes]:
+    """Read every object."""
+    spaces = _spaces(there)
+    return {each.key: spaces.get(each.key) or b"" for each in spaces.objects("")}
+
+
+def with_its_key(there: Connection) -> list[str]:
+    """Say what its key does to each kind of object."""
+    spaces = _spaces(there)
+    reached = {f"reads {_kind(each.key)}" for each in spaces.objects("")}
+    key = f"{names.prefix(CLUSTER)}thief"
+    try:
+        spaces.put(key, b"here", content_type="text/plain")
+        reached.add("writes")
+        spaces.delete(key)
+        reached.add("deletes")
+    except Trouble:
+        pass
+    return sorted(reached)
+
+
+def with_addresses(there: Connection, signed: Iterable[str]) -> list[str]:
+    """Say what anybody reads, and what signed addresses do."""
+    http = urllib3.ProxyManager(str(there.proxy), ca_certs=str(there.ca_file))
+    bucket = f"https://{REGION}.digitaloceanspaces.com/{BUCKET}"
+    reached = set()
+    if http.request("GET", f"{bucket}?list-type=2").status == 200:
+        reached.add("lists")
+    if http.request("PUT", f"{bucket}/{names.prefix(CLUSTER)}thief", body=b"here").status == 200:
+        reached.add("writes")
+    for each in _spaces(there).objects(""):
+        if http.request("GET", f"{bucket}/{each.key}").status == 200:
+            reached.add(f"reads {_kind(each.key)}")
+    for address in signed:
+        kind = _kind(re.sub(r"^https://[^/]+/[^/]+/|\?.*", "", address))
+        before = http.request("GET", address)
+        if before.status == 200:
+            reached.add(f"reads {kind} by its address")
+        if http.request("PUT", address, body=b"{}", headers={"Content-Type": "application/json"}).status == 200:
+            reached.add(f"writes {kind} by its address")
+    return sorted(reached)
+
+
+def _spaces(there: Connection) -> Spaces:
+    return Spaces(there, bucket=BUCKET, region=REGION)
+
+
+def _kind(key: str) -> str:
+    for node in (CONTROL_PLANE, WORKER):
+        if key == names.status_key(CLUSTER, node):
+            return f"the status of {node}"
+    if names.bundle_node(CLUSTER, key):
+        return "sealed bundles"
+    if names.is_roster_key(key):
+        return "the roster"
+    return "archives" if key.endswith(".tar") else key
