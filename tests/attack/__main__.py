@@ -1,4 +1,4 @@
-"""Plays every theft in a lab, prints what each reached, and compares it with what is committed; see `scripts/attack`."""
+"""Plays every theft in a lab, prints what each reached, and compares it with what is committed."""
 
 from __future__ import annotations
 

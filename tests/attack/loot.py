@@ -61,7 +61,7 @@ class Loot:
 
 
 def below(root: Path, *places: str) -> dict[str, bytes]:
-    """Read what a thief takes from some places of a file system: regular files that are not huge, links not followed."""
+    """Read what a thief takes from some places of a file system: every file that is not huge."""
     found: dict[str, bytes] = {}
     for place in places:
         start = root / place.lstrip("/")

@@ -169,14 +169,18 @@ def mounted(pid: int) -> dict[str, bytes]:
     """Read what a pod's process was given: mounted files and the environment."""
     root = Path(f"/proc/{pid}/root")
     mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
-    places = [fields[4] for fields in mounts if not fields[4].startswith(("/proc", "/sys", "/dev")) and fields[4] != "/"]
+    places = [
+        fields[4] for fields in mounts if not fields[4].startswith(("/proc", "/sys", "/dev")) and fields[4] != "/"
+    ]
     return below(root, *places) | {"environment": Path(f"/proc/{pid}/environ").read_bytes()}
 
 
 def on_disk(pid: int) -> dict[str, bytes]:
     """Read what root of a node finds: configuration, keys, pods' volumes, the environment of every process."""
     root = Path(f"/proc/{pid}/root")
-    files = below(root, "/etc/kubernetes", "/etc/hardway", "/var/lib/kubelet", "/var/lib/cloud", "/run", "/var/lib/hardway")
+    files = below(
+        root, "/etc/kubernetes", "/etc/hardway", "/var/lib/kubelet", "/var/lib/cloud", "/run", "/var/lib/hardway"
+    )
     group = Path(f"/proc/{pid}/ns/pid").readlink()
     for entry in Path("/proc").iterdir():
         # Pods have namespaces of their own; their volumes and mounts are found above.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from generator.lab.connection import connection
-from generator.lab.state import ANYBODY_ADDRESS, OPERATOR_NAMESPACE, State
 from generator.lab.settings import credentials
+from generator.lab.state import ANYBODY_ADDRESS, OPERATOR_NAMESPACE, State
 from tests.attack import bucket, stage
 from tests.attack.loot import Loot, below
 from tests.attack.pull_request import pull_request
@@ -91,7 +91,9 @@ def _from_the_internet(on: Stage, taken: Mapping[str, bytes]) -> Reached:
     return _reached(on, taken, stage.enter(namespace=OPERATOR_NAMESPACE), (), source=str(ANYBODY_ADDRESS))
 
 
-def _reached(on: Stage, taken: Mapping[str, bytes], command: list[str], own: tuple[str, ...], source: str = "") -> Reached:
+def _reached(
+    on: Stage, taken: Mapping[str, bytes], command: list[str], own: tuple[str, ...], source: str = ""
+) -> Reached:
     """Try everything with what was taken; `own` names the nodes whose loss is the theft itself."""
     loot = Loot(taken)
     plan = _plan(on, loot, own) | {"source": source}
@@ -100,7 +102,9 @@ def _reached(on: Stage, taken: Mapping[str, bytes], command: list[str], own: tup
     reached["bucket"] = bucket.with_addresses(connection(), loot.presigned())
     account = credentials(State.default())
     held = {"the account's token": account.token, "the bucket's key": account.spaces_secret}
-    reached["account"] = [name for name, value in held.items() if any(value.encode() in each for each in taken.values())]
+    reached["account"] = [
+        name for name, value in held.items() if any(value.encode() in each for each in taken.values())
+    ]
     return {column: sorted(found) for column, found in reached.items() if found}
 
 
@@ -126,7 +130,8 @@ def _plan(on: Stage, loot: Loot, own: tuple[str, ...]) -> dict[str, Any]:
         for pod in _objects(on, "pods")
     ]
     namespaces: dict[str, dict[str, list[str]]] = {
-        item["metadata"]["name"]: {"accounts": [], "secrets": []} for item in on.cluster.items("namespaces")  # type: ignore[index]
+        item["metadata"]["name"]: {"accounts": [], "secrets": []}
+        for item in on.cluster.items("namespaces")  # type: ignore[index]
     }
     for kind, key in (("serviceaccounts", "accounts"), ("secrets", "secrets")):
         for item in _objects(on, kind):

@@ -130,9 +130,7 @@ class Within:
             reached.add("everything")
         return reached
 
-    def _tokens(
-        self, identity: dict[str, str], namespace: str, account: str, queue: list[dict[str, str]]
-    ) -> set[str]:
+    def _tokens(self, identity: dict[str, str], namespace: str, account: str, queue: list[dict[str, str]]) -> set[str]:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         request: dict[str, Any] = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         own = [pod for pod in self.plan["pods"] if (pod["namespace"], pod["account"]) == (namespace, account)]
@@ -154,7 +152,10 @@ class Within:
                 continue
             address = self.plan["targets"][name][0]
             for identity in [{"name": "nobody"}, *self.plan["identities"]]:
-                for method, path, done in (("GET", "/pods", "lists pods"), ("POST", "/run/a/b/c?cmd=id", "runs commands")):
+                for method, path, done in (
+                    ("GET", "/pods", "lists pods"),
+                    ("POST", "/run/a/b/c?cmd=id", "runs commands"),
+                ):
                     code, _ = self._ask(identity, method, path, server=(address, 10250))
                     if code not in (0, 401, 403):
                         reached.add(f"{name}: {done}")
