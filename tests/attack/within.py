@@ -1,7 +1,7 @@
-"""Tries from inside one network namespace what a thief with some credentials tries; plan on stdin, reached on stdout.
+"""Tries from inside one network namespace what a thief with some credentials tries.
 
-Run by `attempts`, as `nsenter --net=… python -m tests.attack.within`. What is tried for real changes nothing: writes are
-dry runs of the API server, which pass through authorization and admission all the same.
+Run as `nsenter --net=… python -m tests.attack.within`, with a plan on stdin; what was reached goes to stdout. Nothing is
+changed: writes are dry runs of the API server, which pass through authorization and admission all the same.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Within:
         tries = [(name, address, port) for name, (address, ports) in self.plan["targets"].items() for port in ports]
         with concurrent.futures.ThreadPoolExecutor(64) as pool:
             answers = list(pool.map(lambda each: self._is_open(each[1], each[2]), tries))
-        for (name, address, port), answered in zip(tries, answers, strict=True):
+        for (name, _, port), answered in zip(tries, answers, strict=True):
             if answered:
                 self.open.setdefault(name, set()).add(port)
         return {f"{name}: {' '.join(map(str, sorted(ports)))}" for name, ports in self.open.items()}
