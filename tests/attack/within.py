@@ -1,7 +1,7 @@
 """Tries from inside one network namespace what a thief with some credentials tries.
 
-Run as `nsenter --net=… python -m tests.attack.within`, with a plan on stdin; what was reached goes to stdout. Nothing is
-changed: writes are dry runs of the API server, which pass through authorization and admission all the same.
+Run as `nsenter --net=… python -m tests.attack.within`, with a plan on stdin; what was reached goes to stdout.
+It changes nothing: writes are dry runs of the API server, which pass through authorization and admission all the same.
 """
 
 from __future__ import annotations
