@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,25 +57,35 @@ class Stage:
         """Give the operator's keys, to recognize what was taken."""
         return self.cluster.directory / "keys" / self.cluster.name
 
+    @cached_property
     def droplets(self) -> dict[str, dict[str, Any]]:
         """Describe the droplets, by node."""
         listed = json.loads(self.cluster.gen("lab", "status", "--json").stdout)["droplets"]
         return {str(droplet["name"]): droplet for droplet in listed}
 
+    @cached_property
+    def objects(self) -> dict[str, list[dict[str, Any]]]:
+        """Read what there is in Kubernetes, by kind, as somebody knows who knows our addons."""
+        kinds = ("namespaces", "pods", "secrets", "serviceaccounts")
+        return {kind: self.cluster.items(kind, "-A") for kind in kinds}
+
     def process(self, node: str) -> int:
         """Give the first process of a node's machine, as this host numbers it."""
-        machine = Machine.load(State.default(), int(self.droplets()[node]["id"]))
+        machine = Machine.load(State.default(), int(self.droplets[node]["id"]))
         assert machine is not None
         found = first_process(machine)
         assert found is not None
         return found
 
+    def pod(self, application: str) -> dict[str, Any]:
+        """Give an application's only pod."""
+        label = "app.kubernetes.io/name"
+        [pod] = [pod for pod in self.objects["pods"] if pod["metadata"].get("labels", {}).get(label) == application]
+        return pod
+
     def pod_process(self, application: str) -> int:
         """Give the newest process of an application's pod, as this host numbers it."""
-        [uid] = [
-            str(pod["metadata"]["uid"])  # type: ignore[index]
-            for pod in self.cluster.items("pods", "-A", "-l", f"app.kubernetes.io/name={application}")
-        ]
+        uid = self.pod(application)["metadata"]["uid"]
         names = {uid, uid.replace("-", "_")}
         found = [
             int(entry.name)

@@ -59,7 +59,7 @@ def _pod(application: str) -> Callable[[Stage], Reached]:
 def _root(node: str) -> Callable[[Stage], Reached]:
     def play(on: Stage) -> Reached:
         taken = stage.on_disk(on.process(node)) | {"user-data": stage.user_data(on, node)}
-        return _reached(on, taken, stage.enter(namespace=on.droplets()[node]["namespace"]), (node,))
+        return _reached(on, taken, stage.enter(namespace=on.droplets[node]["namespace"]), (node,))
 
     return play
 
@@ -110,15 +110,14 @@ def _reached(
 
 def _plan(on: Stage, loot: Loot, own: tuple[str, ...]) -> dict[str, Any]:
     targets: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for number, (node, droplet) in enumerate(sorted(on.droplets().items()), start=1):
+    for number, (node, droplet) in enumerate(sorted(on.droplets.items()), start=1):
         targets[f"{node}, public"] = (droplet["public"], PORTS)
         targets[f"{node}, VPC"] = (droplet["private"], PORTS)
         targets[f"{node}, planned"] = (f"10.44.0.{number}", PORTS)
-    [database] = on.cluster.items("services", "-n", "order-book", "-l", "app.kubernetes.io/name=postgres")
     targets |= {
         "API": ("10.43.0.1", (443,)),
         "loopback": ("127.0.0.1", PORTS),
-        "database": (str(_first_address(on, database)), (5432,)),
+        "database": (on.pod("postgres")["status"]["podIP"], (5432,)),
     }
     pods = [
         {
@@ -127,20 +126,19 @@ def _plan(on: Stage, loot: Loot, own: tuple[str, ...]) -> dict[str, Any]:
             "uid": pod["metadata"]["uid"],
             "account": pod["spec"]["serviceAccountName"],
         }
-        for pod in _objects(on, "pods")
+        for pod in on.objects["pods"]
     ]
     namespaces: dict[str, dict[str, list[str]]] = {
-        item["metadata"]["name"]: {"accounts": [], "secrets": []}
-        for item in on.cluster.items("namespaces")  # type: ignore[index]
+        item["metadata"]["name"]: {"accounts": [], "secrets": []} for item in on.objects["namespaces"]
     }
     for kind, key in (("serviceaccounts", "accounts"), ("secrets", "secrets")):
-        for item in _objects(on, kind):
+        for item in on.objects[kind]:
             namespaces[item["metadata"]["namespace"]][key].append(item["metadata"]["name"])
-    nodes = [name for name in on.droplets() if name not in own]
+    nodes = [name for name in on.droplets if name not in own]
     return {
         "targets": targets,
-        "apis": ["API", *(f"{node}, {way}" for node in on.droplets() for way in ("planned", "public"))],
-        "kubelets": [f"{node}, planned" for node in on.droplets()],
+        "apis": ["API", *(f"{node}, {way}" for node in on.droplets for way in ("planned", "public"))],
+        "kubelets": [f"{node}, planned" for node in on.droplets],
         "identities": [
             {"name": each.name, "certificate": each.certificate, "key": each.key, "token": each.token}
             for each in loot.identities()
@@ -149,19 +147,6 @@ def _plan(on: Stage, loot: Loot, own: tuple[str, ...]) -> dict[str, Any]:
         "nodes": nodes,
         "pods": pods,
     }
-
-
-def _first_address(on: Stage, service: Mapping[str, Any]) -> str:
-    """Give a pod's address: a Service without an address of its own has only these."""
-    address = service["spec"]["clusterIP"]
-    if address != "None":
-        return str(address)
-    [pod] = on.cluster.items("pods", "-n", "order-book", "-l", "app.kubernetes.io/name=postgres")
-    return str(pod["status"]["podIP"])  # type: ignore[index]
-
-
-def _objects(on: Stage, kind: str) -> list[dict[str, Any]]:
-    return on.cluster.items(kind, "-A")
 
 
 def _keys(on: Stage, loot: Loot) -> list[str]:

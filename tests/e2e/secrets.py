@@ -48,10 +48,17 @@ def of_private_key(pem: bytes) -> set[bytes]:
         assert isinstance(key, ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey)
         scalar = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     body = [line for line in pem.splitlines() if not line.startswith(b"-----")]
-    # The first line of a PKCS#8 body is mostly the algorithm, the same for every key; the second is the secret.
     der = base64.b64decode(b"".join(body))
+    # A line of the body counts if it holds much of the scalar: others are the algorithm, or the public key.
+    start = der.index(scalar)
+    lines, at = set(), 0
+    for line in body:
+        end = at + len(base64.b64decode(line))
+        if min(end, start + len(scalar)) - max(at, start) >= 16:
+            lines.add(line)
+        at = end
     # A kubeconfig holds the whole PEM in base64 once more.
-    return shapes(scalar) | shapes(der) | shapes(pem) | {line for line in body[1:] if len(line) >= 40}
+    return shapes(scalar) | shapes(der) | shapes(pem) | lines
 
 
 def of_store(store: Path) -> dict[str, set[bytes]]:
