@@ -102,6 +102,9 @@ def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
     pools = top.get("pools")
     access = top.get("access")
     api = access.get("api") if isinstance(access, dict) else None
+    ingress = top.get("ingress")
+    served = ingress.get("namespaces") if isinstance(ingress, dict) else None
+    served = served if isinstance(served, list) else []
     pool = TypeAdapter(PoolSpec)
     return rules.Draft(
         region=top["region"] if "region" in top and right("region") else None,
@@ -113,5 +116,6 @@ def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
         api=None
         if not isinstance(api, list)
         else [IPv4Network(item) if right("access", "api", index) else None for index, item in enumerate(api)],
+        served=[item if right("ingress", "namespaces", index) else None for index, item in enumerate(served)],
         addons=top.get("addons") if isinstance(top.get("addons"), list) and right("addons") else None,
     )

@@ -36,6 +36,7 @@ class Draft:
     pools: Sequence[PoolSpec | None] | None
     api: Sequence[IPv4Network | None] | None
     addons: Sequence[str] | None
+    served: Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def findings(draft: Draft) -> Iterator[Finding]:
     yield from _datapath(draft)
     yield from _api(draft)
     yield from _addons(draft)
+    yield from _served(draft)
 
 
 def _overlaps(draft: Draft) -> Iterator[Finding]:
@@ -166,3 +168,13 @@ def _addons(draft: Draft) -> Iterator[Finding]:
                 yield Finding(
                     path, f"`{addon}` needs {' and '.join(f'`{need}`' for need in missing)} before it in `addons`"
                 )
+
+
+def _served(draft: Draft) -> Iterator[Finding]:
+    if draft.served and draft.addons is not None and "ingress" not in draft.addons:
+        message = "`ingress.namespaces` names some, but the addon `ingress` is not in `addons`"
+        yield Finding(("ingress", "namespaces"), message)
+    for index, name in enumerate(draft.served):
+        if name is not None and name in draft.served[:index]:
+            path: Location = ("ingress", "namespaces", index)
+            yield Finding(path, f"`ingress.namespaces[{index}]` is {shown(name)} a second time")

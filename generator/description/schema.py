@@ -18,6 +18,10 @@ from generator.validation import Misfit, suggestion
 IMAGES = (DEBIAN_13.slug,)
 NODES_PER_POOL = 250
 CLUSTER_NAME_LENGTH, POOL_NAME_LENGTH = 32, 24
+NAMESPACE_LENGTH = 63
+# The cluster's own, and the addons': the ingress has no business in them.
+CLOSED_NAMESPACES = ("hardway", "ingress", "kube-node-lease", "kube-public", "kube-system")
+OWN_NAMESPACES = ("order-book", "order-book-web")
 RESERVED_NAMES = ("default", "kube-node-lease", "kube-public", "kube-system", "kubernetes", "localhost")
 # What somebody's YAML takes for something else than a word.
 NO_NAMES = ("false", "n", "no", "null", "off", "on", "true", "y", "yes")
@@ -62,6 +66,15 @@ def _pool_name(value: str) -> str:
         raise Misfit(
             "a pool's name may not end with a digit", "nodes are named by pool and number: `node` gives `node01`"
         )
+    return value
+
+
+def _served(value: str) -> str:
+    _label(value, at_most=NAMESPACE_LENGTH)
+    if value in CLOSED_NAMESPACES:
+        raise Misfit("a namespace that the ingress may not read")
+    if value in OWN_NAMESPACES:
+        raise Misfit("a namespace of the order book, which is served as it has to be", "leave it out")
     return value
 
 
@@ -208,6 +221,13 @@ class AccessSpec(_Section):
     """Networks whose machines may reach the API; nobody else may."""
 
 
+class IngressSpec(_Section):
+    """Whose Ingresses are served."""
+
+    namespaces: tuple[Annotated[str, _rule(_LABEL.format(NAMESPACE_LENGTH), _served)], ...] = ()
+    """Namespaces whose Ingresses are served, besides the addons' own; the ingress reads Secrets there, nowhere else."""
+
+
 class SpacesSpec(_Section):
     """Where the nodes find their secrets and the roster."""
 
@@ -236,5 +256,7 @@ class ClusterSpec(_Section):
     """Who may reach the API."""
     spaces: SpacesSpec
     """Where the nodes find their sealed secrets and the roster."""
+    ingress: IngressSpec = IngressSpec()
+    """Whose Ingresses the addon `ingress` serves."""
     addons: tuple[str, ...]
     """What the cluster runs, in the order in which it is applied."""

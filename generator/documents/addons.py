@@ -39,9 +39,13 @@ RANK = {
     "DaemonSet": 13,
     "IngressClass": 14,
     "Ingress": 15,
+    "ValidatingAdmissionPolicy": 6,
+    "ValidatingAdmissionPolicyBinding": 7,
 }
 AWAITED = ("StatefulSet", "Deployment", "DaemonSet")
 WAIT_TIMEOUT = "300s"
+SERVED_LABEL = "hardway/ingress"
+"""Label of the ingress's Roles and their bindings; its value is their namespace."""
 
 # Secrets that no manifest holds: the job makes them from the node's bundle once the namespace is there.
 SECRETS = {
@@ -63,18 +67,19 @@ def manifests(plan: Plan) -> dict[str, bytes]:
         Content by path below `addons/`: `<addon>/<kind>.yaml` in the order of application, then `index.json`.
     """
     names = tuple(dict.fromkeys((ALWAYS, *plan.addons)))
-    files: dict[str, bytes] = {}
+    rendered = {name: _addon(name, plan) for name in names}
+    files = {path: text.encode() for addon in rendered.values() for path, (text, _) in addon.items()}
+    # All namespaces come before everything: an addon may have something in that of a later one.
+    spaces = [path for addon in rendered.values() for path, (_, items) in addon.items() if _rank(items) == 0]
     index = []
-    for name in names:
-        rendered = _addon(name, plan)
-        files |= {path: text.encode() for path, (text, _) in rendered.items()}
-        objects = [item for _, items in rendered.values() for item in items]
+    for name, addon in rendered.items():
         index.append(
             {
                 "name": name,
-                "manifests": list(rendered),
+                "manifests": (spaces if name == ALWAYS else []) + [path for path in addon if path not in spaces],
                 "secrets": list(SECRETS.get(name, ())),
-                "wait": [_wait(item) for item in objects if item["kind"] in AWAITED],
+                "wait": [_wait(item) for _, items in addon.values() for item in items if item["kind"] in AWAITED],
+                "withdraw": [_withdraw(plan)] if name == ALWAYS else [],
             }
         )
     text = json.dumps({"version": 1, "addons": index}, indent=2)
@@ -100,7 +105,8 @@ def _addon(name: str, plan: Plan) -> dict[str, tuple[str, tuple[dict[str, Any], 
         if not source.name.endswith((".yaml", ".yaml.j2")):
             continue
         text = _text(source, plan)
-        rendered[f"{name}/{source.name.removesuffix(templates.SUFFIX)}"] = (text, tuple(yaml.safe_load_all(text)))
+        if items := tuple(item for item in yaml.safe_load_all(text) if item):
+            rendered[f"{name}/{source.name.removesuffix(templates.SUFFIX)}"] = (text, items)
     return dict(sorted(rendered.items(), key=lambda file: (_rank(file[1][1]), file[0])))
 
 
@@ -118,6 +124,13 @@ def _text(source: Path, plan: Plan) -> str:
 
 def _rank(objects: Iterable[Mapping[str, Any]]) -> int:
     return max((RANK[item["kind"]] for item in objects), default=0)
+
+
+def _withdraw(plan: Plan) -> list[str]:
+    """Give kubectl's arguments that take the ingress's rights away where the description gives it none."""
+    served = ",".join(plan.served_namespaces)
+    selector = f"{SERVED_LABEL},{SERVED_LABEL} notin ({served})" if served else SERVED_LABEL
+    return ["delete", "role,rolebinding", "--all-namespaces", f"--selector={selector}"]
 
 
 def _wait(item: Mapping[str, Any]) -> list[str]:

@@ -71,6 +71,7 @@ class Plan:
     spaces_bucket: str
     spaces_region: str
     addons: tuple[str, ...]
+    user_namespaces: tuple[str, ...]
     operator_public_key: str
     cluster_domain: str = "cluster.local"
     order_book_host: str = ORDER_BOOK_HOST
@@ -90,6 +91,12 @@ class Plan:
     def workers(self) -> tuple[Node, ...]:
         """Give the other nodes."""
         return tuple(node for node in self.nodes if not node.is_control_plane)
+
+    @property
+    def served_namespaces(self) -> tuple[str, ...]:
+        """Give the namespaces whose Ingresses are served, and whose Secrets the ingress therefore reads."""
+        own = (names.ORDER_BOOK_WEB,) if "order-book" in self.addons else ()
+        return (*own, *self.user_namespaces) if "ingress" in self.addons else ()
 
     def node(self, name: str) -> Node:
         """Find a node by its name."""
@@ -173,6 +180,7 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         spaces_bucket=spec.spaces.bucket,
         spaces_region=spec.spaces.region,
         addons=spec.addons,
+        user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
     )
 

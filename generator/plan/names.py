@@ -10,6 +10,8 @@ API_PORT = 6443
 BALANCER_PORT = 7443
 WIREGUARD_PORT = 51820
 INGRESS_PORTS = (80, 443)
+ORDER_BOOK_WEB = "order-book-web"
+"""Namespace of the order book's Ingress: the ingress reads Secrets there, and there are none."""
 
 RELEASED = "released by hardway"
 """Description of a VPC that no cluster owns any more but that the provider does not let go."""

@@ -73,11 +73,12 @@ class Within:
 
     def kubernetes(self) -> set[str]:
         """Say what the API server gives to each credential, and to each token that it hands out."""
-        server = next((name for name in self.plan["apis"] if self.open.get(name, set()) & {443, 6443}), None)
+        ports = set(self.plan.get("api_ports", (443, 6443)))
+        server = next((name for name in self.plan["apis"] if self.open.get(name, set()) & ports), None)
         if server is None:
             return set()
         self.address = self.plan["targets"][server][0]
-        self.port = min(self.open[server] & {443, 6443})
+        self.port = min(self.open[server] & ports)
         if any(self._is_master(identity) for identity in self.plan["identities"]):
             return {"everything"}
         reached: set[str] = set()

@@ -62,6 +62,17 @@ class ApiServer:
         )
         return file
 
+    def identity(self, user: str, group: str) -> dict[str, str]:
+        """Issue a client's certificate: both PEM, as `certificate` and `key`."""
+        file = self.directory / f"{user.replace(':', '-')}"
+        parts = [(NameOID.COMMON_NAME, user)] + ([(NameOID.ORGANIZATION_NAME, group)] if group else [])
+        authority = x509.load_pem_x509_certificate((self.directory / "ca.crt").read_bytes())
+        signer = serialization.load_pem_private_key((self.directory / "ca.key").read_bytes(), None)
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        subject = x509.Name([x509.NameAttribute(*part) for part in parts])
+        _issue(file, subject, ec.generate_private_key(ec.SECP256R1()), authority.subject, signer)
+        return {"certificate": Path(f"{file}.crt").read_text(), "key": Path(f"{file}.key").read_text()}
+
 
 @contextmanager
 def running(directory: Path, tools: Mapping[str, Path]) -> Iterator[ApiServer]:
@@ -130,38 +141,46 @@ def free_ports(number: int) -> list[int]:
 
 
 def _certificates(directory: Path) -> None:
-    now = datetime.datetime.now(datetime.UTC)
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-
-    def issue(name: str, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool = False) -> None:
-        names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(authority)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(names, critical=False)
-            .sign(authority_key, hashes.SHA256())
-        )
-        (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        _write_key(directory / f"{name}.key", key)
-
-    issue("ca", authority, authority_key, ca=True)
+    _issue(directory / "ca", authority, authority_key, authority, authority_key, ca=True)
     people = [(NameOID.COMMON_NAME, "admin"), (NameOID.ORGANIZATION_NAME, "system:masters")]
     for name, parts in {"server": [(NameOID.COMMON_NAME, "server")], "admin": people}.items():
         subject = x509.Name([x509.NameAttribute(*part) for part in parts])
-        issue(name, subject, ec.generate_private_key(ec.SECP256R1()))
+        _issue(directory / name, subject, ec.generate_private_key(ec.SECP256R1()), authority, authority_key)
     signer = ec.generate_private_key(ec.SECP256R1())
     _write_key(directory / "sa.key", signer)
     public = signer.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     (directory / "sa.pub").write_bytes(public)
+
+
+def _issue(
+    file: Path,
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    signer: ec.EllipticCurvePrivateKey,
+    *,
+    ca: bool = False,
+) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(names, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    file.with_name(f"{file.name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    _write_key(file.with_name(f"{file.name}.key"), key)
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:

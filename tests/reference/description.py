@@ -51,6 +51,7 @@ CHANGES: Mapping[str, Change] = {
     "access.api": Change(["203.0.113.0/24"]),
     "spaces.bucket": Change("trading-hardway"),
     "spaces.region": Change("ams3"),
+    "ingress.namespaces": Change(["shop"]),
     "addons": Change(["bridge", "coredns", "ingress"]),
 }
 

@@ -22,11 +22,7 @@ from generator.release import lock_file
 from tests import keyring
 
 PODS = {"StatefulSet", "Deployment", "DaemonSet"}
-# Who may read every secret, and why that is so.
 CHANNEL = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "patch", "watch"]}
-READS_SECRETS = {
-    "traefik": "its provider of ingresses does not start without; certificates of an ingress lie beside it"
-}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +70,7 @@ def test_base_is_first_and_the_rest_as_the_description_says(index: list[dict[str
 
 def test_an_addon_of_the_nodes_document_has_nothing_to_apply(index: list[dict[str, Any]]) -> None:
     bridge = next(addon for addon in index if addon["name"] == "bridge")
-    assert bridge == {"name": "bridge", "manifests": [], "secrets": [], "wait": []}
+    assert bridge == {"name": "bridge", "manifests": [], "secrets": [], "wait": [], "withdraw": []}
 
 
 def test_index_names_every_file_once(files: Mapping[str, bytes], index: list[dict[str, Any]]) -> None:
@@ -107,8 +103,10 @@ def test_what_is_referred_to_comes_first(files: Mapping[str, bytes], index: list
             if item["kind"] in PODS:
                 account = item["spec"]["template"]["spec"]["serviceAccountName"]
                 assert ("ServiceAccount", f"{namespace}/{account}") in known, path
-            is_theirs = item["kind"].endswith("Binding") and item["roleRef"]["name"].startswith(("system:", "cluster-"))
-            if item["kind"].endswith("Binding") and not is_theirs:
+            is_theirs = item["kind"].endswith("RoleBinding") and item["roleRef"]["name"].startswith(
+                ("system:", "cluster-")
+            )
+            if item["kind"].endswith("RoleBinding") and not is_theirs:
                 role = item["roleRef"]
                 scoped = f"{namespace}/{role['name']}" if role["kind"] == "Role" else role["name"]
                 assert (role["kind"], scoped) in known, path
@@ -209,7 +207,57 @@ def test_roles_read_what_they_watch_and_no_more(files: Mapping[str, bytes]) -> N
                 continue
             assert set(rule["verbs"]) <= {"list", "watch"}, path
             assert not {"*", "nodes/proxy", "serviceaccounts/token"} & {*rule["apiGroups"], *rule["resources"]}, path
-            assert "secrets" not in rule["resources"] or item["metadata"]["name"] in READS_SECRETS, path
+            is_scoped = item["kind"] == "Role" and item["metadata"].get("labels", {}).get(addons.SERVED_LABEL)
+            assert "secrets" not in rule["resources"] or is_scoped, path
+
+
+SERVINGS = [((), True), (("shop",), True), (("shop", "payroll"), True), ((), False), (("shop",), False)]
+
+
+@pytest.mark.parametrize(("theirs", "has_book"), SERVINGS)
+def test_the_ingress_reads_secrets_where_it_serves_and_nowhere_else(
+    plan: Plan, theirs: tuple[str, ...], has_book: bool
+) -> None:
+    names = ("bridge", "coredns", "ingress", "order-book")[: 4 if has_book else 3]
+    rendered = addons.manifests(replace(plan, addons=names, user_namespaces=theirs))
+    served = {*theirs, *(("order-book-web",) if has_book else ())}
+    scoped = [item for _, item in objects(rendered) if item["metadata"].get("labels", {}).get(addons.SERVED_LABEL)]
+    assert sorted((item["kind"], item["metadata"]["namespace"]) for item in scoped) == sorted(
+        (kind, namespace) for kind in ("Role", "RoleBinding") for namespace in served
+    )
+    assert all(item["metadata"]["labels"][addons.SERVED_LABEL] == item["metadata"]["namespace"] for item in scoped)
+    arguments = yaml.safe_load(rendered["ingress/daemon-set.yaml"])["spec"]["template"]["spec"]["containers"][0]["args"]
+    (selector,) = [argument.partition("=")[2] for argument in arguments if "watchnamespaceselector" in argument]
+    key, _, listed = selector.partition(" in ")
+    assert key.rstrip("=") == "kubernetes.io/metadata.name"
+    assert set(filter(None, listed.strip("()").split(","))) == served
+    made = {item["metadata"]["name"] for _, item in objects(rendered) if item["kind"] == "Namespace"}
+    assert served <= made, "the provider finds them at its start, or never"
+
+
+def test_no_secret_lies_beside_an_ingress(files: Mapping[str, bytes], index: list[dict[str, Any]]) -> None:
+    """Whoever has the ingress's token reads every Secret there."""
+    beside = {item["metadata"]["namespace"] for _, item in objects(files) if item["kind"] == "Ingress"}
+    assert beside
+    assert not beside & {secret["namespace"] for addon in index for secret in addon["secrets"]}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "names", "selector"),
+    [
+        ((), ("ingress", "order-book"), "hardway/ingress,hardway/ingress notin (order-book-web)"),
+        (("shop",), ("ingress",), "hardway/ingress,hardway/ingress notin (shop)"),
+        ((), ("ingress",), "hardway/ingress"),
+        ((), (), "hardway/ingress"),
+    ],
+)
+def test_rights_that_the_description_no_longer_gives_are_withdrawn(
+    plan: Plan, theirs: tuple[str, ...], names: tuple[str, ...], selector: str
+) -> None:
+    rendered = addons.manifests(replace(plan, addons=names, user_namespaces=theirs))
+    (base, *others) = json.loads(rendered["index.json"])["addons"]
+    assert base["withdraw"] == [["delete", "role,rolebinding", "--all-namespaces", f"--selector={selector}"]]
+    assert not any(addon["withdraw"] for addon in others)
 
 
 def test_only_control_plane_nodes_hear_the_channel(plan: Plan, files: Mapping[str, bytes]) -> None:
@@ -226,7 +274,7 @@ def test_bindings_lead_to_own_roles_but_for_the_kubelets_client_and_the_operator
     foreign = [
         (item["roleRef"]["name"], [subject["name"] for subject in item["subjects"]])
         for _, item in objects(files)
-        if item["kind"].endswith("Binding") and (item["roleRef"]["kind"], item["roleRef"]["name"]) not in own
+        if item["kind"].endswith("RoleBinding") and (item["roleRef"]["kind"], item["roleRef"]["name"]) not in own
     ]
     assert foreign == [
         ("cluster-admin", ["operator"]),

@@ -22,13 +22,20 @@ SECRET = {"namespace": "order-book", "name": "postgres", "key": "password", "fil
 INDEX = {
     "version": 1,
     "addons": [
-        {"name": "base", "manifests": ["base/role.yaml"], "secrets": [], "wait": []},
-        {"name": "bridge", "manifests": [], "wait": []},
+        {
+            "name": "base",
+            "manifests": ["base/role.yaml"],
+            "secrets": [],
+            "wait": [],
+            "withdraw": [["delete", "role", "--selector=old"]],
+        },
+        {"name": "bridge", "manifests": [], "wait": [], "withdraw": []},
         {
             "name": "order-book",
             "manifests": ["order-book/namespace.yaml", "order-book/service.yaml"],
             "secrets": [SECRET],
             "wait": [["rollout", "status", "deployment/x", "-n", "order-book", "--timeout=300s"]],
+            "withdraw": [],
         },
     ],
 }

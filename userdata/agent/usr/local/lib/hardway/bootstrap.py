@@ -123,6 +123,8 @@ def apply(digest: str, generation: int) -> None:
         print(f"addon {addon['name']}", flush=True)
         for text in batches(addon, files):
             server_side(text)
+        for words in addon["withdraw"]:
+            kubectl(*words)
         for wait in addon["wait"]:
             kubectl(*wait, timeout=900)
     data = {"addons": digest, "generation": str(generation)}
