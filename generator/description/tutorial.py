@@ -79,7 +79,7 @@ spaces:                           # where the nodes find their sealed secrets; a
   region: fra1
 
 ingress:
-  namespaces: []                  # your own, whose Ingresses are served; the ingress reads Secrets there and nowhere else
+  namespaces: []                  # your own, whose Ingresses are served: the ingress reads Secrets there
 
 # What the cluster runs, in this order. Today the list starts with `bridge`, which connects pods but enforces no
 # NetworkPolicy; `cilium` and `metrics-server` are not there yet.
