@@ -9,7 +9,6 @@ from dataclasses import dataclass
 API_PORT = 6443
 BALANCER_PORT = 7443
 WIREGUARD_PORT = 51820
-INGRESS_PORTS = (80, 443)
 
 RELEASED = "released by hardway"
 """Description of a VPC that no cluster owns any more but that the provider does not let go."""
