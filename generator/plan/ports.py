@@ -1,4 +1,4 @@
-"""Lists every port of a node and who may reach it; the node's packet filter and the provider's firewall are made of it."""
+"""Lists every port of a node and who may reach it, for the node's packet filter and the provider's firewall."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVERY: tuple[Role, ...] = ("control-plane", "worker")
 
 @dataclass(frozen=True)
 class Port:
-    """One port: the unit that listens there, on nodes of which roles, and who reaches it; with nobody, the node alone."""
+    """One port: the unit that listens there, on nodes of which roles, and who reaches it besides the node itself."""
 
     unit: str
     protocol: Protocol

@@ -121,8 +121,12 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Talk], str]]:
 
 
 def _launch(url: str) -> None:
-    launch = {"roster_url": f"{url}/roster", "addons_url": f"{url}/", "generation": 1, "expires": "2026-01-01T00:00:00Z"}
-    here.write(here.LAUNCH, json.dumps(launch | {"bundle_url": f"{url}/bundle?X-Amz-Signature=canary"}))
+    places = {
+        "roster_url": f"{url}/roster",
+        "addons_url": f"{url}/",
+        "bundle_url": f"{url}/bundle?X-Amz-Signature=canary",
+    }
+    here.write(here.LAUNCH, json.dumps(places | {"generation": 1, "expires": "2026-01-01T00:00:00Z"}))
 
 
 def _lines(url: str) -> None:

@@ -21,9 +21,7 @@ def api(
     """Send one request; return status and object, or its text where it is none."""
     data = json.dumps(body).encode() if body is not None else None
     headers = {"Content-Type": kind}
-    status, text, _ = fetch.ask(
-        _url(path), data, method, headers, _context(), seconds=seconds, limit_bytes=LIMIT_BYTES
-    )
+    status, text, _ = fetch.ask(_url(path), data, method, headers, _context(), seconds=seconds, limit_bytes=LIMIT_BYTES)
     return status, here.parse(text) if text.startswith(b"{") else text.decode(errors="replace")
 
 
