@@ -120,7 +120,7 @@ class Plan:
 
     def admitted(self, node: Node) -> tuple[str, ...]:
         """Give what a node's own packet filter lets in, as matches of nftables."""
-        return ports.admitted(self, node)
+        return ports.admitted(node.role, vpc=self.vpc, nodes=self.node_cidr, pods=self.pod_cidr)
 
     @property
     def cluster_tag(self) -> str:

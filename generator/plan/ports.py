@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from ipaddress import IPv4Network
+from typing import Literal
 
 from generator.plan import names
 from generator.release.lock_file import Role
-
-if TYPE_CHECKING:
-    from generator.plan.decide import Node, Plan
 
 Protocol = Literal["tcp", "udp"]
 Source = Literal["anyone", "operators", "vpc", "nodes", "pods", "link"]
@@ -68,19 +66,19 @@ def reached_by(source: Source) -> tuple[Port, ...]:
     return tuple(port for port in PORTS if source in port.sources)
 
 
-def admitted(plan: Plan, node: Node) -> tuple[str, ...]:
-    """Give what a node's packet filter accepts, as matches of nftables, one for each source and protocol."""
+def admitted(role: Role, *, vpc: IPv4Network, nodes: IPv4Network, pods: IPv4Network) -> tuple[str, ...]:
+    """Give what the packet filter of a role accepts, as matches of nftables, one for each source and protocol."""
     matches: dict[Source, str] = {
         "anyone": "",
         "operators": "",
-        "vpc": f"ip saddr {plan.vpc} ",
-        "nodes": f'iifname "wg0" ip saddr {plan.node_cidr} ',
-        "pods": f"ip saddr {plan.pod_cidr} ",
+        "vpc": f"ip saddr {vpc} ",
+        "nodes": f'iifname "wg0" ip saddr {nodes} ',
+        "pods": f"ip saddr {pods} ",
         "link": "udp sport 67 ",
     }
     numbers: dict[tuple[str, Protocol], list[int]] = {}
     for source, match in matches.items():
-        for port in of(node.role):
+        for port in of(role):
             if source in port.sources:
                 numbers.setdefault((match, port.protocol), []).append(port.number)
     return tuple(
