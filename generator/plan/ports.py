@@ -33,6 +33,7 @@ class Port:
     sources: tuple[Source, ...] = ()
 
 
+# Not here, for containerd chooses anew at each start: the port of loopback for streams of `kubectl exec`.
 PORTS = (
     Port("kube-apiserver.service", "tcp", names.API_PORT, CONTROL_PLANE, ("operators", "nodes", "pods")),
     Port("etcd.service", "tcp", 2379, CONTROL_PLANE, ("nodes",)),

@@ -190,8 +190,6 @@ def readers(tmp_path: Path, facts: dict[str, Any], monkeypatch: pytest.MonkeyPat
     }
 
 
-# urllib leaves a connection to the collector when it is redirected to what is no address.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("reader", ["download", "lines", "api", "roster", "secrets", "archive", "members"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_reader_ends_in_a_failure(

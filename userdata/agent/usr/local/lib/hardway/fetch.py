@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.message import Message
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any
@@ -127,6 +127,7 @@ class _Guard:
     def __init__(self, seconds: float) -> None:
         self.is_over = False
         self._sockets: list[socket.socket] = []
+        self._answers: list[HTTPResponse] = []
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
 
@@ -135,8 +136,10 @@ class _Guard:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
-        for each in self._sockets:
-            each.close()
+        for made in self._sockets:
+            made.close()
+        for answer in self._answers:
+            answer.close()
 
     def connect(self, *arguments: Any) -> socket.socket:
         """Connect, and remember the connection, which TLS will wrap."""
@@ -151,10 +154,15 @@ class _Guard:
 
         def make(*arguments: Any, **named: Any) -> HTTPConnection:
             made = base(*arguments, **named)
-            vars(made)["_create_connection"] = self.connect
+            vars(made).update(_create_connection=self.connect, response_class=self.answer)
             return made
 
         return make
+
+    def answer(self, *arguments: Any, **named: Any) -> HTTPResponse:
+        """Begin an answer, and remember it: urllib leaves those open that redirect to what is no address."""
+        self._answers.append(HTTPResponse(*arguments, **named))
+        return self._answers[-1]
 
     def _cut(self) -> None:
         self.is_over = True
