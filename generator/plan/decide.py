@@ -11,7 +11,7 @@ from itertools import count
 from generator.description.rules import POD_PREFIX, room
 from generator.description.schema import ClusterSpec, Datapath, PoolSpec
 from generator.errors import Problem, raise_all
-from generator.plan import certificates, names
+from generator.plan import certificates, names, ports
 from generator.plan.certificates import Certificate
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Package, Release, Role
@@ -124,6 +124,10 @@ class Plan:
     def packages(self, node: Node) -> tuple[Package, ...]:
         """Give the packages of a node's role, in the lock's order."""
         return tuple(package for package in self.release.packages if node.role in package.roles)
+
+    def admitted(self, node: Node) -> tuple[str, ...]:
+        """Give what a node's own packet filter lets in, as matches of nftables."""
+        return ports.admitted(node.role, vpc=self.vpc, nodes=self.node_cidr, pods=self.pod_cidr)
 
     @property
     def cluster_tag(self) -> str:

@@ -101,7 +101,7 @@ def running(directory: Path, tools: Mapping[str, Path]) -> Iterator[ApiServer]:
                 "--authorization-mode=Node,RBAC",
                 "--bind-address=127.0.0.1",
                 f"--client-ca-file={directory}/ca.crt",
-                "--enable-admission-plugins=DenyServiceExternalIPs,NodeRestriction",
+                "--enable-admission-plugins=DenyServiceExternalIPs,EventRateLimit,NodeRestriction",
                 f"--etcd-servers={etcd}",
                 f"--secure-port={port}",
                 "--service-account-issuer=https://kubernetes.default.svc",

@@ -9,7 +9,7 @@ from generator import waiting
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.errors import Problem
-from generator.plan import names
+from generator.plan import names, ports
 from generator.plan.decide import Plan
 from generator.provider import answers, resources
 from generator.provider.digitalocean import Cloud, Collection
@@ -26,9 +26,9 @@ def inbound(plan: Plan) -> tuple[Rule, ...]:
     people = tuple(sorted(str(network) for network in plan.api_access))
     return rules(
         (
-            Rule("tcp", str(plan.api_port), addresses=people),
-            *(Rule("tcp", str(port), addresses=ANYWHERE) for port in names.INGRESS_PORTS),
-            Rule("udp", str(plan.wireguard_port), tags=(plan.cluster_tag,)),
+            *(Rule(port.protocol, str(port.number), addresses=people) for port in ports.reached_by("operators")),
+            *(Rule(port.protocol, str(port.number), addresses=ANYWHERE) for port in ports.reached_by("anyone")),
+            *(Rule(port.protocol, str(port.number), tags=(plan.cluster_tag,)) for port in ports.reached_by("vpc")),
             Rule("icmp", "0", tags=(plan.cluster_tag,)),
         )
     )

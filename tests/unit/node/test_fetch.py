@@ -107,15 +107,6 @@ def test_no_file_is_fetched_without_end(store: Store, part: Path, monkeypatch: p
     assert part.stat().st_size <= 100_000
 
 
-def test_what_drips_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.answers["/file"] = Answer(BODY)
-    times = iter(range(0, 10_000, 50))
-    monkeypatch.setattr(fetch.time, "monotonic", lambda: float(next(times)))
-    monkeypatch.setattr(fetch, "PIECE_BYTES", 1000)
-    with pytest.raises(Failure, match="is not done after 60 s"):
-        fetch.ask(f"{store.url}/file")
-
-
 def test_a_short_answer_is_none(store: Store) -> None:
     store.answers["/file"] = Answer(BODY, cut=1)
     with pytest.raises(Failure, match=r"127\.0\.0\.1"):

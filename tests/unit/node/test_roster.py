@@ -78,7 +78,7 @@ def _tampered() -> Answer:
         pytest.param(Answer(b'{"payload": 5, "signature": ""}'), "not as the operator signs", id="no text"),
         pytest.param(Answer(b"\xff"), "not as the operator signs", id="no JSON"),
         pytest.param(Answer(b"[" * 100_000), "not as the operator signs", id="nested without end"),
-        pytest.param(Answer(b"x" * 17_000_000), "sends more than 16,777,216 bytes", id="without end"),
+        pytest.param(Answer(b"x" * 17_000_000), "sends more than 1,048,576 bytes", id="without end"),
         pytest.param(Answer(status=404), "answer 404", id="not there"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ DATA = "/var/lib/etcd/member/wal"
 ENVIRONMENT = "/run/hardway/etcd.env"
 # Another learner may come first, and ours may not be in sync yet.
 PATIENCE, PAUSE = 120.0, 2.0
+LIMIT_BYTES = 1 << 20
 
 
 def step() -> None:
@@ -89,9 +89,9 @@ def members_seen(url: str) -> list[Member] | None:
     context = ssl.create_default_context(cafile=str(pki / "peer-ca.crt"))
     context.load_cert_chain(pki / "peer.crt", pki / "peer.key")
     try:
-        status, text, _ = fetch.ask(f"{url}/members", context=context)
-        return list(json.loads(text)) if status == 200 else None
-    except (Failure, ValueError, TypeError, RecursionError):
+        status, text, _ = fetch.ask(f"{url}/members", context=context, limit_bytes=LIMIT_BYTES)
+        return list(here.parse(text)) if status == 200 else None
+    except (Failure, TypeError):
         return None
 
 

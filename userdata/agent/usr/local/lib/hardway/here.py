@@ -15,6 +15,8 @@ FACTS = "/etc/hardway/node.json"
 # What came beside the document: as cloud-init leaves it at every boot, and as later boots keep it.
 LAUNCH, KEPT = "/run/hardway/launch.json", "/etc/hardway/launch.json"
 ROSTER = "/var/lib/hardway/roster.json"
+# Of JSON that others write; a Node with all who manage its fields has less than half of it.
+DEPTH = 64
 
 
 class Failure(Exception):  # noqa: N818 - not always an error
@@ -36,6 +38,29 @@ def read(path: str) -> Any:
         return json.loads(at(path).read_text())
     except FileNotFoundError:
         return None
+
+
+def parse(text: bytes | str) -> Any:
+    """Read JSON that somebody else wrote.
+
+    Raises:
+        Failure: it is none, or is nested deeper than anything that is meant.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"what was sent is no JSON ({type(error).__name__})") from None
+    level = [found]
+    for _ in range(DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return found
+    raise Failure(f"what was sent is nested more than {DEPTH} deep")
 
 
 def write(path: str, data: bytes | str, mode: int = 0o600, user: str = "root", group: str = "root") -> None:

@@ -11,6 +11,8 @@ from hardway import fetch, here
 from hardway.here import Failure
 
 NOT_KNOWN = 404
+# etcd takes no object of more than 1.5 MiB, and what is listed here are a few small ones.
+LIMIT_BYTES = 4 << 20
 
 
 def api(
@@ -19,8 +21,8 @@ def api(
     """Send one request; return status and object, or its text where it is none."""
     data = json.dumps(body).encode() if body is not None else None
     headers = {"Content-Type": kind}
-    status, text, _ = fetch.ask(_url(path), data, method, headers, _context(), seconds=seconds)
-    return status, json.loads(text) if text.startswith(b"{") else text.decode(errors="replace")
+    status, text, _ = fetch.ask(_url(path), data, method, headers, _context(), seconds=seconds, limit_bytes=LIMIT_BYTES)
+    return status, here.parse(text) if text.startswith(b"{") else text.decode(errors="replace")
 
 
 def patch(path: str, body: Any, *, seconds: float = 20) -> tuple[int, Any]:
@@ -31,7 +33,7 @@ def patch(path: str, body: Any, *, seconds: float = 20) -> tuple[int, Any]:
 def watch(path: str, seconds: float) -> Iterator[dict[str, Any]]:
     """Give the events of a watch as they come; it ends after so many seconds, or with the connection."""
     for line in fetch.lines(_url(path), _context(), seconds):
-        yield json.loads(line)
+        yield here.parse(line)
 
 
 def _url(path: str) -> str:

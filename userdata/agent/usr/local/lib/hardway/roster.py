@@ -10,6 +10,8 @@ from hardway.here import Failure
 
 CONTEXT = "hardway-roster-v1"
 VERSION = 2
+# Some hundred bytes a node.
+LIMIT_BYTES = 1 << 20
 
 
 def refresh() -> tuple[dict[str, Any], bool]:
@@ -36,7 +38,7 @@ def refresh() -> tuple[dict[str, Any], bool]:
 
 
 def _newest(launch: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
-    status, text, _ = fetch.ask(launch["roster_url"])
+    status, text, _ = fetch.ask(launch["roster_url"], limit_bytes=LIMIT_BYTES)
     if status != 200:
         raise Failure(f"the roster can't be fetched: answer {status}")
     roster = verify(text, here.facts())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
+from hardway import here
 from hardway.here import Failure
 
 
@@ -24,12 +24,12 @@ def verify(text: bytes, context: str, facts: dict[str, Any]) -> dict[str, Any]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        outer = json.loads(text)
+        outer = here.parse(text)
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(facts["operator_public_key"]))
         key.verify(base64.b64decode(outer["signature"]), f"{context}\n{outer['payload']}".encode())
-        payload: dict[str, Any] = json.loads(outer["payload"])
+        payload: dict[str, Any] = here.parse(outer["payload"])
         cluster = payload["cluster_id"]
-    except (InvalidSignature, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (Failure, InvalidSignature, ValueError, LookupError, TypeError, AttributeError) as error:
         raise Failure(f"it is not as the operator signs it ({type(error).__name__})") from None
     if cluster != facts["cluster_id"]:
         raise Failure("it is another cluster's")

@@ -163,7 +163,7 @@ def annotate(text: str) -> bool:
 def put(launch: dict[str, Any], text: str) -> bool:
     """Put the status object; tell whether it is there."""
     try:
-        status, _, _ = fetch.ask(launch["status_url"], text.encode(), "PUT")
+        status, _, _ = fetch.ask(launch["status_url"], text.encode(), "PUT", seconds=20)
     except Failure:
         return False
     return status == 200

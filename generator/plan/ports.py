@@ -1,0 +1,88 @@
+"""Lists every port of a node and who may reach it, for the node's packet filter and the provider's firewall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Literal
+
+from generator.plan import names
+from generator.release.lock_file import Role
+
+Protocol = Literal["tcp", "udp"]
+Source = Literal["anyone", "operators", "vpc", "nodes", "pods", "link"]
+"""Who may reach a port, besides the node itself.
+
+`operators` are the networks of `access.api`, which the provider's firewall knows: they change without a new node, so
+the node itself lets anyone through there. `vpc` are droplets by their addresses in the VPC, `nodes` those of the
+cluster through the mesh, `pods` those of every node, `link` a DHCP server.
+"""
+
+CONTROL_PLANE: tuple[Role, ...] = ("control-plane",)
+EVERY: tuple[Role, ...] = ("control-plane", "worker")
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port: the unit that listens there, on nodes of which roles, and who reaches it besides the node itself."""
+
+    unit: str
+    protocol: Protocol
+    number: int
+    roles: tuple[Role, ...]
+    sources: tuple[Source, ...] = ()
+
+
+# Not here, for containerd chooses anew at each start: the port of loopback for streams of `kubectl exec`.
+PORTS = (
+    Port("kube-apiserver.service", "tcp", names.API_PORT, CONTROL_PLANE, ("operators", "nodes", "pods")),
+    Port("etcd.service", "tcp", 2379, CONTROL_PLANE, ("nodes",)),
+    Port("etcd.service", "tcp", 2380, CONTROL_PLANE, ("nodes",)),
+    Port("etcd.service", "tcp", 2381, CONTROL_PLANE),
+    Port("kube-controller-manager.service", "tcp", 10257, CONTROL_PLANE),
+    Port("kube-scheduler.service", "tcp", 10259, CONTROL_PLANE),
+    Port("hardway-balancer.service", "tcp", names.BALANCER_PORT, EVERY),
+    Port("kubelet.service", "tcp", 10248, EVERY),
+    Port("kubelet.service", "tcp", 10250, EVERY, ("nodes",)),
+    Port("kube-proxy.service", "tcp", 10249, EVERY),
+    Port("kube-proxy.service", "tcp", 10256, EVERY),
+    Port("hardway-mesh.service", "udp", names.WIREGUARD_PORT, EVERY, ("vpc",)),
+    # Nobody listens there: peers knock, and the refusal proves the way.
+    Port("hardway-mesh.service", "tcp", 9, EVERY, ("nodes",)),
+    # The addon `ingress` has them as ports of the host.
+    Port("containerd.service", "tcp", 80, EVERY, ("anyone",)),
+    Port("containerd.service", "tcp", 443, EVERY, ("anyone",)),
+    # A DHCP server that answers to all has no connection here yet.
+    Port("systemd-networkd.service", "udp", 68, EVERY, ("link",)),
+)
+
+
+def of(role: Role) -> tuple[Port, ...]:
+    """List the ports of a node of that role."""
+    return tuple(port for port in PORTS if role in port.roles)
+
+
+def reached_by(source: Source) -> tuple[Port, ...]:
+    """List the ports that a source may reach on some node."""
+    return tuple(port for port in PORTS if source in port.sources)
+
+
+def admitted(role: Role, *, vpc: IPv4Network, nodes: IPv4Network, pods: IPv4Network) -> tuple[str, ...]:
+    """Give what the packet filter of a role accepts, as matches of nftables, one for each source and protocol."""
+    matches: dict[Source, str] = {
+        "anyone": "",
+        "operators": "",
+        "vpc": f"ip saddr {vpc} ",
+        "nodes": f'iifname "wg0" ip saddr {nodes} ',
+        "pods": f"ip saddr {pods} ",
+        "link": "udp sport 67 ",
+    }
+    numbers: dict[tuple[str, Protocol], list[int]] = {}
+    for source, match in matches.items():
+        for port in of(role):
+            if source in port.sources:
+                numbers.setdefault((match, port.protocol), []).append(port.number)
+    return tuple(
+        f"{match}{protocol} dport {{ {', '.join(map(str, sorted(found)))} }}"
+        for (match, protocol), found in numbers.items()
+    )

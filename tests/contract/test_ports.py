@@ -1,0 +1,138 @@
+"""The table of ports, by what listens: each unit and configuration has its rows, and nobody else lets anything in."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+import yaml
+
+from generator.cluster.kinds import firewall
+from generator.documents import user_data
+from generator.plan import ports
+from generator.plan.decide import Node
+from generator.plan.ports import Port
+
+from .. import facts
+from ..conftest import TESTS
+from . import binaries
+
+PLAN = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
+NODES = (PLAN.control_planes[0], PLAN.workers[0])
+
+# Who listens where, as units and configurations say it.
+LISTENS = {
+    "kube-apiserver.service": (r"--secure-port=(\d+)",),
+    "etcd.service": (r"--listen-\S+-urls=(\S+)",),
+    "hardway-balancer.service": (),
+}
+CONFIGS = {
+    "hardway-balancer.service": ("/etc/hardway/haproxy.cfg", r"^\s*bind \S+:(\d+)$"),
+    "kube-proxy.service": ("/var/lib/kube-proxy/config.yaml", r"^\w+BindAddress: \S+:(\d+)$"),
+    "hardway-mesh.service": ("/etc/hardway/node.json", r'"wireguard_port": (\d+)'),
+}
+# Programs that listen without being told, each with the flags that would say otherwise.
+SILENT = {
+    "kube-controller-manager.service": ("kube-controller-manager", ("secure-port",)),
+    "kube-scheduler.service": ("kube-scheduler", ("secure-port",)),
+    "kubelet.service": ("kubelet", ("port", "healthz-port")),
+}
+NOBODY = {("hardway-mesh.service", 9), ("systemd-networkd.service", 68)}
+
+
+@pytest.fixture(params=NODES, ids=lambda node: node.role)
+def node(request: pytest.FixtureRequest) -> Node:
+    one: Node = request.param
+    return one
+
+
+def contents(node: Node) -> dict[str, str]:
+    return {str(file.path): file.content for file in user_data.files(PLAN, node)}
+
+
+def said(files: Mapping[str, str]) -> set[tuple[str, int]]:
+    found = set()
+    for unit, patterns in LISTENS.items():
+        text = files.get(f"/etc/systemd/system/{unit}", "")
+        for pattern in patterns:
+            for value in re.findall(pattern, text):
+                found |= {(unit, int(number)) for number in re.findall(r"(\d+)(?:,|$)", value)}
+    for unit, (path, pattern) in CONFIGS.items():
+        found |= {(unit, int(number)) for number in re.findall(pattern, files[path], re.M)}
+    return found
+
+
+def defaults(files: Mapping[str, str]) -> set[tuple[str, int]]:
+    found = set()
+    for unit, (program, flags) in SILENT.items():
+        text = files.get(f"/etc/systemd/system/{unit}")
+        if text is None:
+            continue
+        usage = subprocess.run(
+            [str(binaries.find(program)[program]), "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        for flag in flags:
+            assert f"--{flag}=" not in text
+            default = re.search(rf"^\s+--{flag} int(?:32)?\s.*?\(default (\d+)\)", usage, re.M | re.S)
+            assert default is not None, (program, flag)
+            found.add((unit, int(default[1])))
+    kubelet = yaml.safe_load(files["/var/lib/kubelet/config.yaml"])
+    assert not {"port", "healthzPort"} & kubelet.keys()
+    assert kubelet["readOnlyPort"] == 0
+    return found
+
+
+def hosts(addon: str = "ingress") -> set[tuple[str, int]]:
+    text = (TESTS.parent / "addons" / addon / "daemon-set.yaml.j2").read_text()
+    return {("containerd.service", int(number)) for number in re.findall(r"hostPort: (\d+)", text)}
+
+
+def test_whoever_listens_has_a_row_and_each_row_somebody_who_listens(node: Node) -> None:
+    files = contents(node)
+    rows = {(row.unit, row.number) for row in ports.of(node.role)}
+    assert rows - NOBODY == (said(files) | defaults(files) | hosts()) - NOBODY
+
+
+def test_what_the_node_keeps_to_itself_listens_on_loopback(node: Node) -> None:
+    files = "\n".join(contents(node).values())
+    for row in ports.of(node.role):
+        if not row.sources and row.number not in (10248, 10257, 10259):
+            (bound,) = {found[0] for found in re.findall(rf"(\S*?\b([\d.]+)):{row.number}\b", files)}
+            assert bound.endswith("127.0.0.1"), (row, bound)
+
+
+def test_the_providers_firewall_says_the_same() -> None:
+    rows = {(row.protocol, str(row.number)): row for row in ports.PORTS}
+    for rule in firewall.inbound(PLAN):
+        if rule.protocol == "icmp":
+            continue
+        row: Port = rows.pop((rule.protocol, rule.ports))
+        if "anyone" in row.sources:
+            assert rule.addresses == firewall.ANYWHERE
+        elif "operators" in row.sources:
+            assert {ip_network(address) for address in rule.addresses} == set(PLAN.api_access)
+        else:
+            assert "vpc" in row.sources
+            assert rule.tags == (PLAN.cluster_tag,)
+    assert not [row for row in rows.values() if {"anyone", "operators", "vpc"} & set(row.sources)]
+
+
+def test_a_change_of_access_makes_no_new_node() -> None:
+    other = replace(PLAN, api_access=(ip_network("198.18.0.0/24"),))
+    assert [user_data.document(other, node) for node in NODES] == [user_data.document(PLAN, node) for node in NODES]
+
+
+def test_the_rules_are_there_before_anything_can_be_reached(node: Node) -> None:
+    units = contents(node)
+    for unit in ("hardway-mesh", "kubelet", "kube-proxy"):
+        text = units[f"/etc/systemd/system/{unit}.service"]
+        for key in ("Requires", "After"):
+            assert re.search(rf"^{key}=.*\bhardway-firewall\.service\b", text, re.M), unit
+    for row in ports.of(node.role):
+        text = units.get(f"/etc/systemd/system/{row.unit}", "")
+        if row.sources and text and row.unit not in ("hardway-mesh.service", "containerd.service"):
+            assert re.search(r"^Requires=.*\bhardway-mesh\.service\b", text, re.M), row.unit
