@@ -13,6 +13,8 @@ A case says what differs from a cluster that has everything but droplets and a r
     ready     null when no API server answers, else by node
     bundles   by node: expires (minutes from now)
     given_up  nodes that the operator gives up
+    policy    statements of the bucket's policy beside the planned one, or all of its text
+    bucket    grants, cors and versioning, where they are other than planned
 
 `pytest --update` writes the actions as they are now.
 """
@@ -42,6 +44,7 @@ from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
 from generator.plan.names import RELEASED, Owner
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.provider.spaces import Settings
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned
 from tests.phases import phases_of
@@ -83,8 +86,8 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         ssh_key.SSH_KEYS: () if "ssh key" in lacks else (SshKey(1, "hardway-orderbook", "3b:16"),),
         tag.TAGS: frozenset() if "tags" in lacks else frozenset(tags),
         DROPLETS: droplets,
-        bucket.HAS_BUCKET: "bucket" not in lacks,
-        policy.PUBLIC: () if "policy" in lacks else (plan.public_prefix,),
+        bucket.BUCKET_SETTINGS: None if "bucket" in lacks else _settings(case.get("bucket", {})),
+        policy.POLICY_TEXT: None if "policy" in lacks else _policy(plan, case.get("policy", [])),
         ROSTER: _roster(plan, case.get("roster")),
         archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
         BUNDLES: tuple(_bundles(case.get("bundles", {}))),
@@ -93,6 +96,17 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         NOW, dict(_reports(plan, case)), case.get("ready"), given_up=frozenset(case.get("given_up", ())), found=found
     )
     return replace(seen, seen=highest_generation(plan, seen))
+
+
+def _settings(told: Mapping[str, Any]) -> Settings:
+    grants = tuple((grantee, permission) for grantee, permission in told.get("grants", ()))
+    return Settings(grants, tuple(told.get("cors", ())), told.get("versioning", ""))
+
+
+def _policy(plan: Plan, told: Any) -> str:
+    if isinstance(told, str):
+        return told
+    return json.dumps({"Version": "2012-10-17", "Statement": [*told, policy.place(plan).statement]})
 
 
 def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:

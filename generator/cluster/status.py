@@ -101,7 +101,7 @@ def assess(
         alarms=(*etcd.alarms, *filter(None, [etcd.trouble])) if etcd else (),
         expiry=_first_expiry(inventory),
         kubeconfig=kubeconfig,
-        pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
+        pending=tuple(_pending(action) for action in actions if action.changes or action.verb == "refuse"),
         addons=observed.applied == addons,
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep"),
     )
@@ -118,6 +118,10 @@ def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str
     return (
         f"{count} droplets of an unfinished launch run since {oldest:%Y-%m-%d}: launch again or destroy {plan.name}",
     )
+
+
+def _pending(action: Action) -> str:
+    return f"{action}; {action.hint}" if action.hint else str(action)
 
 
 def _heard(node: str, observed: Observed) -> str | None:

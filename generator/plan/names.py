@@ -134,6 +134,11 @@ def status_node(cluster: str, key: str) -> str | None:
     return node if key == status_key(cluster, node) else None
 
 
+def spaces_tool(region: str) -> str:
+    """Give the command with which a person changes what the whole bucket is set to."""
+    return f"aws --endpoint-url https://{region}.digitaloceanspaces.com s3api"
+
+
 def public_prefix(cluster: str, cluster_id: str) -> str:
     """Give the only prefix of the bucket that anybody may read, without a slash at its end."""
     return f"{prefix(cluster)}{cluster_id.replace('-', '')}/public"

@@ -5,14 +5,12 @@ Source: https://docs.digitalocean.com/reference/api/spaces/ (an S3 dialect)
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 LONGEST_URL = timedelta(hours=2)
 LIMIT_BYTES = 64 * 1024 * 1024
-MISSING = ("404", "NoSuchBucket", "NoSuchKey", "NoSuchBucketPolicy", "NotFound")
+MISSING = ("404", "NoSuchBucket", "NoSuchKey", "NoSuchBucketPolicy", "NoSuchCORSConfiguration", "NotFound")
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,19 @@ class Stored:
     key: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a bucket as a whole is set to, its policy aside.
+
+    `grants` are those of its access list to others than its owner, as grantee and permission; `cors` the origins whose
+    pages may ask; `versioning` is empty while it was never switched on.
+    """
+
+    grants: tuple[tuple[str, str], ...] = ()
+    cors: tuple[str, ...] = ()
+    versioning: str = ""
 
 
 class Trouble(Problem):
@@ -88,21 +99,31 @@ class Spaces:
         """Tell whether the bucket is there and ours.
 
         Raises:
-            Trouble: it belongs to someone else, the key is refused, or it keeps old versions of objects.
+            Trouble: it belongs to someone else, or the key is refused.
         """
         with self._errors(*MISSING) as missing:
             self._client.head_bucket(Bucket=self.bucket)
-        if missing:
-            return False
+        return not missing
+
+    def settings(self) -> Settings:
+        """Read what the bucket is set to."""
         with self._errors():
-            versioning = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
-        if versioning:
-            raise Trouble(
-                f"the bucket keeps old versions of its objects (versioning is {versioning.lower()})",
-                where=f"bucket {self.bucket}",
-                hint="deleted bundles would stay readable; name another bucket in `spaces.bucket`",
-            )
-        return True
+            versioning = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status", "")
+            access = self._client.get_bucket_acl(Bucket=self.bucket)
+        owner = access.get("Owner", {}).get("ID")
+        grants = []
+        for grant in access.get("Grants", ()):
+            grantee = grant.get("Grantee", {})
+            name = grantee.get("URI") or grantee.get("ID") or grantee.get("EmailAddress") or "nobody known"
+            if grantee.get("Type") != "CanonicalUser" or name != owner:
+                grants.append((name.rpartition("/")[2] or name, grant.get("Permission", "something")))
+        return Settings(tuple(grants), self._cors(), versioning)
+
+    def _cors(self) -> tuple[str, ...]:
+        with self._errors(*MISSING):
+            rules = self._client.get_bucket_cors(Bucket=self.bucket).get("CORSRules", ())
+            return tuple(", ".join(rule.get("AllowedOrigins", ())) or "nobody known" for rule in rules)
+        return ()
 
     def create_bucket(self) -> None:
         """Make the bucket; one that became ours meanwhile is as good."""
@@ -116,29 +137,19 @@ class Spaces:
                     "the name is taken by another account", where=f"bucket {self.bucket}", hint="choose another name"
                 ) from error
 
-    def public_prefixes(self) -> tuple[str, ...]:
-        """List the prefixes that anyone may read, as far as statements of this program say so."""
-        return tuple(prefix for statement in self._statements() if (prefix := self._granted(statement)))
+    def policy(self) -> str | None:
+        """Read the bucket's policy as it was written; None when there is none."""
+        with self._errors(*MISSING):
+            return self._client.get_bucket_policy(Bucket=self.bucket)["Policy"]
+        return None
 
-    def allow_public_read(self, prefix: str) -> None:
-        """Let anyone read objects below a prefix, keeping every other statement of the bucket's policy."""
-        cluster = prefix.split("/", 1)[0]
-        # A Sid is unique within a policy and holds letters and digits only; a cluster's name may hold dashes.
-        statement = {
-            "Sid": f"HardwayPublicRead{sha256(cluster.encode()).hexdigest()[:16]}",
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::{self.bucket}/{prefix}/*",
-        }
-        self._put_statements([*self._foreign_statements(cluster), statement])
-
-    def withdraw_public_read(self, cluster: str) -> None:
-        """Take back what was allowed for a cluster, keeping every other statement."""
-        before = self._statements()
-        after = self._foreign_statements(cluster)
-        if len(after) != len(before):
-            self._put_statements(after)
+    def put_policy(self, text: str | None) -> None:
+        """Write the bucket's policy, or take it away."""
+        with self._errors(*MISSING if text is None else ()):
+            if text is None:
+                self._client.delete_bucket_policy(Bucket=self.bucket)
+            else:
+                self._client.put_bucket_policy(Bucket=self.bucket, Policy=text)
 
     def put(
         self,
@@ -223,34 +234,6 @@ class Spaces:
             raise ValueError(f"{lifetime} is no lifetime of a signed address")
         parameters = {"Bucket": self.bucket, "Key": key}
         return self._client.generate_presigned_url(operation, parameters, ExpiresIn=int(lifetime.total_seconds()))
-
-    def _statements(self) -> list[dict[str, Any]]:
-        with self._errors(*MISSING):
-            text = self._client.get_bucket_policy(Bucket=self.bucket)["Policy"]
-            statements = json.loads(text).get("Statement", [])
-            return statements if isinstance(statements, list) else [statements]
-        return []
-
-    def _put_statements(self, statements: list[dict[str, Any]]) -> None:
-        with self._errors(*MISSING if not statements else ()):
-            if statements:
-                policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-                self._client.put_bucket_policy(Bucket=self.bucket, Policy=policy)
-            else:
-                self._client.delete_bucket_policy(Bucket=self.bucket)
-
-    def _foreign_statements(self, cluster: str) -> list[dict[str, Any]]:
-        ours = f"{cluster}/"
-        return [one for one in self._statements() if not (self._granted(one) or "").startswith(ours)]
-
-    def _granted(self, statement: Mapping[str, Any]) -> str | None:
-        """Give the prefix of a statement that `allow_public_read` made."""
-        start, end = f"arn:aws:s3:::{self.bucket}/", "/*"
-        resource = statement.get("Resource")
-        resource = resource[0] if isinstance(resource, list) and len(resource) == 1 else resource
-        if not isinstance(resource, str) or not resource.startswith(start) or not resource.endswith(end):
-            return None
-        return resource.removeprefix(start).removesuffix(end) if statement.get("Effect") == "Allow" else None
 
     @contextmanager
     def _errors(self, *expected: str) -> Iterator[list[str]]:

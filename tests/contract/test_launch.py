@@ -18,7 +18,9 @@ import pytest
 import yaml
 
 from generator.clock import Clock
+from generator.cluster import bucket_policy
 from generator.cluster.destroy import Destroyer
+from generator.cluster.kinds import policy
 from generator.cluster.launch_lock import LaunchLock
 from generator.documents import committed, render
 from generator.errors import Problems
@@ -120,7 +122,7 @@ def nothing_is_left(world: World, project: Project) -> None:
     assert (account.living(), account.firewalls, account.keys, account.tags) == ([], {}, {}, {})
     assert [vpc.name for vpc in account.vpcs.values() if not vpc.default] == []
     assert objects(world, project) == []
-    assert spaces(world, project).public_prefixes() == ()
+    assert spaces(world, project).policy() is None
 
 
 def ok(outcome: Outcome) -> Outcome:
@@ -190,6 +192,29 @@ def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Projec
     ok(gen(world, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(world, project)
     assert "nothing of orderbook is there" in ok(gen(world, project, "destroy", "--yes", "orderbook")).err
+
+
+def test_a_bucket_that_is_open_to_everybody_stops_a_launch_until_it_is_mended(world: World, project: Project) -> None:
+    store, bucket = spaces(world, project), project.plan.spaces_bucket
+    store.create_bucket()
+    wide = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    store.put_policy(json.dumps({"Version": "2012-10-17", "Statement": [wide]}))
+    refused = gen(world, project, "launch", "--yes")
+    assert refused.code == 1
+    assert f"policy {bucket}: lets everybody do s3:PutObject on arn:aws:s3:::{bucket}/*" in refused.err
+    mend = f"s3api delete-bucket-policy --bucket {bucket}"
+    assert mend in refused.err
+    assert not world.account.living() + objects(world, project)
+    assert mend in gen(world, project, "status").out
+    store.put_policy(None)
+    ok(gen(world, project, "launch", "--yes"))
+    is_one_cluster(world, project)
+    own = wide | {"Resource": f"arn:aws:s3:::{bucket}/orderbook/*"}
+    store.put_policy(json.dumps({"Version": "2012-10-17", "Statement": [own]}))
+    assert gen(world, project, "status").code == 1
+    ok(gen(world, project, "launch", "--yes"))
+    assert bucket_policy.is_planned(store.policy(), policy.place(project.plan))
+    ok(gen(world, project, "status"))
 
 
 def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: World, project: Project) -> None:

@@ -351,11 +351,12 @@ def _versitygw(binary: Path, directory: Path) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    (directory / "buckets").mkdir()
-    (directory / "iam").mkdir()
+    for name in ("buckets", "iam", "versions"):
+        (directory / name).mkdir()
     environment = {"ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
     command = [str(binary), "--quiet", "--port", f"127.0.0.1:{port}", "--region", REGION]
-    command += ["--iam-dir", str(directory / "iam"), "posix", str(directory / "buckets")]
+    command += ["--iam-dir", str(directory / "iam"), "posix", "--versioning-dir", str(directory / "versions")]
+    command.append(str(directory / "buckets"))
     log = (directory / "versitygw.log").open("wb")
     with log, subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process:
         try:

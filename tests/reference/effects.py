@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from generator.cluster.bucket_policy import mended
 from generator.cluster.diff import diff
 from generator.cluster.kinds import archive, bucket, firewall, policy, ssh_key, tag
 from generator.cluster.kinds.kind import Action
@@ -25,6 +26,7 @@ from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.plan.project import INVENTORY, Project
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.provider.spaces import Settings
 from generator.release import lock_file
 from tests.phases import phases_of
 
@@ -124,8 +126,8 @@ def standing(plan: Plan, documents: Documents) -> Observed:
             tag.TAGS: frozenset(one for droplet in droplets for one in droplet.tags),
             VPCS: (Vpc("1", name, str(owner), plan.region, plan.vpc),),
             firewall.FIREWALLS: (own,),
-            bucket.HAS_BUCKET: True,
-            policy.PUBLIC: (plan.public_prefix,),
+            bucket.BUCKET_SETTINGS: Settings(),
+            policy.POLICY_TEXT: mended(None, policy.place(plan)),
             archive.ADDONS.found: frozenset({documents.addons}),
             archive.AGENT.found: frozenset({documents.agent}),
             ROSTER: published,
