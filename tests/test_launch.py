@@ -3,7 +3,7 @@
 A case says what differs from a cluster that has everything but droplets and a roster:
 
     cluster   control_planes and workers, 3 and 0 unless given
-    lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons
+    lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons, expiry (the store knows none)
     vpc       description (`other` or `released`), bucket, generation, ip_range, region
     other_vpc the range of someone else's
     firewall  `changed` when its rules are others, `other` when it is for other droplets
@@ -11,9 +11,10 @@ A case says what differs from a cluster that has everything but droplets and a r
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
     reports   by node: done (the last phase that is over), age in minutes; `forged` when nobody vouches for it
     ready     null when no API server answers, else by node
-    bundles   by node: expires (minutes from now)
+    bundles   by node: expires (minutes from now), or several by any name with node, expires and age in minutes
     given_up  nodes that the operator gives up
     policy    statements of the bucket's policy beside the planned one, or all of its text
+    expiry    lifecycle rules of the bucket beside the planned one, null for none at all
     bucket    grants, cors and versioning, where they are other than planned
 
 `pytest --update` writes the actions as they are now.
@@ -22,7 +23,7 @@ A case says what differs from a cluster that has everything but droplets and a r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -32,8 +33,9 @@ from typing import Any
 
 import pytest
 
+from generator.cluster import expiry_rules
 from generator.cluster.diff import diff
-from generator.cluster.kinds import archive, bucket, policy, ssh_key, tag
+from generator.cluster.kinds import archive, bucket, expiry, policy, ssh_key, tag
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import highest_generation
@@ -87,6 +89,7 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         tag.TAGS: frozenset() if "tags" in lacks else frozenset(tags),
         DROPLETS: droplets,
         bucket.BUCKET_SETTINGS: None if "bucket" in lacks else _settings(case.get("bucket", {})),
+        expiry.RULES: None if "expiry" in lacks else _rules(plan, case.get("expiry", ())),
         policy.POLICY_TEXT: None if "policy" in lacks else _policy(plan, case.get("policy", [])),
         ROSTER: _roster(plan, case.get("roster")),
         archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
@@ -107,6 +110,10 @@ def _policy(plan: Plan, told: Any) -> str:
     if isinstance(told, str):
         return told
     return json.dumps({"Version": "2012-10-17", "Statement": [*told, policy.place(plan).statement]})
+
+
+def _rules(plan: Plan, told: Sequence[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any], ...]:
+    return () if told is None else (*told, expiry_rules.planned(plan.name))
 
 
 def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
@@ -162,9 +169,11 @@ def _roster(plan: Plan, told: Mapping[str, Any] | None) -> rosters.Roster | None
 
 
 def _bundles(told: Mapping[str, Any]) -> Iterator[Bundle]:
-    for node, facts in told.items():
-        key = f"orderbook/bundles/{node}-{'0' * 32}.bundle"
-        yield Bundle(key, node, NOW - timedelta(minutes=10), NOW + timedelta(minutes=facts["expires"]))
+    for number, (name, facts) in enumerate(told.items()):
+        node = facts.get("node", name)
+        key = f"orderbook/bundles/{node}-{number:032}.bundle" if node else f"orderbook/bundles/{name}"
+        age = timedelta(minutes=facts.get("age", 10))
+        yield Bundle(key, node, NOW - age, NOW + timedelta(minutes=facts["expires"]))
 
 
 def _reports(plan: Plan, case: Mapping[str, Any]) -> Iterator[tuple[str, Report]]:

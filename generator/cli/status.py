@@ -104,6 +104,7 @@ def _text(status: ClusterStatus) -> str:
         lines.append(f"next expiry {status.expiry[0]}, {status.expiry[1]}")
     if status.kubeconfig:
         lines.append(f"kubeconfig until {status.kubeconfig}")
+    lines += [f"sealed bundle {line}" for line in status.bundles]
     lines += [f"note: {line}" for line in status.notes]
     return "\n".join([*lines, *(f"launch would {line}" for line in status.pending)])
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from generator.clock import stamp
 from generator.cluster.kinds.kind import Action
 from generator.cluster.matching import placed
 from generator.cluster.node_report import Etcd
-from generator.cluster.observed import Observed
-from generator.cluster.phase_table import rows
+from generator.cluster.observed import Bundle, Observed
+from generator.cluster.phase_table import age, rows
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 
@@ -41,7 +41,7 @@ class ClusterStatus:
 
     `kubeconfig` is when the token of the kubeconfig of every day ends; `addons` tells whether Kubernetes has the
     rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
-    says is wrong with etcd.
+    says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket.
     """
 
     name: str
@@ -56,6 +56,7 @@ class ClusterStatus:
     pending: tuple[str, ...]
     addons: bool
     notes: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -104,6 +105,7 @@ def assess(
         pending=tuple(_pending(action) for action in actions if action.changes or action.verb == "refuse"),
         addons=observed.applied == addons,
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep"),
+        bundles=tuple(_left(one, observed.time) for one in observed.bundles),
     )
 
 
@@ -122,6 +124,12 @@ def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str
 
 def _pending(action: Action) -> str:
     return f"{action}; {action.hint}" if action.hint else str(action)
+
+
+def _left(bundle: Bundle, now: datetime) -> str:
+    whose = f"of {bundle.node}" if bundle.node else f"of nobody, {bundle.key}"
+    ends = f"expired {age(bundle.expires, now)} ago" if bundle.expires < now else f"works until {stamp(bundle.expires)}"
+    return f"{whose}, {age(bundle.modified, now)} old, its address {ends}"
 
 
 def _heard(node: str, observed: Observed) -> str | None:

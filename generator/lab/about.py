@@ -20,6 +20,7 @@ CHECKLIST = (
     ("Speed", "boot, downloads and disks are this host's"),
     ("Droplet sizes", "memory is limited as bought, the number of processors is this host's"),
     ("The API's real lags and limits", "and sizes that are sold out"),
+    ("Lifecycle rules", "the S3 server here knows none"),
     ("Spaces' own ways", "beyond what the S3 server here knows"),
     ("The bill", "prices here are those of one day"),
 )

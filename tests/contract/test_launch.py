@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import stat
@@ -18,7 +19,7 @@ import pytest
 import yaml
 
 from generator.clock import Clock
-from generator.cluster import bucket_policy
+from generator.cluster import bucket_policy, expiry_rules
 from generator.cluster.destroy import Destroyer
 from generator.cluster.kinds import policy
 from generator.cluster.launch_lock import LaunchLock
@@ -105,6 +106,9 @@ def is_one_cluster(world: World, project: Project) -> None:
     assert roster["etcd"]["state"] == "existing"
     endpoints = {entry["name"]: entry["endpoint"] for entry in roster["nodes"]}
     assert endpoints == {droplet.name: droplet.vpc_address for droplet in account.living()}
+    rules = spaces(world, project).lifecycle()
+    assert rules is not None
+    assert expiry_rules.is_planned(rules, plan.name)
     kept = [key for key in objects(world, project) if "/status/" not in key and "/public/" not in key]
     assert kept == []
 
@@ -123,6 +127,7 @@ def nothing_is_left(world: World, project: Project) -> None:
     assert [vpc.name for vpc in account.vpcs.values() if not vpc.default] == []
     assert objects(world, project) == []
     assert spaces(world, project).policy() is None
+    assert spaces(world, project).lifecycle() == ()
 
 
 def ok(outcome: Outcome) -> Outcome:
@@ -230,6 +235,20 @@ def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: 
     is_named_by(vpc.description, project)
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(defaultless, project)
+
+
+def test_left_over_bundles_are_named_and_go_with_the_next_launch(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    store = spaces(world, project)
+    left = bundle_key("orderbook", "node02", "0" * 32)
+    store.put(left, b"sealed", facts={"expires": "2026-01-01T00:00:00Z"})
+    store.put("orderbook/bundles/readme", b"")
+    said = gen(world, project, "status").out
+    assert re.search(r"^sealed bundle of node02, \d+s old, its address expired \d+h\d\dm ago$", said, re.MULTILINE)
+    assert re.search(r"^sealed bundle of nobody, orderbook/bundles/readme, ", said, re.MULTILINE)
+    ok(gen(world, project, "launch", "--yes"))
+    is_one_cluster(world, project)
+    assert "sealed bundle" not in ok(gen(world, project, "status")).out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from generator.clock import Clock
-from generator.cluster import bucket_policy
+from generator.cluster import bucket_policy, expiry_rules
 from generator.cluster.bucket_policy import Place
 from generator.cluster.kinds import bundle
 from generator.cluster.launch_lock import STALE, LaunchLock
@@ -188,6 +188,30 @@ def test_what_a_bucket_is_set_to_is_read(world: World, spaces: Spaces) -> None:
         assert spaces.settings() == Settings(versioning=state)
 
 
+def test_lifecycle_rules_come_back_and_others_are_kept(spaces: Spaces) -> None:
+    assert spaces.lifecycle() == ()
+    foreign = {
+        "ID": "logs",
+        "Filter": {"And": {"Prefix": "logs/", "Tags": [{"Key": "k", "Value": "v"}]}},
+        "Status": "Enabled",
+        "Expiration": {"Days": 90},
+    }
+    spaces.put_lifecycle([foreign, expiry_rules.planned("c")])
+    found = spaces.lifecycle()
+    assert found == (foreign, expiry_rules.planned("c"))
+    assert expiry_rules.is_planned(found, "c")
+    spaces.put_lifecycle(expiry_rules.foreign(found, "c"))
+    assert spaces.lifecycle() == (foreign,)
+    spaces.put_lifecycle(())
+    assert spaces.lifecycle() == ()
+
+
+def test_a_store_that_knows_no_rules_says_so(world: World) -> None:
+    old = Spaces(world.connection, bucket="rules-old", region=REGION)
+    old.create_bucket()
+    assert old.lifecycle() is None
+
+
 def test_a_signed_address_does_one_thing(world: World, spaces: Spaces) -> None:
     spaces.put("c/bundles/a", b"sealed")
     read, write = spaces.presign_get("c/bundles/a", MINUTE), spaces.presign_put("c/status/a.json", MINUTE)
@@ -212,7 +236,8 @@ def test_bundles_say_until_when_they_are_of_use(spaces: Spaces) -> None:
     spaces.put(f"c/bundles/node01-{'0' * 32}.bundle", b"x", facts=facts)
     spaces.put(f"c/bundles/node02-{'1' * 32}.bundle", b"x", facts={"expires": "whenever"})
     spaces.put("c/bundles/readme", b"x")
-    first, second = bundle.listed(spaces, "c", spaces.objects("c/"))
+    first, second, nobodys = bundle.listed(spaces, "c", spaces.objects("c/"))
+    assert (nobodys.node, nobodys.key) == ("", "c/bundles/readme")
     assert (first.node, first.expires) == ("node01", soon)
     assert (second.node, second.expires - second.modified) == ("node02", timedelta(hours=2))
 

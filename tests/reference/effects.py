@@ -15,7 +15,8 @@ import yaml
 
 from generator.cluster.bucket_policy import mended
 from generator.cluster.diff import diff
-from generator.cluster.kinds import archive, bucket, firewall, policy, ssh_key, tag
+from generator.cluster.expiry_rules import planned
+from generator.cluster.kinds import archive, bucket, expiry, firewall, policy, ssh_key, tag
 from generator.cluster.kinds.kind import Action
 from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Phase, Progress
@@ -127,6 +128,7 @@ def standing(plan: Plan, documents: Documents) -> Observed:
             VPCS: (Vpc("1", name, str(owner), plan.region, plan.vpc),),
             firewall.FIREWALLS: (own,),
             bucket.BUCKET_SETTINGS: Settings(),
+            expiry.RULES: (planned(plan.name),),
             policy.POLICY_TEXT: mended(None, policy.place(plan)),
             archive.ADDONS.found: frozenset({documents.addons}),
             archive.AGENT.found: frozenset({documents.agent}),

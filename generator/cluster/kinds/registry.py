@@ -8,6 +8,7 @@ from generator.cluster.kinds.archive import ADDONS, AGENT
 from generator.cluster.kinds.bucket import BUCKET
 from generator.cluster.kinds.bundle import BUNDLE
 from generator.cluster.kinds.droplet import DROPLET
+from generator.cluster.kinds.expiry import EXPIRY
 from generator.cluster.kinds.firewall import FIREWALL
 from generator.cluster.kinds.kind import Kind
 from generator.cluster.kinds.policy import POLICY
@@ -23,6 +24,7 @@ KINDS: tuple[Kind[Any], ...] = (
     FIREWALL,
     BUCKET,
     POLICY,
+    EXPIRY,
     ADDONS,
     AGENT,
     ROSTER,
