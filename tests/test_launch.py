@@ -3,11 +3,12 @@
 A case says what differs from a cluster that has everything but droplets and a roster:
 
     cluster   control_planes and workers, 3 and 0 unless given
-    lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons, expiry (the store knows none)
+    lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons, secrets, expiry (the store knows
+              no rules)
     vpc       description (`other` or `released`), bucket, generation, ip_range, region
     other_vpc the range of someone else's
     firewall  `changed` when its rules are others, `other` when it is for other droplets
-    roster    null, or generation, state, new_until (minutes from now), endpoints, addons (`other`)
+    roster    null, or generation, state, new_until (minutes from now), endpoints, addons and secrets (`other`)
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
     reports   by node: done (the last phase that is over), age in minutes; `forged` when nobody vouches for it
     ready     null when no API server answers, else by node
@@ -15,6 +16,7 @@ A case says what differs from a cluster that has everything but droplets and a r
     given_up  nodes that the operator gives up
     policy    statements of the bucket's policy beside the planned one, or all of its text
     expiry    lifecycle rules of the bucket beside the planned one, null for none at all
+    secrets   sealed archives that are there beside the reviewed one
     bucket    grants, cors and versioning, where they are other than planned
 
 `pytest --update` writes the actions as they are now.
@@ -35,7 +37,7 @@ import pytest
 
 from generator.cluster import expiry_rules
 from generator.cluster.diff import diff
-from generator.cluster.kinds import archive, bucket, expiry, policy, ssh_key, tag
+from generator.cluster.kinds import archive, bucket, expiry, policy, secrets, ssh_key, tag
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import highest_generation
@@ -52,7 +54,7 @@ from tests.keyring import CLUSTER_ID, NOW, planned
 from tests.phases import phases_of
 
 CASES = sorted((TESTS / "launch").glob("*.json"))
-ADDONS, OTHER = "a" * 64, "b" * 64
+ADDONS, OTHER, SECRETS = "a" * 64, "b" * 64, "c" * 64
 GENERATION = 7
 
 
@@ -60,7 +62,7 @@ GENERATION = 7
 def test_the_actions_follow_from_what_is_there(path: Path, golden: Golden) -> None:
     case = json.loads(path.read_text())
     plan = planned_for(**case.get("cluster", {}))
-    documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS)
+    documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS, secrets=SECRETS)
     actions = [str(action) for action in diff(plan, documents, observed(plan, documents, case))]
     golden.check(path, json.dumps(case | {"actions": actions}, indent=2) + "\n")
 
@@ -93,6 +95,7 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         policy.POLICY_TEXT: None if "policy" in lacks else _policy(plan, case.get("policy", [])),
         ROSTER: _roster(plan, case.get("roster")),
         archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
+        secrets.SEALED: frozenset() if "secrets" in lacks else frozenset({SECRETS, *case.get("secrets", ())}),
         BUNDLES: tuple(_bundles(case.get("bundles", {}))),
     }
     seen = Observed(
@@ -164,6 +167,7 @@ def _roster(plan: Plan, told: Mapping[str, Any] | None) -> rosters.Roster | None
         endpoints=endpoints,
         etcd=rosters.Etcd(told["state"], "hardway-token", until),
         addons_sha256=OTHER if told.get("addons") == "other" else ADDONS,
+        secrets_sha256=OTHER if told.get("secrets") == "other" else SECRETS,
     )
     return replace(written, nodes=tuple(entry for entry in written.nodes if entry.name not in told.get("without", ())))
 

@@ -68,7 +68,7 @@ def status(factory: Factory | None, *, file: Path, lab: bool, ask: bool, as_json
     observed = observer.look()
     actions = diff(plan, documents, observed)
     daily = access.expiry(project.keys_path)
-    seen = assess(plan, project.inventory, documents.addons, observed, actions, observer.address, daily)
+    seen = assess(plan, project.inventory, documents, observed, actions, observer.address, daily)
     views: tuple[View, ...] = ()
     if ask and observer.server:
         channel = Channel(plan.cluster_id, observer.server, operator_key(project.keys_path), reports, clock)

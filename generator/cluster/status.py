@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 
 from generator.clock import stamp
 from generator.cluster.kinds.kind import Action
+from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
 from generator.cluster.node_report import Etcd
 from generator.cluster.observed import Bundle, Observed
 from generator.cluster.phase_table import age, rows
+from generator.cluster.readiness import has_addons
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 
@@ -67,7 +69,7 @@ class ClusterStatus:
 def assess(
     plan: Plan,
     inventory: Inventory | None,
-    addons: str,
+    documents: Documents,
     observed: Observed,
     actions: Sequence[Action],
     api: str | None,
@@ -103,7 +105,7 @@ def assess(
         expiry=_first_expiry(inventory),
         kubeconfig=kubeconfig,
         pending=tuple(_pending(action) for action in actions if action.changes or action.verb == "refuse"),
-        addons=observed.applied == addons,
+        addons=has_addons(documents, observed),
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep"),
         bundles=tuple(_left(one, observed.time) for one in observed.bundles),
     )

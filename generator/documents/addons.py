@@ -43,18 +43,6 @@ RANK = {
 AWAITED = ("StatefulSet", "Deployment", "DaemonSet")
 WAIT_TIMEOUT = "300s"
 
-# Secrets that no manifest holds: the job makes them from the node's bundle once the namespace is there.
-SECRETS = {
-    "order-book": (
-        {
-            "namespace": "order-book",
-            "name": "postgres",
-            "key": "password",
-            "file": "/etc/hardway/secrets/postgres-password",
-        },
-    ),
-}
-
 
 def manifests(plan: Plan) -> dict[str, bytes]:
     """Render the plan's addons and their index.
@@ -73,12 +61,18 @@ def manifests(plan: Plan) -> dict[str, bytes]:
             {
                 "name": name,
                 "manifests": list(rendered),
-                "secrets": list(SECRETS.get(name, ())),
+                "namespaces": [item["metadata"]["name"] for item in objects if item["kind"] == "Namespace"],
                 "wait": [_wait(item) for item in objects if item["kind"] in AWAITED],
             }
         )
     text = json.dumps({"version": 1, "addons": index}, indent=2)
     return files | {INDEX: text.encode() + b"\n"}
+
+
+def namespaces(files: Mapping[str, bytes]) -> frozenset[str]:
+    """Name the namespaces in which addons may keep secrets: those that they make, but for what is always there."""
+    index = json.loads(files[INDEX])["addons"]
+    return frozenset(name for addon in index if addon["name"] != ALWAYS for name in addon["namespaces"])
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

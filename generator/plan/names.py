@@ -159,6 +159,16 @@ def archive_name(sha256: str) -> str:
     return f"{sha256}.tar"
 
 
+def sealed_name(sha256: str) -> str:
+    """Name a sealed archive by its bytes, as it lies directly below the public prefix."""
+    return f"{sha256}.sealed"
+
+
 def archive_key(public: str, sha256: str) -> str:
     """Say where below the public prefix an archive lies."""
     return f"{public}/{archive_name(sha256)}"
+
+
+def sealed_key(public: str, sha256: str) -> str:
+    """Say where below the public prefix a sealed archive lies."""
+    return f"{public}/{sealed_name(sha256)}"

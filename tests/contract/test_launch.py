@@ -237,6 +237,30 @@ def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: 
     nothing_is_left(defaultless, project)
 
 
+def test_another_secret_of_an_addon_replaces_no_droplet(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    before = [droplet.id for droplet in world.account.living()]
+    [first] = [key for key in objects(world, project) if key.endswith(".sealed")]
+    pull = project.keys_path / "addons/order-book/registry/.dockerconfigjson"
+    pull.parent.mkdir(mode=0o700)
+    pull.write_text('{"auths": {}}')
+    pull.chmod(0o600)
+    assert "addons: holds other secrets than were rendered" in gen(world, project, "launch", "--yes").err
+    changed = render.refresh(project, now=datetime.now(UTC))
+    committed.write(changed, render.documents(changed))
+    changed = Project.load(project.file)
+    assert gen(world, changed, "status").code == 1
+    ok(gen(world, changed, "launch", "--yes"))
+    assert [droplet.id for droplet in world.account.living()] == before
+    assert changed.inventory is not None
+    assert world.applied_secrets == changed.inventory.secrets
+    ok(gen(world, changed, "launch", "--yes"))
+    [second] = [key for key in objects(world, project) if key.endswith(".sealed")]
+    assert (second != first, second.endswith(f"/{world.applied_secrets}.sealed")) == (True, True)
+    assert world.http.request("GET", spaces(world, project).url(second)).status == 200
+    ok(gen(world, changed, "status"))
+
+
 def test_left_over_bundles_are_named_and_go_with_the_next_launch(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
     store = spaces(world, project)
@@ -309,7 +333,7 @@ def test_changed_addons_are_waited_for(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
     first, changed = world.applied, with_other_addons(project)
     world.addons_lag = 4.0
-    assert "publish roster   orderbook  (addons)" in ok(gen(world, changed, "launch", "--yes")).err
+    assert "publish roster   orderbook  (addons, secrets of addons)" in ok(gen(world, changed, "launch", "--yes")).err
     assert world.applied not in (None, first)
     ok(gen(world, changed, "status"))
 
@@ -329,7 +353,8 @@ def test_addons_that_do_not_come_up_end_a_launch(world: World, project: Project)
     status = gen(world, changed, "status")
     assert (status.code, "addons not applied" in status.out) == (1, True)
     world.addons_lag = 0.0
-    world.applied = json.loads((changed.rendered_path / "roster.json").read_text())["addons"]
+    reviewed = json.loads((changed.rendered_path / "roster.json").read_text())
+    world.applied, world.applied_secrets = reviewed["addons"], reviewed["secrets"]
     ok(gen(world, changed, "launch", "--yes"))
 
 

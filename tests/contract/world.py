@@ -91,6 +91,7 @@ class World:
         self.api_is_away = False
         self.failing: dict[str, str] = {}
         self.applied: str | None = None
+        self.applied_secrets = ""
         self.addons_lag = 0.0
         self._due: dict[str, float] = {}
         authority = Authority(directory / "authority")
@@ -147,11 +148,15 @@ class World:
         """Count the living machines whose etcd member is up."""
         return sum(machine.alive and machine.member for machine in self.machines.values())
 
-    def apply(self, addons: str) -> bool:
-        """Apply addons, which takes its time; tell whether the cluster has them."""
-        if time.time() >= self._due.setdefault(addons, time.time() + self.addons_lag):
-            self.applied = addons
-        return self.applied == addons
+    def apply(self, roster: rosters.Roster, url: str) -> bool:
+        """Apply addons with their secrets, which takes its time; tell whether the cluster has them."""
+        pinned = (roster.addons, roster.secrets or "")
+        answer = self.http.request("GET", f"{url}{roster.secrets}.sealed")
+        if answer.status != 200 or sha256(answer.data).hexdigest() != roster.secrets:
+            return False
+        if time.time() >= self._due.setdefault("".join(pinned), time.time() + self.addons_lag):
+            self.applied, self.applied_secrets = pinned
+        return (self.applied, self.applied_secrets) == pinned
 
     def _respond(self, call: Call) -> Reply:
         reply = self.api.respond(call)
@@ -193,7 +198,7 @@ class World:
         if call.path == "/api/v1/namespaces/kube-system/configmaps/hardway":
             if self.applied is None:
                 return Reply(404, b"{}")
-            return Reply(200, json.dumps({"data": {"addons": self.applied}}).encode())
+            return Reply(200, json.dumps({"data": {"addons": self.applied, "secrets": self.applied_secrets}}).encode())
         if call.path == f"{access.ACCOUNT}/token":
             return Reply(201, json.dumps({"status": {"token": "of a day"}}).encode())
         assert call.path == "/api/v1/nodes"
@@ -262,14 +267,14 @@ class Machine:
             return self.ready
         if phase == "addons":
             roster = self._roster(launch)
-            return roster is not None and self.world.apply(roster.addons)
+            return roster is not None and self.world.apply(roster, launch["addons_url"])
         return True
 
     def _follow(self, launch: Mapping[str, Any]) -> None:
         """Read the roster again, as a timer does on a node, and apply addons that are new; no report tells."""
         answer = self.world.http.request("GET", launch["roster_url"])
         if answer.status == 200 and self.node.is_control_plane:
-            self.world.apply(self._verified(answer.data).addons)
+            self.world.apply(self._verified(answer.data), launch["addons_url"])
 
     def _join(self, roster: rosters.Roster) -> bool:
         """Form etcd while the roster says so, else join only where there is a quorum."""

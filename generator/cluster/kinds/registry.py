@@ -13,6 +13,7 @@ from generator.cluster.kinds.firewall import FIREWALL
 from generator.cluster.kinds.kind import Kind
 from generator.cluster.kinds.policy import POLICY
 from generator.cluster.kinds.roster import ROSTER
+from generator.cluster.kinds.secrets import SECRETS
 from generator.cluster.kinds.ssh_key import SSH_KEY
 from generator.cluster.kinds.tag import TAG
 from generator.cluster.kinds.vpc import VPC
@@ -27,6 +28,7 @@ KINDS: tuple[Kind[Any], ...] = (
     EXPIRY,
     ADDONS,
     AGENT,
+    SECRETS,
     ROSTER,
     DROPLET,
     BUNDLE,
