@@ -47,7 +47,7 @@ UNKIND = replace(
     shuffled_addresses=True,
 )
 FAST = Clock(sleep=lambda seconds: time.sleep(seconds / HASTE))
-CHANGES = 36
+CHANGES = 39
 """A first launch changes no more than this many things at the provider and in the bucket."""
 
 
@@ -177,9 +177,9 @@ def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Proj
     assert "node01" in ok(gen(world, project, "status")).out
 
 
-# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, archives, roster; then for each
-# node its old status, its bundle and its droplet; then endpoints, bundles that were fetched, quorum, lock.
-@pytest.mark.parametrize("change", [1, 2, 3, 4, 11, 12, 13, 15, 16, 17, 18, 19, 22, 25, 26, 27, 29, 31, 33])
+# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, rules, archives, secrets, roster; then
+# for each node its old status, its bundle and its droplet; then endpoints, bundles that were fetched, quorum, lock.
+@pytest.mark.parametrize("change", [1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 25, 26, 27, 29, 31, 33])
 def test_a_killed_launch_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
     killed = gen(world, project, "launch", "--yes", die_at=change)
     assert killed.code in (-9, 0), killed.err
