@@ -177,8 +177,8 @@ def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Proj
     assert "node01" in ok(gen(world, project, "status")).out
 
 
-# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, rules, archives, secrets, roster; then
-# for each node its old status, its bundle and its droplet; then endpoints, bundles that were fetched, quorum, lock.
+# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, rules, archives, secrets and
+# roster; for each node its old status, bundle and droplet; then endpoints, bundles that were fetched, quorum, lock.
 @pytest.mark.parametrize("change", [1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 25, 26, 27, 29, 31, 33])
 def test_a_killed_launch_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
     killed = gen(world, project, "launch", "--yes", die_at=change)
