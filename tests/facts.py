@@ -33,6 +33,7 @@ def load(file: Path, inventory: Inventory | None = None) -> Project:
             ),
         ),
         bundles={name: _digest(f"bundle of {name}") for name in names},
+        secrets=_digest("secrets of addons"),
     )
     return replace(named, inventory=facts)
 

@@ -239,7 +239,7 @@ FORGERIES: dict[str, tuple[str, str, str]] = {
     "a certificate's fingerprint": ("path: nodes/node01/kubelet,", r"sha256: [^,}]+", f"sha256: {'0' * 64}"),
     "whose a certificate is": ("path: admin,", r"CN=admin", "CN=nobody"),
     "a server's names": ("path: nodes/node01/apiserver,", r"DNS:localhost", "DNS:example.org"),
-    "a secret's fingerprint": ("path: postgres-password,", r"sha256: [^,}]+", f"sha256: {'0' * 64}"),
+    "a secret's fingerprint": ("path: addons/order-book/postgres/password,", r"sha256: [^,}]+", f"sha256: {'0' * 64}"),
 }
 
 

@@ -3,16 +3,21 @@
 A case says what differs from a cluster that has everything but droplets and a roster:
 
     cluster   control_planes and workers, 3 and 0 unless given
-    lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons
+    lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons, secrets, expiry (the store knows
+              no rules)
     vpc       description (`other` or `released`), bucket, generation, ip_range, region
     other_vpc the range of someone else's
     firewall  `changed` when its rules are others, `other` when it is for other droplets
-    roster    null, or generation, state, new_until (minutes from now), endpoints, addons (`other`)
+    roster    null, or generation, state, new_until (minutes from now), endpoints, addons and secrets (`other`)
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
     reports   by node: done (the last phase that is over), age in minutes; `forged` when nobody vouches for it
     ready     null when no API server answers, else by node
-    bundles   by node: expires (minutes from now)
+    bundles   by node: expires (minutes from now), or several by any name with node, expires and age in minutes
     given_up  nodes that the operator gives up
+    policy    statements of the bucket's policy beside the planned one, or all of its text
+    expiry    lifecycle rules of the bucket beside the planned one, null for none at all
+    secrets   sealed archives that are there beside the reviewed one
+    bucket    grants, cors and versioning, where they are other than planned
 
 `pytest --update` writes the actions as they are now.
 """
@@ -20,7 +25,7 @@ A case says what differs from a cluster that has everything but droplets and a r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -30,8 +35,9 @@ from typing import Any
 
 import pytest
 
+from generator.cluster import expiry_rules
 from generator.cluster.diff import diff
-from generator.cluster.kinds import archive, bucket, policy, ssh_key, tag
+from generator.cluster.kinds import archive, bucket, expiry, policy, secrets, ssh_key, tag
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import highest_generation
@@ -42,12 +48,13 @@ from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
 from generator.plan.names import RELEASED, Owner
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.provider.spaces import Settings
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned
 from tests.phases import phases_of
 
 CASES = sorted((TESTS / "launch").glob("*.json"))
-ADDONS, OTHER = "a" * 64, "b" * 64
+ADDONS, OTHER, SECRETS = "a" * 64, "b" * 64, "c" * 64
 GENERATION = 7
 
 
@@ -55,7 +62,7 @@ GENERATION = 7
 def test_the_actions_follow_from_what_is_there(path: Path, golden: Golden) -> None:
     case = json.loads(path.read_text())
     plan = planned_for(**case.get("cluster", {}))
-    documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS)
+    documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS, secrets=SECRETS)
     actions = [str(action) for action in diff(plan, documents, observed(plan, documents, case))]
     golden.check(path, json.dumps(case | {"actions": actions}, indent=2) + "\n")
 
@@ -83,16 +90,33 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         ssh_key.SSH_KEYS: () if "ssh key" in lacks else (SshKey(1, "hardway-orderbook", "3b:16"),),
         tag.TAGS: frozenset() if "tags" in lacks else frozenset(tags),
         DROPLETS: droplets,
-        bucket.HAS_BUCKET: "bucket" not in lacks,
-        policy.PUBLIC: () if "policy" in lacks else (plan.public_prefix,),
+        bucket.BUCKET_SETTINGS: None if "bucket" in lacks else _settings(case.get("bucket", {})),
+        expiry.RULES: None if "expiry" in lacks else _rules(plan, case.get("expiry", ())),
+        policy.POLICY_TEXT: None if "policy" in lacks else _policy(plan, case.get("policy", [])),
         ROSTER: _roster(plan, case.get("roster")),
         archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
+        secrets.SEALED: frozenset() if "secrets" in lacks else frozenset({SECRETS, *case.get("secrets", ())}),
         BUNDLES: tuple(_bundles(case.get("bundles", {}))),
     }
     seen = Observed(
         NOW, dict(_reports(plan, case)), case.get("ready"), given_up=frozenset(case.get("given_up", ())), found=found
     )
     return replace(seen, seen=highest_generation(plan, seen))
+
+
+def _settings(told: Mapping[str, Any]) -> Settings:
+    grants = tuple((grantee, permission) for grantee, permission in told.get("grants", ()))
+    return Settings(grants, tuple(told.get("cors", ())), told.get("versioning", ""))
+
+
+def _policy(plan: Plan, told: Any) -> str:
+    if isinstance(told, str):
+        return told
+    return json.dumps({"Version": "2012-10-17", "Statement": [*told, policy.place(plan).statement]})
+
+
+def _rules(plan: Plan, told: Sequence[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any], ...]:
+    return () if told is None else (*told, expiry_rules.planned(plan.name))
 
 
 def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
@@ -143,14 +167,17 @@ def _roster(plan: Plan, told: Mapping[str, Any] | None) -> rosters.Roster | None
         endpoints=endpoints,
         etcd=rosters.Etcd(told["state"], "hardway-token", until),
         addons_sha256=OTHER if told.get("addons") == "other" else ADDONS,
+        secrets_sha256=OTHER if told.get("secrets") == "other" else SECRETS,
     )
     return replace(written, nodes=tuple(entry for entry in written.nodes if entry.name not in told.get("without", ())))
 
 
 def _bundles(told: Mapping[str, Any]) -> Iterator[Bundle]:
-    for node, facts in told.items():
-        key = f"orderbook/bundles/{node}-{'0' * 32}.bundle"
-        yield Bundle(key, node, NOW - timedelta(minutes=10), NOW + timedelta(minutes=facts["expires"]))
+    for number, (name, facts) in enumerate(told.items()):
+        node = facts.get("node", name)
+        key = f"orderbook/bundles/{node}-{number:032}.bundle" if node else f"orderbook/bundles/{name}"
+        age = timedelta(minutes=facts.get("age", 10))
+        yield Bundle(key, node, NOW - age, NOW + timedelta(minutes=facts["expires"]))
 
 
 def _reports(plan: Plan, case: Mapping[str, Any]) -> Iterator[tuple[str, Report]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shutil
@@ -65,6 +66,23 @@ def own(tree: Path, tmp_path: Path) -> Path:
     """A copy of it that a test may change."""
     shutil.copytree(tree, tmp_path / "own")
     return tmp_path / "own" / "cluster.yaml"
+
+
+def test_another_secret_of_an_addon_changes_no_document(own: Path) -> None:
+    now = datetime.fromisoformat("2026-11-22T08:30:00Z")
+    before = rendered(own, now)
+    pull = own.parent / "keys/orderbook/addons/order-book/registry/.dockerconfigjson"
+    pull.parent.mkdir(mode=0o700)
+    for content in (b'{"auths": {}}', b'{"auths": {"r.example": {}}}'):
+        pull.write_bytes(content)
+        pull.chmod(0o600)
+        after = rendered(own, now)
+        changed = {path for path in before | after if before.get(path) != after.get(path)}
+        assert changed == {"inventory.yaml", "roster.json"}
+        old, new = (yaml.safe_load(files["inventory.yaml"]) for files in (before, after))
+        assert {key for key in new if old[key] != new[key]} == {"secrets"}
+        assert json.loads(after["roster.json"])["secrets"] == new["secrets"]
+        before = after
 
 
 def test_another_path_another_day_another_process_the_same_bytes(own: Path, tree: Path) -> None:

@@ -68,7 +68,7 @@ def status(factory: Factory | None, *, file: Path, lab: bool, ask: bool, as_json
     observed = observer.look()
     actions = diff(plan, documents, observed)
     daily = access.expiry(project.keys_path)
-    seen = assess(plan, project.inventory, documents.addons, observed, actions, observer.address, daily)
+    seen = assess(plan, project.inventory, documents, observed, actions, observer.address, daily)
     views: tuple[View, ...] = ()
     if ask and observer.server:
         channel = Channel(plan.cluster_id, observer.server, operator_key(project.keys_path), reports, clock)
@@ -104,6 +104,7 @@ def _text(status: ClusterStatus) -> str:
         lines.append(f"next expiry {status.expiry[0]}, {status.expiry[1]}")
     if status.kubeconfig:
         lines.append(f"kubeconfig until {status.kubeconfig}")
+    lines += [f"sealed bundle {line}" for line in status.bundles]
     lines += [f"note: {line}" for line in status.notes]
     return "\n".join([*lines, *(f"launch would {line}" for line in status.pending)])
 

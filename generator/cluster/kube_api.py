@@ -69,6 +69,7 @@ class _Nodes(BaseModel):
 
 class _Data(BaseModel):
     addons: str
+    secrets: str = ""
 
 
 class _Record(BaseModel):
@@ -135,10 +136,10 @@ class Kube:
         answer = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}")
         return None if answer is None else {node.metadata.name: _known(node) for node in answer.items}
 
-    def addons(self) -> str | None:
-        """Give the digest of the addons that are applied; None before the first are."""
+    def addons(self) -> tuple[str | None, str]:
+        """Give the digests of addons and their secrets that are applied; None before the first are."""
         answer = self._asked(_Record, ADDONS_RECORD)
-        return None if answer is None else answer.data.addons
+        return (None, "") if answer is None else (answer.data.addons, answer.data.secrets)
 
     def data(self, path: str) -> Mapping[str, str] | None:
         """Give what a ConfigMap holds."""

@@ -20,13 +20,14 @@ from generator.release import lock_file
 class Documents:
     """What was reviewed: the SHA-256 of each node's document, and of the archives of addons and agent.
 
-    `commit` is the one that holds them, empty where none does.
+    `commit` is the one that holds them, empty where none does; `secrets` is the digest of the sealed archive.
     """
 
     nodes: Mapping[str, str]
     addons: str
     agent: str = ""
     commit: str = ""
+    secrets: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,15 @@ class Launchable:
     store: KeyStore
     agent: bytes = b""
     commit: str = ""
+    secrets: bytes = b""
 
     @property
     def documents(self) -> Documents:
         """Give the digests of what was reviewed."""
         nodes = {name: sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
         agent_sha256 = sha256(self.agent).hexdigest() if self.agent else ""
-        return Documents(nodes, sha256(self.archive).hexdigest(), agent_sha256, self.commit)
+        secrets = sha256(self.secrets).hexdigest() if self.secrets else ""
+        return Documents(nodes, sha256(self.archive).hexdigest(), agent_sha256, self.commit, secrets)
 
 
 def digests(project: Project) -> Documents:
@@ -59,6 +62,7 @@ def digests(project: Project) -> Documents:
         {node.name: render.document_sha256(files, node.name) for node in project.plan.nodes},
         addons.digest(addons.manifests(project.plan)),
         agent.digest(agent.files()),
+        secrets=(project.inventory.secrets if project.inventory else None) or "",
     )
 
 
@@ -87,6 +91,12 @@ def prepare(project: Project, *, now: datetime, commit: str = "") -> Launchable:
             problems.append(
                 Problem("its keys are not those its document pins", where=node.name, hint="run `gen render`")
             )
+    manifests = addons.manifests(plan)
+    secrets = store.sealed_addons(addons.namespaces(manifests))
+    if project.inventory and sha256(secrets).hexdigest() != project.inventory.secrets:
+        where = str(project.keys_path / "addons")
+        problems.append(Problem("holds other secrets than were rendered", where=where, hint="run `gen render`"))
     raise_all(problems)
     texts = {node.name: files[f"nodes/{node.name}/user-data"].decode() for node in plan.nodes}
-    return Launchable(plan, texts, addons.archive(addons.manifests(plan)), store, agent.archive(agent.files()), commit)
+    runtime = agent.archive(agent.files())
+    return Launchable(plan, texts, addons.archive(manifests), store, runtime, commit, secrets)

@@ -13,6 +13,8 @@ FETCH = timedelta(minutes=2)
 """How long the fetching of a bundle may take once its address was opened in time."""
 LONGEST = timedelta(hours=2)
 """How long a droplet may take at most to fetch its bundle: no address of one works longer."""
+BUNDLE_KEPT = timedelta(days=1)
+"""How long a bundle that nobody fetches stays at least; then the store deletes it, by a rule that counts in days."""
 PLACEMENT = timedelta(minutes=10)
 """How long the provider may take until a droplet is active and has its addresses."""
 AHEAD_SECONDS = 86_400
@@ -86,8 +88,9 @@ def is_lost(node: Node, droplet: Droplet, observed: Observed) -> bool:
 def is_overdue(node: Node, droplet: Droplet, observed: Observed) -> bool:
     """Tell whether a droplet should have come up by now, and nothing shows that it has.
 
-    The provider didn't place it in time, or its bundle is still there although no address of it can work any more: a
-    bundle leaves the bucket only when its node has it, so one that is gone proves nothing.
+    The provider didn't place it in time, or its bundle is still there although no address of it can work any more: for
+    a day a bundle leaves the bucket only when its node has it, so one that is gone proves nothing. Later it is deleted
+    in any case, and the droplet's silence alone counts.
     """
     if reported(node, droplet, observed, "secrets") or ready(node, droplet, observed):
         return False
@@ -95,7 +98,7 @@ def is_overdue(node: Node, droplet: Droplet, observed: Observed) -> bool:
         return observed.time > droplet.created + PLACEMENT
     expiries = [bundle.expires for bundle in observed.bundles if bundle.node == node.name]
     if not expiries:
-        return False
+        return observed.time > droplet.created + BUNDLE_KEPT
     # The bucket says when its addresses end, and may lie; what that could cost is nothing before there is data.
     ends = droplet.created + LONGEST
     return observed.time > (min(max(expiries), ends) if _is_founding(observed) else ends) + FETCH

@@ -17,7 +17,7 @@ RENEWED = timedelta(minutes=15)
 """What has to be left of that time when a launch relies on it."""
 
 
-def next_roster(plan: Plan, addons: str, observed: Observed) -> Roster:
+def next_roster(plan: Plan, addons: str, observed: Observed, secrets: str | None = None) -> Roster:
     """Say what the roster should say now; the published one comes back when it says that already.
 
     An empty token asks for a fresh one.
@@ -31,6 +31,7 @@ def next_roster(plan: Plan, addons: str, observed: Observed) -> Roster:
         endpoints={name: IPv4Address(droplet.private) for name, droplet in here.items() if droplet.private},
         etcd=_etcd(plan, observed),
         addons_sha256=addons,
+        secrets_sha256=secrets,
     )
     if published:
         # What a cluster was founded with is a fact of its past; the description may say something else by now.
@@ -40,9 +41,9 @@ def next_roster(plan: Plan, addons: str, observed: Observed) -> Roster:
     return written
 
 
-def changes(plan: Plan, addons: str, observed: Observed) -> tuple[str, ...]:
+def changes(plan: Plan, addons: str, observed: Observed, secrets: str | None = None) -> tuple[str, ...]:
     """Say in words what the next generation changes; nothing when the published one stays."""
-    before, after = observed.roster, next_roster(plan, addons, observed)
+    before, after = observed.roster, next_roster(plan, addons, observed, secrets)
     if observed.rolled_back is not None:
         was = f"somebody put back generation {observed.rolled_back.generation}, {observed.seen} was there"
         return (f"{was}; etcd is {after.etcd.state}",)
@@ -51,6 +52,8 @@ def changes(plan: Plan, addons: str, observed: Observed) -> tuple[str, ...]:
     words = []
     if before.addons != after.addons:
         words.append("addons")
+    if before.secrets != after.secrets:
+        words.append("secrets of addons")
     if before.etcd.state != after.etcd.state:
         words.append("etcd has its quorum")
     elif before.etcd != after.etcd:

@@ -62,15 +62,16 @@ class Observed:
     """The state of one cluster; there is no other record of it.
 
     `time` is the observer's. `ready` has the nodes that Kubernetes knows and whether they are ready, None when
-    no API server answered; `applied` is the digest of the addons that it has. `seen` is the highest generation of
-    the roster that the account or a control-plane node knows of; `given_up` are the nodes whose droplets are lost by
-    the operator's word. `found` is read by `of`.
+    no API server answered; `applied` is the digest of the addons that it has, `applied_secrets` that of their secrets.
+    `seen` is the highest generation of the roster that the account or a control-plane node knows of; `given_up` are
+    the nodes whose droplets are lost by the operator's word. `found` is read by `of`.
     """
 
     time: datetime
     reports: Mapping[str, Report] = field(default_factory=dict)
     ready: Mapping[str, bool] | None = None
     applied: str | None = None
+    applied_secrets: str = ""
     seen: int = 0
     given_up: frozenset[str] = frozenset()
     found: Mapping[Found[Any], Any] = field(default_factory=dict)

@@ -111,8 +111,9 @@ class Observer:
                 self.server = server
                 ready = {name: node.is_ready for name, node in nodes.items()}
                 reports = self._with_kubernetes_reports(observed.reports, nodes)
-                return replace(observed, ready=ready, applied=server.addons(), reports=reports)
-        return replace(observed, ready=None, applied=None)
+                addons, secrets = server.addons()
+                return replace(observed, ready=ready, applied=addons, applied_secrets=secrets, reports=reports)
+        return replace(observed, ready=None, applied=None, applied_secrets="")
 
     def _with_kubernetes_reports(
         self, stored: Mapping[str, Report], nodes: Mapping[str, KubeNode]

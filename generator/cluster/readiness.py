@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from generator.cluster.kinds.kind import Case
+from generator.cluster.launchable import Documents
 from generator.cluster.matching import existing, ready
 from generator.cluster.observed import Observed, Report
 from generator.errors import Problem
@@ -18,10 +19,17 @@ SILENCE = timedelta(minutes=15)
 def awaited(case: Case) -> list[str]:
     """Name what is waited for: nodes, and the addons while the cluster's own record has others or none."""
     observed, wanted = case.observed, case.documents.addons
-    if observed.ready is None or observed.applied == wanted:
+    if observed.ready is None or has_addons(case.documents, observed):
         return missing(case)
+    if observed.applied == wanted:
+        return [*missing(case), "the secrets of addons"]
     has = f"those of {observed.applied[:12]}" if observed.applied else "none"
     return [*missing(case), f"the addons of {wanted[:12]} (the cluster has {has})"]
+
+
+def has_addons(documents: Documents, observed: Observed) -> bool:
+    """Tell whether Kubernetes has the reviewed addons with their secrets."""
+    return (observed.applied, observed.applied_secrets) == (documents.addons, documents.secrets)
 
 
 def missing(case: Case) -> list[str]:
@@ -84,7 +92,7 @@ def late(case: Case) -> Problem:
     observed = case.observed
     if observed.ready is not None:
         hint = "launch again to go on waiting"
-        if observed.applied != case.documents.addons:
+        if not has_addons(case.documents, observed):
             hint = f"`gen kubeconfig`, then `kubectl get pods -A`, shows what does not come up; {hint}"
         return Problem(f"time is up, still waiting for {', '.join(awaited(case))}", hint=hint)
     if existing(case.plan, observed):

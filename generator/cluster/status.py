@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from generator.clock import stamp
 from generator.cluster.kinds.kind import Action
+from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
 from generator.cluster.node_report import Etcd
-from generator.cluster.observed import Observed
-from generator.cluster.phase_table import rows
+from generator.cluster.observed import Bundle, Observed
+from generator.cluster.phase_table import age, rows
+from generator.cluster.readiness import has_addons
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 
@@ -41,7 +43,7 @@ class ClusterStatus:
 
     `kubeconfig` is when the token of the kubeconfig of every day ends; `addons` tells whether Kubernetes has the
     rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
-    says is wrong with etcd.
+    says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ClusterStatus:
     pending: tuple[str, ...]
     addons: bool
     notes: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -66,7 +69,7 @@ class ClusterStatus:
 def assess(
     plan: Plan,
     inventory: Inventory | None,
-    addons: str,
+    documents: Documents,
     observed: Observed,
     actions: Sequence[Action],
     api: str | None,
@@ -101,9 +104,10 @@ def assess(
         alarms=(*etcd.alarms, *filter(None, [etcd.trouble])) if etcd else (),
         expiry=_first_expiry(inventory),
         kubeconfig=kubeconfig,
-        pending=tuple(str(action) for action in actions if action.changes or action.verb == "refuse"),
-        addons=observed.applied == addons,
+        pending=tuple(_pending(action) for action in actions if action.changes or action.verb == "refuse"),
+        addons=has_addons(documents, observed),
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep"),
+        bundles=tuple(_left(one, observed.time) for one in observed.bundles),
     )
 
 
@@ -118,6 +122,16 @@ def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str
     return (
         f"{count} droplets of an unfinished launch run since {oldest:%Y-%m-%d}: launch again or destroy {plan.name}",
     )
+
+
+def _pending(action: Action) -> str:
+    return f"{action}; {action.hint}" if action.hint else str(action)
+
+
+def _left(bundle: Bundle, now: datetime) -> str:
+    whose = f"of {bundle.node}" if bundle.node else f"of nobody, {bundle.key}"
+    ends = f"expired {age(bundle.expires, now)} ago" if bundle.expires < now else f"works until {stamp(bundle.expires)}"
+    return f"{whose}, {age(bundle.modified, now)} old, its address {ends}"
 
 
 def _heard(node: str, observed: Observed) -> str | None:

@@ -47,18 +47,6 @@ WAIT_TIMEOUT = "300s"
 SERVED_LABEL = "hardway/ingress"
 """Label of the ingress's Roles and their bindings; its value is their namespace."""
 
-# Secrets that no manifest holds: the job makes them from the node's bundle once the namespace is there.
-SECRETS = {
-    "order-book": (
-        {
-            "namespace": "order-book",
-            "name": "postgres",
-            "key": "password",
-            "file": "/etc/hardway/secrets/postgres-password",
-        },
-    ),
-}
-
 
 def manifests(plan: Plan) -> dict[str, bytes]:
     """Render the plan's addons and their index.
@@ -73,17 +61,24 @@ def manifests(plan: Plan) -> dict[str, bytes]:
     spaces = [path for addon in rendered.values() for path, (_, items) in addon.items() if _rank(items) == 0]
     index = []
     for name, addon in rendered.items():
+        objects = [item for _, items in addon.values() for item in items]
         index.append(
             {
                 "name": name,
                 "manifests": (spaces if name == ALWAYS else []) + [path for path in addon if path not in spaces],
-                "secrets": list(SECRETS.get(name, ())),
-                "wait": [_wait(item) for _, items in addon.values() for item in items if item["kind"] in AWAITED],
+                "namespaces": [item["metadata"]["name"] for item in objects if item["kind"] == "Namespace"],
+                "wait": [_wait(item) for item in objects if item["kind"] in AWAITED],
                 "withdraw": [_withdraw(plan)] if name == ALWAYS else [],
             }
         )
     text = json.dumps({"version": 1, "addons": index}, indent=2)
     return files | {INDEX: text.encode() + b"\n"}
+
+
+def namespaces(files: Mapping[str, bytes]) -> frozenset[str]:
+    """Name the namespaces in which addons may keep secrets: those that they make, but for what is always there."""
+    index = json.loads(files[INDEX])["addons"]
+    return frozenset(name for addon in index if addon["name"] != ALWAYS for name in addon["namespaces"])
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

@@ -32,7 +32,9 @@ def refresh(project: Project, *, now: datetime) -> Project:
     numbers = {**identity.numbers, **{node.name: node.number for node in planned.nodes}}
     facts = replace(identity, numbers=numbers, keys=key_store.facts(store, planned), bundles={})
     with_keys = decide.plan(project.spec, project.release, facts)
-    return replace(project, inventory=replace(facts, bundles=_bundles(with_keys, store)))
+    sealed = store.sealed_addons(addons.namespaces(addons.manifests(with_keys)))
+    digest = hashlib.sha256(sealed).hexdigest()
+    return replace(project, inventory=replace(facts, bundles=_bundles(with_keys, store), secrets=digest))
 
 
 def rehearse(project: Project) -> None:
@@ -71,7 +73,7 @@ def documents(project: Project) -> dict[str, bytes]:
     files = {
         INVENTORY: inventory.dump(kept),
         "summary.md": summary.summary(planned, kept, texts, archives),
-        "roster.json": roster.reviewed(planned, digest),
+        "roster.json": roster.reviewed(planned, digest, known.secrets),
         **{f"nodes/{name}/user-data": text for name, text in texts.items()},
     }
     return {
@@ -123,6 +125,8 @@ def _lacking(planned: Plan, known: Inventory, file: Path) -> Iterator[Problem]:
     """Find what the inventory does not know of this plan."""
     new = [node.name for node in planned.nodes if not (node.bundle_sha256 and node.wireguard_public_key)]
     hint = "run `gen render` where the keys are"
+    if known.secrets is None:
+        yield Problem("knows no secrets of addons", where=str(file), hint=hint)
     for name in new:
         yield Problem(f"knows no keys of `{name}`", where=str(file), hint=hint)
     for row in planned.certificates:

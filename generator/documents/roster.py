@@ -67,8 +67,8 @@ class Entry:
 class Roster:
     """What one generation of the roster says.
 
-    `addons` and `secrets` are the SHA-256 of the archives in force: of the addons, and of what they keep secret,
-    None while that travels in the bundles.
+    `addons` and `secrets` are the SHA-256 of the archives in force: of the addons, and of what they keep
+    secret, as it is sealed.
     """
 
     cluster_id: str
@@ -89,6 +89,7 @@ def compose(
     endpoints: Mapping[str, IPv4Address],
     etcd: Etcd,
     addons_sha256: str,
+    secrets_sha256: str | None = None,
 ) -> Roster:
     """Put the reviewed part of the roster together with what only a launch knows.
 
@@ -96,7 +97,7 @@ def compose(
         endpoints: VPC address of each node that has a droplet, by the node's name.
     """
     nodes = tuple(Entry(**reviewed, endpoint=endpoints.get(reviewed["name"])) for reviewed in _nodes(plan))
-    return Roster(plan.cluster_id, generation, time, founding(plan), nodes, etcd, addons_sha256)
+    return Roster(plan.cluster_id, generation, time, founding(plan), nodes, etcd, addons_sha256, secrets_sha256)
 
 
 def founding(plan: Plan) -> Founding:
@@ -166,7 +167,7 @@ def verify(data: bytes, public_key: str, *, cluster_id: str) -> Roster:
     return _read(values)
 
 
-def reviewed(plan: Plan, addons_sha256: str) -> str:
+def reviewed(plan: Plan, addons_sha256: str, secrets_sha256: str | None = None) -> str:
     """Write the part of the roster that is decided before any launch, to be committed and read: `roster.json`."""
     values = {
         "version": VERSION,
@@ -174,7 +175,7 @@ def reviewed(plan: Plan, addons_sha256: str) -> str:
         "founding": asdict(founding(plan)),
         "nodes": _nodes(plan),
         "addons": addons_sha256,
-        "secrets": None,
+        "secrets": secrets_sha256,
     }
     return json.dumps(values, indent=2) + "\n"
 

@@ -8,7 +8,7 @@ CHECKLIST = (
         "Images without a digest",
         "here they are pinned when they are pulled or built; `gen release pin` does it for the cloud",
     ),
-    ("The application's image", "it may be private, and nodes have no pull secret yet; a stand-in may run here"),
+    ("The application's image", "it may be private, and want a pull secret; a stand-in may run here"),
     ("Upstream's own bytes", "where a lock made from source was used: same addresses and layouts, other digests"),
     ("The droplet's real image", "what it holds, its boot loader, its agents, its time synchronisation"),
     ("python3-cryptography", "nodes unseal their secrets with it; here, as in Debian, it comes with cloud-init"),
@@ -20,6 +20,7 @@ CHECKLIST = (
     ("Speed", "boot, downloads and disks are this host's"),
     ("Droplet sizes", "memory is limited as bought, the number of processors is this host's"),
     ("The API's real lags and limits", "and sizes that are sold out"),
+    ("Lifecycle rules", "the S3 server here knows none"),
     ("Spaces' own ways", "beyond what the S3 server here knows"),
     ("The bill", "prices here are those of one day"),
 )

@@ -20,7 +20,8 @@ from generator.plan.inventory import OPERATOR_KEY, report_key, wireguard_key
 
 SERVICE_ACCOUNT_KEY = "sa"
 ENCRYPTION_KEY = "encryption"
-POSTGRES_PASSWORD = "postgres-password"  # noqa: S105 - where it lies
+ADDON_SECRETS_KEY = "addons/secrets"
+POSTGRES_PASSWORD = "addons/order-book/postgres/password"  # noqa: S105 - where it lies
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def planned(nodes: Iterable[str]) -> tuple[Material, ...]:
         Material(OPERATOR_KEY, f"{OPERATOR_KEY}.key", _OPERATOR),
         Material(SERVICE_ACCOUNT_KEY, f"{SERVICE_ACCOUNT_KEY}.key", _SERVICE_ACCOUNT),
         Material(ENCRYPTION_KEY, f"{ENCRYPTION_KEY}.key", _SYMMETRIC),
+        Material(ADDON_SECRETS_KEY, f"{ADDON_SECRETS_KEY}.key", _SYMMETRIC),
         Material(POSTGRES_PASSWORD, POSTGRES_PASSWORD, _PASSWORD),
         *(
             Material(path(node), f"{path(node)}.key", kind)

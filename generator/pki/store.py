@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
+from generator.pki import addon_secrets, plain_keys, private_directory
 from generator.pki import check as key_check
-from generator.pki import plain_keys, private_directory
 from generator.pki.issue import (
     Issued,
     certificate_pem,
@@ -32,10 +34,14 @@ _MODE = 0o600
 
 @dataclass(frozen=True)
 class KeyStore:
-    """Every key and certificate of a plan; `files` maps a path below the store to its content."""
+    """Every key and certificate of a plan; `files` maps a path below the store to its content.
+
+    `addons` is what addons keep secret, in the same way: a person's files, and what was made for them.
+    """
 
     cluster_id: str
     files: Mapping[str, bytes] = field(repr=False)
+    addons: Mapping[str, bytes] = field(repr=False, default_factory=dict)
 
     @classmethod
     def open(
@@ -50,6 +56,7 @@ class KeyStore:
         """
         names = key_check.names(plan)
         raise_all(_openness(store_path, names))
+        raise_all(_misplaced(store_path, addon_files(store_path)))
         identity = _read_id(store_path)
         files = _load(store_path, names)
         problems = [*_strangers(store_path, identity, plan, inventory)]
@@ -61,7 +68,7 @@ class KeyStore:
             problems.append(Problem(f"{some} of {len(needed)} can't be found", where=str(store_path), hint=hint))
         problems += key_check.Check(store_path, plan, inventory, files, now).faults()
         raise_all(problems)
-        return cls(plan.cluster_id, files)
+        return cls(plan.cluster_id, files, addon_files(store_path))
 
     def certificate(self, path: str) -> bytes:
         """Give a certificate as PEM."""
@@ -91,10 +98,20 @@ class KeyStore:
         """Give the key that encrypts Secrets in etcd, as base64."""
         return self.key(plain_keys.ENCRYPTION_KEY).decode().strip()
 
-    @property
-    def postgres_password(self) -> str:
-        """Give the password of the database."""
-        return self.files[plain_keys.POSTGRES_PASSWORD].decode()
+    def sealed_addons(self, namespaces: Collection[str]) -> bytes:
+        """Seal what addons keep secret, as far as they are there.
+
+        Args:
+            namespaces: those that the cluster's addons make.
+
+        Raises:
+            Problems: a person's file is for none of them.
+        """
+        theirs = {path: content for path, content in self.addons.items() if path not in self.files}
+        raise_all(_as_problems(Path(), addon_secrets.mistakes(theirs, namespaces)))
+        secrets = [one for one in addon_secrets.parse(self.addons) if one.namespace in namespaces]
+        key = plain_keys.read_symmetric(self.key(plain_keys.ADDON_SECRETS_KEY))
+        return addon_secrets.seal(addon_secrets.document(secrets), key, self.cluster_id)
 
     def wireguard_private(self, node: str) -> str:
         """Give a node's WireGuard key as base64."""
@@ -103,6 +120,23 @@ class KeyStore:
     def report_secret(self, node: str) -> bytes:
         """Give the 32 bytes with which a node vouches for what it reports."""
         return plain_keys.read_symmetric(self.key(report_key(node)))
+
+
+def addon_files(store_path: Path) -> dict[str, bytes]:
+    """Read every file below `addons/` by its path below the store, but the key and what killed runs left of ours."""
+    ours = [f"{plain_keys.ADDON_SECRETS_KEY}.key", plain_keys.POSTGRES_PASSWORD]
+    parts = [one.rpartition("/") for one in ours]
+    halves = [re.compile(rf"{re.escape(head)}/\.{re.escape(name)}\..{{8}}") for head, _, name in parts]
+    found = {}
+    for directory, _, names in os.walk(store_path / addon_secrets.DIRECTORY, followlinks=False):
+        for name in names:
+            path = Path(directory, name)
+            place = path.relative_to(store_path).as_posix()
+            is_ours = place == ours[0] or any(half.fullmatch(place) for half in halves)
+            content = None if is_ours else private_directory.read(path)
+            if content is not None:
+                found[place] = content
+    return dict(sorted(found.items()))
 
 
 def operator_key(store_path: Path) -> Ed25519PrivateKey:
@@ -162,6 +196,7 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
     """
     names = key_check.names(plan)
     raise_all(_openness(store_path, names))
+    raise_all(_misplaced(store_path, addon_files(store_path)))
     identity = cluster_id(store_path, inventory)
     with private_directory.held(store_path):
         files = _load(store_path, names)
@@ -173,7 +208,7 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
             write_atomic(path, content, _MODE)
             files[name] = content
         private_directory.settle(store_path)
-    return KeyStore(plan.cluster_id, files)
+    return KeyStore(plan.cluster_id, files, addon_files(store_path))
 
 
 def facts(store: KeyStore, plan: Plan) -> tuple[KeyFact, ...]:
@@ -210,7 +245,17 @@ def _issued(path: str, files: Mapping[str, bytes]) -> Issued:
 
 
 def _openness(store_path: Path, names: Iterable[str]) -> list[Problem]:
-    return private_directory.faults(store_path) or private_directory.exposed(store_path, names)
+    faults = private_directory.faults(store_path)
+    return faults or private_directory.exposed(store_path, {*names, *addon_files(store_path)})
+
+
+def _misplaced(store_path: Path, files: Mapping[str, bytes]) -> list[Problem]:
+    """Find files of addons that are no secrets."""
+    return _as_problems(store_path, addon_secrets.mistakes(files))
+
+
+def _as_problems(store_path: Path, mistakes: Iterable[tuple[str, str, str]]) -> list[Problem]:
+    return [Problem(message, where=str(store_path / path), hint=hint) for path, message, hint in mistakes]
 
 
 def _load(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:

@@ -68,7 +68,8 @@ class KeyFact:
 class Inventory:
     """Everything the plan has to know besides the description.
 
-    `numbers` also keeps the numbers of removed nodes; `bundles` has the SHA-256 of each node's bundle.
+    `numbers` also keeps the numbers of removed nodes; `bundles` has the SHA-256 of each node's bundle, `secrets` that
+    of the sealed archive of what addons keep secret, None before it was made.
     """
 
     cluster_id: str
@@ -76,6 +77,7 @@ class Inventory:
     numbers: Mapping[str, int] = field(default_factory=dict)
     keys: tuple[KeyFact, ...] = ()
     bundles: Mapping[str, str] = field(default_factory=dict)
+    secrets: str | None = None
 
     def key(self, path: str) -> KeyFact | None:
         """Find the row of a key."""
@@ -103,17 +105,18 @@ def load(path: Path, *, base: Path | None = None) -> Inventory | None:
     document = strict_yaml.parse(data, str(path), limit_bytes=LIMIT_BYTES)
     stored = validation.read(TypeAdapter(_Stored), document, keys=lambda _: list(_Stored.model_fields))
     raise_all(_contradictions(stored, document))
-    return Inventory(stored.cluster_id, stored.name, stored.numbers, stored.keys, stored.bundles)
+    return Inventory(stored.cluster_id, stored.name, stored.numbers, stored.keys, stored.bundles, stored.secrets)
 
 
 def dump(inventory: Inventory) -> str:
     """Write an inventory, one line per node and key; equal inventories give equal text."""
     numbers = dict(sorted(inventory.numbers.items(), key=lambda pair: pair[1]))
     head = {"version": 1, "name": inventory.name, "cluster_id": inventory.cluster_id, "numbers": numbers}
+    secrets = {"secrets": inventory.secrets} if inventory.secrets else {}
     bundles = {"bundles": dict(sorted(inventory.bundles.items()))}
     rows = [_line(fact) for fact in sorted(inventory.keys, key=lambda fact: fact.path)]
     keys = "keys:\n" + "".join(rows) if rows else "keys: []\n"
-    return _HEADER + yaml.safe_dump(head, sort_keys=False) + yaml.safe_dump(bundles, sort_keys=False) + keys
+    return _HEADER + yaml.safe_dump({**head, **secrets, **bundles}, sort_keys=False) + keys
 
 
 def _line(fact: KeyFact) -> str:
@@ -138,6 +141,7 @@ class _Stored(BaseModel):
     name: _Label
     cluster_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     numbers: dict[_Label, Annotated[int, Field(strict=True, ge=1, le=HIGHEST_NUMBER)]]
+    secrets: _Digest | None = None
     bundles: dict[_Label, _Digest]
     keys: tuple[KeyFact, ...]
 

@@ -135,6 +135,11 @@ def status_node(cluster: str, key: str) -> str | None:
     return node if key == status_key(cluster, node) else None
 
 
+def spaces_tool(region: str) -> str:
+    """Give the command with which a person changes what the whole bucket is set to."""
+    return f"aws --endpoint-url https://{region}.digitaloceanspaces.com s3api"
+
+
 def public_prefix(cluster: str, cluster_id: str) -> str:
     """Give the only prefix of the bucket that anybody may read, without a slash at its end."""
     return f"{prefix(cluster)}{cluster_id.replace('-', '')}/public"
@@ -155,6 +160,16 @@ def archive_name(sha256: str) -> str:
     return f"{sha256}.tar"
 
 
+def sealed_name(sha256: str) -> str:
+    """Name a sealed archive by its bytes, as it lies directly below the public prefix."""
+    return f"{sha256}.sealed"
+
+
 def archive_key(public: str, sha256: str) -> str:
     """Say where below the public prefix an archive lies."""
     return f"{public}/{archive_name(sha256)}"
+
+
+def sealed_key(public: str, sha256: str) -> str:
+    """Say where below the public prefix a sealed archive lies."""
+    return f"{public}/{sealed_name(sha256)}"

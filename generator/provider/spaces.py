@@ -5,14 +5,14 @@ Source: https://docs.digitalocean.com/reference/api/spaces/ (an S3 dialect)
 
 from __future__ import annotations
 
-import json
+import base64
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from hashlib import sha256
+from hashlib import md5
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 LONGEST_URL = timedelta(hours=2)
 LIMIT_BYTES = 64 * 1024 * 1024
-MISSING = ("404", "NoSuchBucket", "NoSuchKey", "NoSuchBucketPolicy", "NotFound")
+MISSING = ("404", "NoSuchBucket", "NoSuchKey", "NoSuchBucketPolicy", "NoSuchCORSConfiguration", "NotFound")
+NO_RULES = (*MISSING, "NoSuchLifecycleConfiguration")
+UNKNOWN = ("NotImplemented", "501")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,19 @@ class Stored:
     key: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a bucket as a whole is set to, its policy aside.
+
+    `grants` are those of its access list to others than its owner, as grantee and permission; `cors` the origins whose
+    pages may ask; `versioning` is empty while it was never switched on.
+    """
+
+    grants: tuple[tuple[str, str], ...] = ()
+    cors: tuple[str, ...] = ()
+    versioning: str = ""
 
 
 class Trouble(Problem):
@@ -65,7 +80,7 @@ class Spaces:
             }
         )
         proxies = {"http": self._connection.proxy, "https": self._connection.proxy} if self._connection.proxy else None
-        return boto3.session.Session(botocore_session=core).client(
+        client = boto3.session.Session(botocore_session=core).client(
             "s3",
             region_name=self.region,
             endpoint_url=self._endpoint,
@@ -83,26 +98,38 @@ class Spaces:
                 proxies=proxies,
             ),
         )
+        client.meta.events.register("before-call.s3.PutBucketLifecycleConfiguration", _with_md5)
+        return client
 
     def bucket_exists(self) -> bool:
         """Tell whether the bucket is there and ours.
 
         Raises:
-            Trouble: it belongs to someone else, the key is refused, or it keeps old versions of objects.
+            Trouble: it belongs to someone else, or the key is refused.
         """
         with self._errors(*MISSING) as missing:
             self._client.head_bucket(Bucket=self.bucket)
-        if missing:
-            return False
+        return not missing
+
+    def settings(self) -> Settings:
+        """Read what the bucket is set to."""
         with self._errors():
-            versioning = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
-        if versioning:
-            raise Trouble(
-                f"the bucket keeps old versions of its objects (versioning is {versioning.lower()})",
-                where=f"bucket {self.bucket}",
-                hint="deleted bundles would stay readable; name another bucket in `spaces.bucket`",
-            )
-        return True
+            versioning = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status", "")
+            access = self._client.get_bucket_acl(Bucket=self.bucket)
+        owner = access.get("Owner", {}).get("ID")
+        grants = []
+        for grant in access.get("Grants", ()):
+            grantee = grant.get("Grantee", {})
+            name = grantee.get("URI") or grantee.get("ID") or grantee.get("EmailAddress") or "nobody known"
+            if grantee.get("Type") != "CanonicalUser" or name != owner:
+                grants.append((name.rpartition("/")[2] or name, grant.get("Permission", "something")))
+        return Settings(tuple(grants), self._cors(), versioning)
+
+    def _cors(self) -> tuple[str, ...]:
+        with self._errors(*MISSING):
+            rules = self._client.get_bucket_cors(Bucket=self.bucket).get("CORSRules", ())
+            return tuple(", ".join(rule.get("AllowedOrigins", ())) or "nobody known" for rule in rules)
+        return ()
 
     def create_bucket(self) -> None:
         """Make the bucket; one that became ours meanwhile is as good."""
@@ -116,29 +143,34 @@ class Spaces:
                     "the name is taken by another account", where=f"bucket {self.bucket}", hint="choose another name"
                 ) from error
 
-    def public_prefixes(self) -> tuple[str, ...]:
-        """List the prefixes that anyone may read, as far as statements of this program say so."""
-        return tuple(prefix for statement in self._statements() if (prefix := self._granted(statement)))
+    def policy(self) -> str | None:
+        """Read the bucket's policy as it was written; None when there is none."""
+        with self._errors(*MISSING):
+            return self._client.get_bucket_policy(Bucket=self.bucket)["Policy"]
+        return None
 
-    def allow_public_read(self, prefix: str) -> None:
-        """Let anyone read objects below a prefix, keeping every other statement of the bucket's policy."""
-        cluster = prefix.split("/", 1)[0]
-        # A Sid is unique within a policy and holds letters and digits only; a cluster's name may hold dashes.
-        statement = {
-            "Sid": f"HardwayPublicRead{sha256(cluster.encode()).hexdigest()[:16]}",
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::{self.bucket}/{prefix}/*",
-        }
-        self._put_statements([*self._foreign_statements(cluster), statement])
+    def put_policy(self, text: str | None) -> None:
+        """Write the bucket's policy, or take it away."""
+        with self._errors(*MISSING if text is None else ()):
+            if text is None:
+                self._client.delete_bucket_policy(Bucket=self.bucket)
+            else:
+                self._client.put_bucket_policy(Bucket=self.bucket, Policy=text)
 
-    def withdraw_public_read(self, cluster: str) -> None:
-        """Take back what was allowed for a cluster, keeping every other statement."""
-        before = self._statements()
-        after = self._foreign_statements(cluster)
-        if len(after) != len(before):
-            self._put_statements(after)
+    def lifecycle(self) -> tuple[Mapping[str, Any], ...] | None:
+        """Read the rules by which objects expire; None where the store knows no such rules."""
+        with self._errors(*NO_RULES, *UNKNOWN) as refused:
+            return tuple(self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket).get("Rules", ()))
+        return None if any(code in UNKNOWN for code in refused) else ()
+
+    def put_lifecycle(self, rules: Sequence[Mapping[str, Any]]) -> None:
+        """Write the rules by which objects expire; none at all takes them away."""
+        with self._errors(*NO_RULES if not rules else ()):
+            if rules:
+                values: Any = {"Rules": list(rules)}
+                self._client.put_bucket_lifecycle_configuration(Bucket=self.bucket, LifecycleConfiguration=values)
+            else:
+                self._client.delete_bucket_lifecycle(Bucket=self.bucket)
 
     def put(
         self,
@@ -224,34 +256,6 @@ class Spaces:
         parameters = {"Bucket": self.bucket, "Key": key}
         return self._client.generate_presigned_url(operation, parameters, ExpiresIn=int(lifetime.total_seconds()))
 
-    def _statements(self) -> list[dict[str, Any]]:
-        with self._errors(*MISSING):
-            text = self._client.get_bucket_policy(Bucket=self.bucket)["Policy"]
-            statements = json.loads(text).get("Statement", [])
-            return statements if isinstance(statements, list) else [statements]
-        return []
-
-    def _put_statements(self, statements: list[dict[str, Any]]) -> None:
-        with self._errors(*MISSING if not statements else ()):
-            if statements:
-                policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-                self._client.put_bucket_policy(Bucket=self.bucket, Policy=policy)
-            else:
-                self._client.delete_bucket_policy(Bucket=self.bucket)
-
-    def _foreign_statements(self, cluster: str) -> list[dict[str, Any]]:
-        ours = f"{cluster}/"
-        return [one for one in self._statements() if not (self._granted(one) or "").startswith(ours)]
-
-    def _granted(self, statement: Mapping[str, Any]) -> str | None:
-        """Give the prefix of a statement that `allow_public_read` made."""
-        start, end = f"arn:aws:s3:::{self.bucket}/", "/*"
-        resource = statement.get("Resource")
-        resource = resource[0] if isinstance(resource, list) and len(resource) == 1 else resource
-        if not isinstance(resource, str) or not resource.startswith(start) or not resource.endswith(end):
-            return None
-        return resource.removeprefix(start).removesuffix(end) if statement.get("Effect") == "Allow" else None
-
     @contextmanager
     def _errors(self, *expected: str) -> Iterator[list[str]]:
         """Turn errors into problems; what is expected is swallowed, and noted in the list given."""
@@ -273,3 +277,12 @@ class Spaces:
         if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"):
             hint = f"is `{SPACES_KEY_ID}` right, with full access, and does the bucket's name belong to this account?"
         return Trouble(f"Spaces answered {code}: {message or 'nothing more'}", where=f"bucket {self.bucket}", hint=hint)
+
+
+def _with_md5(params: dict[str, Any], **_: Any) -> None:
+    """Add the checksum that Spaces want with lifecycle rules, and that the client no longer sends.
+
+    Source: https://docs.ceph.com/en/latest/radosgw/s3/bucketops/ (Spaces are made of it)
+    """
+    digest = md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()

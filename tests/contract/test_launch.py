@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import stat
@@ -18,7 +19,9 @@ import pytest
 import yaml
 
 from generator.clock import Clock
+from generator.cluster import bucket_policy, expiry_rules
 from generator.cluster.destroy import Destroyer
+from generator.cluster.kinds import policy
 from generator.cluster.launch_lock import LaunchLock
 from generator.documents import committed, render
 from generator.errors import Problems
@@ -44,7 +47,7 @@ UNKIND = replace(
     shuffled_addresses=True,
 )
 FAST = Clock(sleep=lambda seconds: time.sleep(seconds / HASTE))
-CHANGES = 36
+CHANGES = 39
 """A first launch changes no more than this many things at the provider and in the bucket."""
 
 
@@ -103,6 +106,9 @@ def is_one_cluster(world: World, project: Project) -> None:
     assert roster["etcd"]["state"] == "existing"
     endpoints = {entry["name"]: entry["endpoint"] for entry in roster["nodes"]}
     assert endpoints == {droplet.name: droplet.vpc_address for droplet in account.living()}
+    rules = spaces(world, project).lifecycle()
+    assert rules is not None
+    assert expiry_rules.is_planned(rules, plan.name)
     kept = [key for key in objects(world, project) if "/status/" not in key and "/public/" not in key]
     assert kept == []
 
@@ -120,7 +126,8 @@ def nothing_is_left(world: World, project: Project) -> None:
     assert (account.living(), account.firewalls, account.keys, account.tags) == ([], {}, {}, {})
     assert [vpc.name for vpc in account.vpcs.values() if not vpc.default] == []
     assert objects(world, project) == []
-    assert spaces(world, project).public_prefixes() == ()
+    assert spaces(world, project).policy() is None
+    assert spaces(world, project).lifecycle() == ()
 
 
 def ok(outcome: Outcome) -> Outcome:
@@ -170,9 +177,9 @@ def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Proj
     assert "node01" in ok(gen(world, project, "status")).out
 
 
-# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, archives, roster; then for each
-# node its old status, its bundle and its droplet; then endpoints, bundles that were fetched, quorum, lock.
-@pytest.mark.parametrize("change", [1, 2, 3, 4, 11, 12, 13, 15, 16, 17, 18, 19, 22, 25, 26, 27, 29, 31, 33])
+# All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, rules, archives, secrets and
+# roster; for each node its old status, bundle and droplet; then endpoints, bundles that were fetched, quorum, lock.
+@pytest.mark.parametrize("change", [1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 25, 26, 27, 29, 31, 33])
 def test_a_killed_launch_is_continued_by_the_next(world: World, project: Project, change: int) -> None:
     killed = gen(world, project, "launch", "--yes", die_at=change)
     assert killed.code in (-9, 0), killed.err
@@ -192,6 +199,29 @@ def test_a_killed_destroy_is_continued_by_the_next(world: World, project: Projec
     assert "nothing of orderbook is there" in ok(gen(world, project, "destroy", "--yes", "orderbook")).err
 
 
+def test_a_bucket_that_is_open_to_everybody_stops_a_launch_until_it_is_mended(world: World, project: Project) -> None:
+    store, bucket = spaces(world, project), project.plan.spaces_bucket
+    store.create_bucket()
+    wide = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    store.put_policy(json.dumps({"Version": "2012-10-17", "Statement": [wide]}))
+    refused = gen(world, project, "launch", "--yes")
+    assert refused.code == 1
+    assert f"policy {bucket}: lets everybody do s3:PutObject on arn:aws:s3:::{bucket}/*" in refused.err
+    mend = f"s3api delete-bucket-policy --bucket {bucket}"
+    assert mend in refused.err
+    assert not world.account.living() + objects(world, project)
+    assert mend in gen(world, project, "status").out
+    store.put_policy(None)
+    ok(gen(world, project, "launch", "--yes"))
+    is_one_cluster(world, project)
+    own = wide | {"Resource": f"arn:aws:s3:::{bucket}/orderbook/*"}
+    store.put_policy(json.dumps({"Version": "2012-10-17", "Statement": [own]}))
+    assert gen(world, project, "status").code == 1
+    ok(gen(world, project, "launch", "--yes"))
+    assert bucket_policy.is_planned(store.policy(), policy.place(project.plan))
+    ok(gen(world, project, "status"))
+
+
 def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: World, project: Project) -> None:
     ok(gen(defaultless, project, "launch", "--yes"))
     (vpc,) = defaultless.account.vpcs.values()
@@ -205,6 +235,44 @@ def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: 
     is_named_by(vpc.description, project)
     ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
     nothing_is_left(defaultless, project)
+
+
+def test_another_secret_of_an_addon_replaces_no_droplet(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    before = [droplet.id for droplet in world.account.living()]
+    [first] = [key for key in objects(world, project) if key.endswith(".sealed")]
+    pull = project.keys_path / "addons/order-book/registry/.dockerconfigjson"
+    pull.parent.mkdir(mode=0o700)
+    pull.write_text('{"auths": {}}')
+    pull.chmod(0o600)
+    assert "addons: holds other secrets than were rendered" in gen(world, project, "launch", "--yes").err
+    changed = render.refresh(project, now=datetime.now(UTC))
+    committed.write(changed, render.documents(changed))
+    changed = Project.load(project.file)
+    assert gen(world, changed, "status").code == 1
+    ok(gen(world, changed, "launch", "--yes"))
+    assert [droplet.id for droplet in world.account.living()] == before
+    assert changed.inventory is not None
+    assert world.applied_secrets == changed.inventory.secrets
+    ok(gen(world, changed, "launch", "--yes"))
+    [second] = [key for key in objects(world, project) if key.endswith(".sealed")]
+    assert (second != first, second.endswith(f"/{world.applied_secrets}.sealed")) == (True, True)
+    assert world.http.request("GET", spaces(world, project).url(second)).status == 200
+    ok(gen(world, changed, "status"))
+
+
+def test_left_over_bundles_are_named_and_go_with_the_next_launch(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    store = spaces(world, project)
+    left = bundle_key("orderbook", "node02", "0" * 32)
+    store.put(left, b"sealed", facts={"expires": "2026-01-01T00:00:00Z"})
+    store.put("orderbook/bundles/readme", b"")
+    said = gen(world, project, "status").out
+    assert re.search(r"^sealed bundle of node02, \d+s old, its address expired \d+h\d\dm ago$", said, re.MULTILINE)
+    assert re.search(r"^sealed bundle of nobody, orderbook/bundles/readme, ", said, re.MULTILINE)
+    ok(gen(world, project, "launch", "--yes"))
+    is_one_cluster(world, project)
+    assert "sealed bundle" not in ok(gen(world, project, "status")).out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -265,7 +333,7 @@ def test_changed_addons_are_waited_for(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
     first, changed = world.applied, with_other_addons(project)
     world.addons_lag = 4.0
-    assert "publish roster   orderbook  (addons)" in ok(gen(world, changed, "launch", "--yes")).err
+    assert "publish roster   orderbook  (addons, secrets of addons)" in ok(gen(world, changed, "launch", "--yes")).err
     assert world.applied not in (None, first)
     ok(gen(world, changed, "status"))
 
@@ -285,7 +353,8 @@ def test_addons_that_do_not_come_up_end_a_launch(world: World, project: Project)
     status = gen(world, changed, "status")
     assert (status.code, "addons not applied" in status.out) == (1, True)
     world.addons_lag = 0.0
-    world.applied = json.loads((changed.rendered_path / "roster.json").read_text())["addons"]
+    reviewed = json.loads((changed.rendered_path / "roster.json").read_text())
+    world.applied, world.applied_secrets = reviewed["addons"], reviewed["secrets"]
     ok(gen(world, changed, "launch", "--yes"))
 
 

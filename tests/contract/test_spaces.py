@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from generator.clock import Clock
+from generator.cluster import bucket_policy, expiry_rules
+from generator.cluster.bucket_policy import Place
 from generator.cluster.kinds import bundle
 from generator.cluster.launch_lock import STALE, LaunchLock
 from generator.errors import Problem
 from generator.provider.connection import Connection
-from generator.provider.spaces import Spaces, Trouble
+from generator.provider.spaces import Settings, Spaces, Trouble
 from tests.contract.operating import versitygw
 from tests.contract.world import KEY_ID, REGION, SECRET, World, running
 
@@ -92,43 +94,122 @@ def test_only_one_can_be_first(spaces: Spaces) -> None:
     assert spaces.get("c/lock") == b"mine"
 
 
+def place(spaces: Spaces, public: str) -> Place:
+    return Place(spaces.bucket, f"{public.split('/')[0]}/", public)
+
+
+def allow(spaces: Spaces, public: str) -> None:
+    spaces.put_policy(bucket_policy.mended(spaces.policy(), place(spaces, public)))
+
+
+def withdraw(spaces: Spaces, cluster: str) -> None:
+    spaces.put_policy(bucket_policy.withdrawn(spaces.policy(), place(spaces, f"{cluster}/")))
+
+
+def statements(spaces: Spaces) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(spaces.policy() or '{"Statement": []}')["Statement"]
+    return found
+
+
 def test_anyone_may_read_what_is_public_and_nothing_else(world: World, spaces: Spaces) -> None:
     keys = ("c/id/public/roster.json", "c/id/secret", "c/bundles/a", "other/id/public/roster.json")
     for key in keys:
         spaces.put(key, b"{}")
     assert [get(world, spaces.url(key)) for key in keys] == [403, 403, 403, 403]
-    spaces.allow_public_read("c/id/public")
+    allow(spaces, "c/id/public")
     assert [get(world, spaces.url(key)) for key in keys] == [200, 403, 403, 403]
-    assert spaces.public_prefixes() == ("c/id/public",)
+    assert bucket_policy.is_planned(spaces.policy(), place(spaces, "c/id/public"))
     assert world.http.request("PUT", spaces.url(keys[0]), body=b"mine").status == 403
-    spaces.withdraw_public_read("c")
-    spaces.withdraw_public_read("c")
+    withdraw(spaces, "c")
+    withdraw(spaces, "c")
+    assert spaces.policy() is None
     assert [get(world, spaces.url(key)) for key in keys] == [403, 403, 403, 403]
 
 
 def test_foreign_statements_stay(spaces: Spaces) -> None:
     resource = f"arn:aws:s3:::{spaces.bucket}/website/*"
     foreign = {"Sid": "Site", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource}
-    spaces._client.put_bucket_policy(
-        Bucket=spaces.bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [foreign]})
-    )
-    spaces.allow_public_read("c/id/public")
-    spaces.allow_public_read("c/id2/public")
-    assert spaces.public_prefixes() == ("website", "c/id2/public")
-    spaces.withdraw_public_read("c")
-    assert spaces._statements() == [foreign]
+    spaces.put_policy(json.dumps({"Version": "2012-10-17", "Statement": [foreign]}))
+    allow(spaces, "c/id/public")
+    allow(spaces, "c/id2/public")
+    assert statements(spaces) == [foreign, place(spaces, "c/id2/public").statement]
+    withdraw(spaces, "c")
+    assert statements(spaces) == [foreign]
 
 
 def test_two_clusters_share_a_bucket(world: World, spaces: Spaces) -> None:
     keys = ("a-b/id/public/roster.json", "ab/id/public/roster.json")
     for key in keys:
         spaces.put(key, b"{}")
-        spaces.allow_public_read(key.removesuffix("/roster.json"))
-    assert len({statement["Sid"] for statement in spaces._statements()}) == 2
-    assert all(statement["Sid"].isalnum() for statement in spaces._statements())
+        allow(spaces, key.removesuffix("/roster.json"))
+    assert len({statement["Sid"] for statement in statements(spaces)}) == 2
+    assert all(statement["Sid"].isalnum() for statement in statements(spaces))
     assert [get(world, spaces.url(key)) for key in keys] == [200, 200]
-    spaces.withdraw_public_read("ab")
+    withdraw(spaces, "ab")
     assert [get(world, spaces.url(key)) for key in keys] == [200, 403]
+
+
+def test_a_policy_that_lets_anyone_write_really_does_and_is_seen(world: World, spaces: Spaces) -> None:
+    for pattern, seen in (("*", bucket_policy.wider), ("c/*", bucket_policy.unplanned)):
+        resource = f"arn:aws:s3:::{spaces.bucket}/{pattern}"
+        wide = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": resource}
+        spaces.put_policy(json.dumps({"Version": "2012-10-17", "Statement": [wide]}))
+        assert world.http.request("PUT", spaces.url("c/bundles/x"), body=b"mine").status == 200
+        assert seen(spaces.policy(), place(spaces, "c/id/public")) == (f"lets everybody do s3:PutObject on {resource}",)
+    allow(spaces, "c/id/public")
+    assert world.http.request("PUT", spaces.url("c/bundles/x"), body=b"mine").status == 403
+
+
+def test_a_new_bucket_is_its_owners_alone(spaces: Spaces) -> None:
+    assert spaces.settings() == Settings()
+
+
+def test_what_a_bucket_is_set_to_is_read(world: World, spaces: Spaces) -> None:
+    s3, bucket = spaces._client, spaces.bucket
+    s3.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    )
+    s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    listing = f"{spaces.url('')}?list-type=2"
+    assert get(world, listing) == 200
+    s3.put_bucket_cors(
+        Bucket=bucket,
+        CORSConfiguration={"CORSRules": [{"AllowedOrigins": ["https://a.example", "*"], "AllowedMethods": ["GET"]}]},
+    )
+    found = spaces.settings()
+    assert found.grants == (("all-users", "READ"), ("all-users", "WRITE"))
+    assert found.cors == ("https://a.example, *",)
+    s3.put_bucket_acl(Bucket=bucket, ACL="private")
+    s3.delete_bucket_cors(Bucket=bucket)
+    assert spaces.settings() == Settings()
+    assert get(world, listing) == 403
+    for state in ("Enabled", "Suspended"):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": state})
+        assert spaces.settings() == Settings(versioning=state)
+
+
+def test_lifecycle_rules_come_back_and_others_are_kept(spaces: Spaces) -> None:
+    assert spaces.lifecycle() == ()
+    foreign = {
+        "ID": "logs",
+        "Filter": {"And": {"Prefix": "logs/", "Tags": [{"Key": "k", "Value": "v"}]}},
+        "Status": "Enabled",
+        "Expiration": {"Days": 90},
+    }
+    spaces.put_lifecycle([foreign, expiry_rules.planned("c")])
+    found = spaces.lifecycle()
+    assert found == (foreign, expiry_rules.planned("c"))
+    assert expiry_rules.is_planned(found, "c")
+    spaces.put_lifecycle(expiry_rules.foreign(found, "c"))
+    assert spaces.lifecycle() == (foreign,)
+    spaces.put_lifecycle(())
+    assert spaces.lifecycle() == ()
+
+
+def test_a_store_that_knows_no_rules_says_so(world: World) -> None:
+    old = Spaces(world.connection, bucket="rules-old", region=REGION)
+    old.create_bucket()
+    assert old.lifecycle() is None
 
 
 def test_a_signed_address_does_one_thing(world: World, spaces: Spaces) -> None:
@@ -155,7 +236,8 @@ def test_bundles_say_until_when_they_are_of_use(spaces: Spaces) -> None:
     spaces.put(f"c/bundles/node01-{'0' * 32}.bundle", b"x", facts=facts)
     spaces.put(f"c/bundles/node02-{'1' * 32}.bundle", b"x", facts={"expires": "whenever"})
     spaces.put("c/bundles/readme", b"x")
-    first, second = bundle.listed(spaces, "c", spaces.objects("c/"))
+    first, second, nobodys = bundle.listed(spaces, "c", spaces.objects("c/"))
+    assert (nobodys.node, nobodys.key) == ("", "c/bundles/readme")
     assert (first.node, first.expires) == ("node01", soon)
     assert (second.node, second.expires - second.modified) == ("node02", timedelta(hours=2))
 

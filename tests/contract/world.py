@@ -6,6 +6,7 @@ unseals its bundle, reads the roster, and reports; Kubernetes is the four answer
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -19,7 +20,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_string
-from hashlib import sha256
+from email.message import Message
+from hashlib import md5, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,7 @@ class World:
         self.api_is_away = False
         self.failing: dict[str, str] = {}
         self.applied: str | None = None
+        self.applied_secrets = ""
         self.addons_lag = 0.0
         self._due: dict[str, float] = {}
         authority = Authority(directory / "authority")
@@ -145,11 +148,15 @@ class World:
         """Count the living machines whose etcd member is up."""
         return sum(machine.alive and machine.member for machine in self.machines.values())
 
-    def apply(self, addons: str) -> bool:
-        """Apply addons, which takes its time; tell whether the cluster has them."""
-        if time.time() >= self._due.setdefault(addons, time.time() + self.addons_lag):
-            self.applied = addons
-        return self.applied == addons
+    def apply(self, roster: rosters.Roster, url: str) -> bool:
+        """Apply addons with their secrets, which takes its time; tell whether the cluster has them."""
+        pinned = (roster.addons, roster.secrets or "")
+        answer = self.http.request("GET", f"{url}{roster.secrets}.sealed")
+        if answer.status != 200 or sha256(answer.data).hexdigest() != roster.secrets:
+            return False
+        if time.time() >= self._due.setdefault("".join(pinned), time.time() + self.addons_lag):
+            self.applied, self.applied_secrets = pinned
+        return (self.applied, self.applied_secrets) == pinned
 
     def _respond(self, call: Call) -> Reply:
         reply = self.api.respond(call)
@@ -191,7 +198,7 @@ class World:
         if call.path == "/api/v1/namespaces/kube-system/configmaps/hardway":
             if self.applied is None:
                 return Reply(404, b"{}")
-            return Reply(200, json.dumps({"data": {"addons": self.applied}}).encode())
+            return Reply(200, json.dumps({"data": {"addons": self.applied, "secrets": self.applied_secrets}}).encode())
         if call.path == f"{access.ACCOUNT}/token":
             return Reply(201, json.dumps({"status": {"token": "of a day"}}).encode())
         assert call.path == "/api/v1/nodes"
@@ -260,14 +267,14 @@ class Machine:
             return self.ready
         if phase == "addons":
             roster = self._roster(launch)
-            return roster is not None and self.world.apply(roster.addons)
+            return roster is not None and self.world.apply(roster, launch["addons_url"])
         return True
 
     def _follow(self, launch: Mapping[str, Any]) -> None:
         """Read the roster again, as a timer does on a node, and apply addons that are new; no report tells."""
         answer = self.world.http.request("GET", launch["roster_url"])
         if answer.status == 200 and self.node.is_control_plane:
-            self.world.apply(self._verified(answer.data).addons)
+            self.world.apply(self._verified(answer.data), launch["addons_url"])
 
     def _join(self, roster: rosters.Roster) -> bool:
         """Form etcd while the roster says so, else join only where there is a quorum."""
@@ -351,11 +358,12 @@ def _versitygw(binary: Path, directory: Path) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    (directory / "buckets").mkdir()
-    (directory / "iam").mkdir()
+    for name in ("buckets", "iam", "versions"):
+        (directory / name).mkdir()
     environment = {"ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
     command = [str(binary), "--quiet", "--port", f"127.0.0.1:{port}", "--region", REGION]
-    command += ["--iam-dir", str(directory / "iam"), "posix", str(directory / "buckets")]
+    command += ["--iam-dir", str(directory / "iam"), "posix", "--versioning-dir", str(directory / "versions")]
+    command.append(str(directory / "buckets"))
     log = (directory / "versitygw.log").open("wb")
     with log, subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process:
         try:
@@ -368,9 +376,34 @@ def _versitygw(binary: Path, directory: Path) -> Iterator[int]:
             process.kill()
 
 
+def _lifecycle(
+    rules: dict[str, bytes], command: str, path: str, headers: Message, body: bytes
+) -> tuple[int, Message, bytes]:
+    """Keep a bucket's lifecycle rules as Spaces do, which the store does not.
+
+    A bucket whose name ends in `-old` has none, as the lab's.
+    """
+    codes = {"GET": 200, "PUT": 200, "DELETE": 204}
+    fault = None
+    if path.endswith("-old?lifecycle"):
+        fault = 501, "NotImplemented"
+    elif command == "PUT" and headers["Content-MD5"] != base64.b64encode(md5(body).digest()).decode():
+        fault = 400, "InvalidRequest"
+    elif command == "GET" and path not in rules:
+        fault = 404, "NoSuchLifecycleConfiguration"
+    elif command == "PUT":
+        rules[path] = body
+    elif command == "DELETE":
+        rules.pop(path, None)
+    if fault:
+        return fault[0], Message(), f"<Error><Code>{fault[1]}</Code><Message/></Error>".encode()
+    return codes[command], Message(), rules[path] if command == "GET" else b""
+
+
 @contextmanager
 def _front(store: int, tls: ssl.SSLContext, fate: Fate) -> Iterator[int]:
     """Pass everything on to the store, and let fate strike after what changes something."""
+    rules: dict[str, bytes] = {}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -380,6 +413,26 @@ def _front(store: int, tls: ssl.SSLContext, fate: Fate) -> Iterator[int]:
 
         def _pass(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.path.endswith("?lifecycle"):
+                status, headers, data = _lifecycle(rules, self.command, self.path, self.headers, body)
+            else:
+                status, headers, data = self._ask(body)
+            if self.command not in ("GET", "HEAD") and "X-Amz-Signature" not in self.path:
+                try:
+                    fate.strike()
+                except Doom:
+                    self.close_connection = True
+                    return
+            self.send_response_only(status)
+            for name, value in headers.items():
+                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            length = headers["Content-Length"] if self.command == "HEAD" else str(len(data))
+            self.send_header("Content-Length", length or "0")
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _ask(self, body: bytes) -> tuple[int, Message, bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", store, timeout=30)
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
@@ -389,20 +442,7 @@ def _front(store: int, tls: ssl.SSLContext, fate: Fate) -> Iterator[int]:
             answer = connection.getresponse()
             data = answer.read()
             connection.close()
-            if self.command not in ("GET", "HEAD") and "X-Amz-Signature" not in self.path:
-                try:
-                    fate.strike()
-                except Doom:
-                    self.close_connection = True
-                    return
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
-                    self.send_header(name, value)
-            length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(data))
-            self.send_header("Content-Length", length or "0")
-            self.end_headers()
-            self.wfile.write(data)
+            return answer.status, answer.headers, data
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 - the base class looks them up
 

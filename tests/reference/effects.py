@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
+from generator.cluster.bucket_policy import mended
 from generator.cluster.diff import diff
-from generator.cluster.kinds import archive, bucket, firewall, policy, ssh_key, tag
+from generator.cluster.expiry_rules import planned
+from generator.cluster.kinds import archive, bucket, expiry, firewall, policy, secrets, ssh_key, tag
 from generator.cluster.kinds.kind import Action
 from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Phase, Progress
@@ -25,6 +27,7 @@ from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.plan.project import INVENTORY, Project
 from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.provider.spaces import Settings
 from generator.release import lock_file
 from tests.phases import phases_of
 
@@ -108,7 +111,13 @@ def standing(plan: Plan, documents: Documents) -> Observed:
     etcd = roster.Etcd("existing", "hardway-token", NOW - DAY)
     endpoints = {name: IPv4Address(address) for name, address in where.items()}
     published = roster.compose(
-        plan, generation=1, time=NOW - DAY, endpoints=endpoints, etcd=etcd, addons_sha256=documents.addons
+        plan,
+        generation=1,
+        time=NOW - DAY,
+        endpoints=endpoints,
+        etcd=etcd,
+        addons_sha256=documents.addons,
+        secrets_sha256=documents.secrets,
     )
     name = names.object_name(plan.name)
     droplets = tuple(_droplet(plan, node, documents, where[node.name]) for node in plan.nodes)
@@ -119,15 +128,18 @@ def standing(plan: Plan, documents: Documents) -> Observed:
         {node.name: Report(NOW, _done(node), is_vouched=True) for node in plan.nodes},
         {node.name: True for node in plan.nodes},
         documents.addons,
+        documents.secrets,
         found={
             ssh_key.SSH_KEYS: (SshKey(1, name, ""),),
             tag.TAGS: frozenset(one for droplet in droplets for one in droplet.tags),
             VPCS: (Vpc("1", name, str(owner), plan.region, plan.vpc),),
             firewall.FIREWALLS: (own,),
-            bucket.HAS_BUCKET: True,
-            policy.PUBLIC: (plan.public_prefix,),
+            bucket.BUCKET_SETTINGS: Settings(),
+            expiry.RULES: (planned(plan.name),),
+            policy.POLICY_TEXT: mended(None, policy.place(plan)),
             archive.ADDONS.found: frozenset({documents.addons}),
             archive.AGENT.found: frozenset({documents.agent}),
+            secrets.SEALED: frozenset({documents.secrets}),
             ROSTER: published,
             DROPLETS: droplets,
         },
@@ -147,7 +159,8 @@ def _done(node: Node) -> Progress:
 
 def _digests(plan: Plan, files: Mapping[str, bytes]) -> Documents:
     nodes = {node.name: render.document_sha256(files, node.name) for node in plan.nodes}
-    return Documents(nodes, json.loads(files["roster.json"])["addons"], agent.digest(agent.files()))
+    reviewed = json.loads(files["roster.json"])
+    return Documents(nodes, reviewed["addons"], agent.digest(agent.files()), secrets=reviewed["secrets"])
 
 
 def _differences(old: Plan, new: Plan, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[str]:

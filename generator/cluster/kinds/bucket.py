@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
-from generator.provider.spaces import Stored
+from generator.provider.spaces import Settings, Spaces, Stored, Trouble
 
-HAS_BUCKET: Found[bool] = Found("bucket", False)
+BUCKET_SETTINGS: Found[Settings | None] = Found("bucket", None)
+WHO = {
+    "AllUsers": "everybody",
+    "all-users": "everybody",
+    "AuthenticatedUsers": "everybody with any account",
+    "authenticated-users": "everybody with any account",
+}
+"""The groups of access lists, as Spaces and as other stores write them."""
+OTHER_BUCKET = "deleted bundles would stay readable; name another bucket in `spaces.bucket`"
 
 
 @dataclass(frozen=True)
@@ -23,31 +31,46 @@ class Contents:
     is_proven: bool = True
 
 
-class BucketKind(Kind[bool]):
-    """The bucket that the description names; whether it is there is all that is found of it."""
+class BucketKind(Kind[Settings | None]):
+    """The bucket that the description names, of which nobody but its owner has anything."""
 
     name = "bucket"
-    found = HAS_BUCKET
+    found = BUCKET_SETTINGS
 
-    def look(self, lookup: Lookup) -> bool:
-        """Tell whether it is there."""
-        return lookup.objects is not None
+    def look(self, lookup: Lookup) -> Settings | None:
+        """Read what it is set to, if it is there."""
+        return lookup.spaces.settings() if lookup.objects is not None else None
+
+    def refusals(self, case: Case) -> Iterator[Action]:
+        """Find what is wider than planned; the bucket may be others' as well, so a launch changes none of it."""
+        found, bucket = case.observed.of(BUCKET_SETTINGS) or Settings(), case.plan.spaces_bucket
+        tool, of = names.spaces_tool(case.plan.spaces_region), f"--bucket {bucket}"
+        for grantee, permission in found.grants:
+            why = f"its access list gives {permission} to {WHO.get(grantee, grantee)}"
+            yield self.action("refuse", bucket, why, hint=f"`{tool} put-bucket-acl {of} --acl private`")
+        for origins in found.cors:
+            why = f"its CORS rules let pages of {origins} ask"
+            yield self.action("refuse", bucket, why, hint=f"`{tool} delete-bucket-cors {of}`")
+        if found.versioning:
+            why = f"it keeps old versions of its objects (versioning is {found.versioning.lower()})"
+            yield self.action("refuse", bucket, why, hint=OTHER_BUCKET)
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find that it is missing."""
-        if not case.observed.of(HAS_BUCKET):
+        if case.observed.of(BUCKET_SETTINGS) is None:
             yield self.action("create", case.plan.spaces_bucket)
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:  # noqa: ARG002
         """Make it."""
         work.spaces.create_bucket()
-        return observed.having(HAS_BUCKET, True)
+        return observed.having(BUCKET_SETTINGS, work.spaces.settings())
 
     def remains(self, removal: Removal) -> Sequence[Contents]:
         """List the cluster's objects, and find out whether they are."""
         removal.objects = None
         with removal.noting_trouble():
             if removal.spaces is not None and removal.spaces.bucket_exists():
+                _refuse_versions(removal.spaces)
                 removal.objects = removal.spaces.objects(names.prefix(removal.cluster))
         if not removal.objects or removal.spaces is None:
             return ()
@@ -80,6 +103,13 @@ class BucketKind(Kind[bool]):
                 for stored in sorted(objects, key=lambda one: names.is_roster_key(one.key)):
                     if stored.key != names.lock_key(removal.cluster):
                         spaces.delete(stored.key)
+
+
+def _refuse_versions(spaces: Spaces) -> None:
+    """Stop where a deleted object would stay readable: nothing could be called gone."""
+    if versioning := spaces.settings().versioning:
+        message = f"it keeps old versions of its objects (versioning is {versioning.lower()})"
+        raise Trouble(message, where=f"bucket {spaces.bucket}", hint="delete the objects with all their versions")
 
 
 BUCKET = BucketKind()

@@ -28,18 +28,17 @@ class Sealed:
 
 
 def listed(spaces: Spaces, cluster: str, objects: Sequence[Stored]) -> tuple[Bundle, ...]:
-    """Read which bundles lie in the bucket, and until when their addresses work."""
+    """Read which bundles lie in the bucket, and until when their addresses work; what is none has no node."""
     found = []
     for stored in objects:
-        node = names.bundle_node(cluster, stored.key)
-        if node is None:
+        if not stored.key.startswith(names.bundles_prefix(cluster)):
             continue
         expires = stored.modified + LONGEST_URL
         facts = spaces.facts(stored.key) or {}
         if "expires" in facts:
             with suppress(ValueError):
                 expires = min(expires, moment(facts["expires"]))
-        found.append(Bundle(stored.key, node, stored.modified, expires))
+        found.append(Bundle(stored.key, names.bundle_node(cluster, stored.key) or "", stored.modified, expires))
     return tuple(found)
 
 
@@ -67,12 +66,19 @@ class BundleKind(Kind[tuple[Bundle, ...]]):
         return listed(lookup.spaces, lookup.plan.name, lookup.objects or ())
 
     def differences(self, case: Case) -> Iterator[Action]:
-        """Find those that no droplet will fetch any more; a node's own go with the making of its droplet."""
+        """Find those that no droplet will fetch any more.
+
+        The last one of a node whose droplet has yet to come up stays, though its address has expired: that it is there
+        shows that the droplet hasn't fetched it.
+        """
         planned = {node.name: node for node in case.plan.nodes}
+        newest = {one.node: one.modified for one in sorted(case.observed.bundles, key=lambda one: one.modified)}
         for one in case.observed.bundles:
             node, droplet = planned.get(one.node), case.here.get(one.node)
             if node is None:
-                yield self.action("delete", one.key, "its node is not planned")
+                yield self.action("delete", one.key, "its node is not planned" if one.node else "it is nobody's")
+            elif one.expires < case.observed.time and (droplet is None or one.modified < newest[one.node]):
+                yield self.action("delete", one.key, "its address has expired")
             elif droplet and (reported(node, droplet, case.observed, "secrets") or ready(node, droplet, case.observed)):
                 yield self.action("delete", one.key, "its node has it")
 

@@ -8,10 +8,12 @@ from generator.cluster.kinds.archive import ADDONS, AGENT
 from generator.cluster.kinds.bucket import BUCKET
 from generator.cluster.kinds.bundle import BUNDLE
 from generator.cluster.kinds.droplet import DROPLET
+from generator.cluster.kinds.expiry import EXPIRY
 from generator.cluster.kinds.firewall import FIREWALL
 from generator.cluster.kinds.kind import Kind
 from generator.cluster.kinds.policy import POLICY
 from generator.cluster.kinds.roster import ROSTER
+from generator.cluster.kinds.secrets import SECRETS
 from generator.cluster.kinds.ssh_key import SSH_KEY
 from generator.cluster.kinds.tag import TAG
 from generator.cluster.kinds.vpc import VPC
@@ -23,8 +25,10 @@ KINDS: tuple[Kind[Any], ...] = (
     FIREWALL,
     BUCKET,
     POLICY,
+    EXPIRY,
     ADDONS,
     AGENT,
+    SECRETS,
     ROSTER,
     DROPLET,
     BUNDLE,

@@ -35,14 +35,14 @@ class RosterKind(Kind[Roster | None]):
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find that another one is due."""
-        why = changes(case.plan, case.documents.addons, case.observed)
+        why = changes(case.plan, case.documents.addons, case.observed, case.documents.secrets or None)
         if why:
             yield self.action("publish", case.plan.name, ", ".join(why))
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:  # noqa: ARG002
         """Sign and publish the next one."""
-        plan = work.plan
-        roster = next_roster(plan, work.launchable.documents.addons, observed)
+        plan, documents = work.plan, work.launchable.documents
+        roster = next_roster(plan, documents.addons, observed, documents.secrets or None)
         if not roster.etcd.token:
             roster = replace(roster, etcd=replace(roster.etcd, token=f"hardway-{secrets.token_hex(16)}"))
         signed = sign(payload(roster), work.launchable.store.operator_key)

@@ -67,4 +67,4 @@ def test_a_node_leaves_its_report_at_its_node(monkeypatch: pytest.MonkeyPatch, s
 def test_what_is_no_answer_is_none(monkeypatch: pytest.MonkeyPatch, server: Kube, body: bytes) -> None:
     made = answering(monkeypatch, server, body)
     assert made.nodes() is None
-    assert made.addons() is None
+    assert made.addons() == (None, "")

@@ -6,6 +6,7 @@ import hashlib
 import io
 import itertools
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -70,7 +71,7 @@ def test_base_is_first_and_the_rest_as_the_description_says(index: list[dict[str
 
 def test_an_addon_of_the_nodes_document_has_nothing_to_apply(index: list[dict[str, Any]]) -> None:
     bridge = next(addon for addon in index if addon["name"] == "bridge")
-    assert bridge == {"name": "bridge", "manifests": [], "secrets": [], "wait": [], "withdraw": []}
+    assert bridge == {"name": "bridge", "manifests": [], "namespaces": [], "wait": [], "withdraw": []}
 
 
 def test_index_names_every_file_once(files: Mapping[str, bytes], index: list[dict[str, Any]]) -> None:
@@ -157,15 +158,28 @@ def test_every_image_is_the_locks(plan: Plan, files: Mapping[str, bytes]) -> Non
 
 def test_no_manifest_holds_a_secret(files: Mapping[str, bytes], index: list[dict[str, Any]]) -> None:
     assert not [path for path, item in objects(files) if item["kind"] == "Secret"]
-    made = {(secret["namespace"], secret["name"]): secret["key"] for addon in index for secret in addon["secrets"]}
-    wanted = set()
+    made = {name for addon in index for name in addon["namespaces"]}
+    assert made == {item["metadata"]["name"] for _, item in objects(files) if item["kind"] == "Namespace"}
+    assert addons.namespaces(files) == {"ingress", "order-book", "order-book-web"}
+
+
+def test_pods_are_replaced_when_a_secret_that_they_read_changes(files: Mapping[str, bytes]) -> None:
+    found = set()
     for path, item in objects(files):
-        if item["kind"] in PODS:
-            spec = item["spec"]["template"]["spec"]
-            volumes = [volume["secret"]["secretName"] for volume in spec.get("volumes", ()) if "secret" in volume]
-            assert set(volumes) <= {name for _, name in made}, path
-            wanted |= {(item["metadata"]["namespace"], name) for name in volumes}
-    assert wanted == set(made)
+        if item["kind"] not in PODS:
+            continue
+        namespace, template = item["metadata"]["namespace"], item["spec"]["template"]
+        spec = template["spec"]
+        read = {volume["secret"]["secretName"] for volume in spec.get("volumes", ()) if "secret" in volume}
+        for container in (*spec.get("initContainers", ()), *spec["containers"]):
+            read |= {one["secretRef"]["name"] for one in container.get("envFrom", ()) if "secretRef" in one}
+            sources = [one.get("valueFrom", {}) for one in container.get("env", ())]
+            read |= {one["secretKeyRef"]["name"] for one in sources if "secretKeyRef" in one}
+        marks = {f"hardway/secret-{name}": f"@secret/{namespace}/{name}@" for name in read}
+        annotations = template["metadata"].get("annotations", {})
+        assert {key: annotations[key] for key in annotations if key.startswith("hardway/secret-")} == marks, path
+        found |= marks.keys()
+    assert found == {"hardway/secret-postgres"}
 
 
 def test_the_password_is_in_one_containers_environment_only(files: Mapping[str, bytes]) -> None:
@@ -235,11 +249,11 @@ def test_the_ingress_reads_secrets_where_it_serves_and_nowhere_else(
     assert served <= made, "the provider finds them at its start, or never"
 
 
-def test_no_secret_lies_beside_an_ingress(files: Mapping[str, bytes], index: list[dict[str, Any]]) -> None:
+def test_no_secret_lies_beside_an_ingress(files: Mapping[str, bytes]) -> None:
     """Whoever has the ingress's token reads every Secret there."""
     beside = {item["metadata"]["namespace"] for _, item in objects(files) if item["kind"] == "Ingress"}
-    assert beside
-    assert not beside & {secret["namespace"] for addon in index for secret in addon["secrets"]}
+    holding = {found for content in files.values() for found in re.findall(r"@secret/([^/]+)/", content.decode())}
+    assert (beside, holding) == ({"order-book-web"}, {"order-book"})
 
 
 @pytest.mark.parametrize(

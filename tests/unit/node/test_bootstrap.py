@@ -10,22 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hardway import bootstrap, here
+from hardway import addon_secrets, bootstrap, here
 from hardway.here import Failure
 
 from generator.documents import addons
+from generator.pki import addon_secrets as sealing
 
-from .conftest import Answer, Store
+from .conftest import CLUSTER_ID, Answer, Store
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-SECRET = {"namespace": "order-book", "name": "postgres", "key": "password", "file": "/etc/hardway/secrets/word"}
+KEY = bytes(range(32))
+PASSWORD = {"addons/order-book/postgres/password": b"word"}
 INDEX = {
     "version": 1,
     "addons": [
         {
             "name": "base",
             "manifests": ["base/role.yaml"],
-            "secrets": [],
+            "namespaces": ["hardway"],
             "wait": [],
             "withdraw": [["delete", "role", "--selector=old"]],
         },
@@ -33,7 +35,7 @@ INDEX = {
         {
             "name": "order-book",
             "manifests": ["order-book/namespace.yaml", "order-book/service.yaml"],
-            "secrets": [SECRET],
+            "namespaces": ["order-book"],
             "wait": [["rollout", "status", "deployment/x", "-n", "order-book", "--timeout=300s"]],
             "withdraw": [],
         },
@@ -43,10 +45,18 @@ FILES = {
     "index.json": json.dumps(INDEX).encode(),
     "base/role.yaml": b"kind: Role",
     "order-book/namespace.yaml": b"kind: Namespace",
-    "order-book/service.yaml": b"kind: Service",
+    "order-book/service.yaml": b"kind: Service # @secret/order-book/postgres@ @secret/order-book/other@",
 }
 ARCHIVE = addons.archive(FILES)
 DIGEST = hashlib.sha256(ARCHIVE).hexdigest()
+
+
+def sealed(files: dict[str, bytes]) -> bytes:
+    return sealing.seal(sealing.document(sealing.parse(files)), KEY, CLUSTER_ID)
+
+
+SEALED = hashlib.sha256(sealed(PASSWORD)).hexdigest()
+DONE = {"addons": DIGEST, "generation": "7", "secrets": SEALED}
 
 
 class Kubernetes:
@@ -56,6 +66,7 @@ class Kubernetes:
         self.objects: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.applied: list[str] = []
+        self.secrets: dict[str, dict[str, Any]] = {}
         self.version = 0
         monkeypatch.setattr(here, "run", self.run)
 
@@ -65,8 +76,13 @@ class Kubernetes:
         self.calls.append(" ".join(words[:2]))
         match words[0]:
             case "get":
+                if words[1] == "secrets":
+                    assert "--selector=hardway/sealed=true" in words
+                    return json.dumps({"items": list(self.secrets.values())})
                 found = self.objects.get(words[1])
                 return json.dumps(found) if found else ""
+            case "delete" if words[1] == "secret":
+                del self.secrets[words[2]]
             case "create" | "replace":
                 wanted = json.loads(stdin or "")
                 version = self.objects.get("lease", {}).get("metadata", {}).get("resourceVersion")
@@ -77,6 +93,9 @@ class Kubernetes:
                 self.objects["lease"] = wanted
             case "apply":
                 self.applied.append(stdin or "")
+                for text in (stdin or "").split("\n---\n") if '"Secret"' in (stdin or "") else ():
+                    secret = json.loads(text)
+                    self.secrets[secret["metadata"]["name"]] = secret
                 if '"ConfigMap"' in (stdin or ""):
                     self.objects["configmap"] = json.loads(stdin or "")
         return ""
@@ -85,26 +104,98 @@ class Kubernetes:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], launch: dict[str, Any], store: Store) -> Kubernetes:
     """A cluster without addons, and a store that has them."""
-    here.write(here.ROSTER, json.dumps({"addons": DIGEST, "generation": 7}))
-    here.write(SECRET["file"], "word")
+    here.write(addon_secrets.KEY, base64.b64encode(KEY) + b"\n")
     store.answers[f"/public/{DIGEST}.tar"] = Answer(ARCHIVE)
+    pin(store, PASSWORD)
     return Kubernetes(monkeypatch)
+
+
+def pin(store: Store, files: dict[str, bytes], generation: int = 7) -> str:
+    """Let the roster pin what is sealed of these files."""
+    digest = hashlib.sha256(sealed(files)).hexdigest()
+    store.answers[f"/public/{digest}.sealed"] = Answer(sealed(files))
+    here.write(here.ROSTER, json.dumps({"addons": DIGEST, "generation": generation, "secrets": digest}))
+    return digest
 
 
 def test_applies_in_order_and_records(cluster: Kubernetes) -> None:
     bootstrap.step()
     kinds = [text if text.startswith("kind") else json.loads(text)["kind"] for text in cluster.applied]
-    assert kinds == ["kind: Role", "kind: Namespace", "Secret", "kind: Service", "ConfigMap"]
+    assert kinds[:3] == ["kind: Role", "kind: Namespace", "Secret"]
+    assert kinds[4:] == ["ConfigMap"]
     assert cluster.calls[0] == "label --overwrite"
     assert "rollout status" in cluster.calls
-    assert cluster.objects["configmap"]["data"] == {"addons": DIGEST, "generation": "7"}
+    assert cluster.objects["configmap"]["data"] == DONE
 
 
-def test_the_secret_comes_from_the_bundle(cluster: Kubernetes) -> None:
+def test_the_secret_comes_from_the_sealed_archive(cluster: Kubernetes) -> None:
     bootstrap.step()
-    secret = next(json.loads(text) for text in cluster.applied if '"Secret"' in text)
-    assert secret["metadata"] == {"name": "postgres", "namespace": "order-book"}
-    assert base64.b64decode(secret["data"]["password"]) == b"word"
+    secret = cluster.secrets["postgres"]
+    assert secret["metadata"] == {"name": "postgres", "namespace": "order-book", "labels": {"hardway/sealed": "true"}}
+    assert (secret["type"], base64.b64decode(secret["data"]["password"])) == ("Opaque", b"word")
+
+
+def test_another_secret_is_applied_and_its_pods_are_replaced(cluster: Kubernetes, store: Store) -> None:
+    bootstrap.step()
+    [before] = [text for text in cluster.applied if text.startswith("kind: Service")]
+    assert before.endswith(" none")
+    assert "@" not in before
+    bootstrap.step()
+    cluster.applied.clear()
+    digest = pin(store, {"addons/order-book/postgres/password": b"other"}, generation=8)
+    bootstrap.step()
+    assert base64.b64decode(cluster.secrets["postgres"]["data"]["password"]) == b"other"
+    [after] = [text for text in cluster.applied if text.startswith("kind: Service")]
+    assert after != before
+    assert cluster.objects["configmap"]["data"] == {"addons": DIGEST, "generation": "8", "secrets": digest}
+
+
+def test_a_secret_that_is_gone_goes_and_one_of_another_type_is_made_anew(cluster: Kubernetes, store: Store) -> None:
+    pin(store, PASSWORD | {"addons/order-book/site/tls.crt": b"c"})
+    bootstrap.step()
+    assert cluster.secrets.keys() == {"postgres", "site"}
+    cluster.calls.clear()
+    pin(store, PASSWORD | {"addons/order-book/site/tls.crt": b"c", "addons/order-book/site/tls.key": b"k"}, 8)
+    bootstrap.step()
+    assert cluster.secrets["site"]["type"] == "kubernetes.io/tls"
+    assert cluster.calls.index("delete secret") < cluster.calls.index("apply --server-side")
+    pin(store, {}, 9)
+    bootstrap.step()
+    assert cluster.secrets == {}
+
+
+@pytest.mark.parametrize("flipped", [0, 11, 12, 500, -17, -16, -1])
+def test_secrets_that_were_tampered_with_are_not_opened(cluster: Kubernetes, store: Store, flipped: int) -> None:
+    damaged = bytearray(sealed(PASSWORD))
+    damaged[flipped] ^= 1
+    with pytest.raises(Failure, match="can't be unsealed"):
+        addon_secrets.unseal(bytes(damaged))
+    store.answers[f"/public/{SEALED}.sealed"] = Answer(bytes(damaged))
+    with pytest.raises(Failure, match="not those of the roster"):
+        bootstrap.step()
+    assert cluster.applied == []
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 11, b"x" * 12, sealed(PASSWORD)[:-1], sealed(PASSWORD) + b"x"])
+def test_what_is_no_sealed_archive_is_not_opened(cluster: Kubernetes, content: bytes) -> None:
+    with pytest.raises(Failure, match="can't be unsealed"):
+        addon_secrets.unseal(content)
+
+
+def test_another_clusters_secrets_are_not_opened(cluster: Kubernetes, store: Store) -> None:
+    text = sealing.document(sealing.parse(PASSWORD))
+    for other in (sealing.seal(text, KEY, CLUSTER_ID[::-1]), sealing.seal(text, KEY[::-1], CLUSTER_ID)):
+        with pytest.raises(Failure, match="another cluster's"):
+            addon_secrets.unseal(other)
+
+
+def test_a_kept_archive_that_was_damaged_is_fetched_again(cluster: Kubernetes, root: Path) -> None:
+    bootstrap.step()
+    kept = root / f"var/lib/hardway/addons/{SEALED}.sealed"
+    kept.write_bytes(b"torn")
+    del cluster.objects["configmap"]
+    bootstrap.step()
+    assert kept.read_bytes() == sealed(PASSWORD)
 
 
 def test_does_nothing_when_the_cluster_has_them(cluster: Kubernetes, store: Store) -> None:
@@ -120,7 +211,7 @@ def test_keeps_the_archive_for_a_time_without_the_store(cluster: Kubernetes, sto
     store.answers.clear()
     del cluster.objects["configmap"]
     bootstrap.step()
-    assert cluster.objects["configmap"]["data"] == {"addons": DIGEST, "generation": "7"}
+    assert cluster.objects["configmap"]["data"] == DONE
 
 
 def test_other_bytes_are_never_applied(cluster: Kubernetes, store: Store, root: Path) -> None:
@@ -128,7 +219,7 @@ def test_other_bytes_are_never_applied(cluster: Kubernetes, store: Store, root: 
     with pytest.raises(Failure, match="not those of the roster"):
         bootstrap.step()
     assert cluster.applied == []
-    assert not (root / "var/lib/hardway/addons").exists()
+    assert not list(root.glob("var/lib/hardway/addons/*.tar"))
 
 
 def test_waits_while_another_node_applies(
@@ -141,7 +232,7 @@ def test_waits_while_another_node_applies(
     def other_is_done(seconds: float) -> None:
         no_waiting.append(seconds)
         if len(no_waiting) == 2:
-            cluster.objects["configmap"] = {"data": {"addons": DIGEST}}
+            cluster.objects["configmap"] = {"data": {"addons": DIGEST, "secrets": SEALED}}
 
     monkeypatch.setattr(bootstrap.time, "sleep", other_is_done)
     bootstrap.step()
@@ -211,10 +302,12 @@ def test_reads_what_the_generator_packs(cluster: Kubernetes, store: Store) -> No
     plan = tutorial.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
     manifests = addons.manifests(plan)
     digest = addons.digest(manifests)
-    here.write(here.ROSTER, json.dumps({"addons": digest, "generation": 7}))
-    here.write("/etc/hardway/secrets/postgres-password", "word")
+    here.write(here.ROSTER, json.dumps({"addons": digest, "generation": 7, "secrets": SEALED}))
     store.answers[f"/public/{digest}.tar"] = Answer(addons.archive(manifests))
     bootstrap.step()
-    assert cluster.objects["configmap"]["data"] == {"addons": digest, "generation": "7"}
+    assert cluster.objects["configmap"]["data"] == DONE | {"addons": digest}
     applied = "\n---\n".join(cluster.applied)
-    assert all(text.decode() in applied for path, text in manifests.items() if path.endswith(".yaml"))
+    secrets = addon_secrets.wanted(SEALED)
+    texts = [addon_secrets.marked(text.decode(), secrets) for path, text in manifests.items() if path.endswith(".yaml")]
+    assert all(text in applied for text in texts)
+    assert "@secret" not in applied

@@ -22,7 +22,7 @@ from .conftest import CLUSTER_ID, Answer, Store
 FILES = (
     PackedFile("/etc/kubernetes/pki/kubelet.key", b"key", SECRET),
     PackedFile("/etc/kubernetes/pki/ca.crt", b"certificate", PUBLIC),
-    PackedFile("/etc/hardway/secrets/postgres-password", b"word", SECRET),
+    PackedFile("/etc/hardway/addon-secrets.key", b"word", SECRET),
 )
 EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 DENIED = b"<Error><Code>AccessDenied</Code></Error>"

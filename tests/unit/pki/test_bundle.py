@@ -98,8 +98,8 @@ def test_a_control_plane_node_gets_what_its_components_read(cluster: tuple[Plan,
         "/etc/etcd/pki/peer.key",
         "/etc/etcd/pki/server.crt",
         "/etc/etcd/pki/server.key",
+        "/etc/hardway/addon-secrets.key",
         "/etc/hardway/report.key",
-        "/etc/hardway/secrets/postgres-password",
         "/etc/hardway/wireguard.key",
         "/etc/kubernetes/bootstrap.conf",
         "/etc/kubernetes/controller-manager.conf",
@@ -118,11 +118,12 @@ def test_a_control_plane_node_gets_what_its_components_read(cluster: tuple[Plan,
         assert file.mode == (0o644 if path.endswith(".crt") else 0o600)
 
 
-def test_the_password_has_no_line_end(cluster: tuple[Plan, KeyStore]) -> None:
-    _, store = cluster
-    content = files(cluster, "node01")["/etc/hardway/secrets/postgres-password"].content
-    assert content.decode() == store.postgres_password
-    assert content.isalnum()
+def test_what_addons_keep_secret_is_in_no_bundle(cluster: tuple[Plan, KeyStore]) -> None:
+    plan, store = cluster
+    assert store.addons["addons/order-book/postgres/password"].isalnum(), "without a line's end"
+    packed = b"".join(bundle.node_bundle(plan, node, store) for node in plan.nodes)
+    for content in store.addons.values():
+        assert not any(needle in packed for needle in needles(content))
 
 
 def test_secrets_are_encrypted_at_rest_with_the_first_provider(cluster: tuple[Plan, KeyStore]) -> None:

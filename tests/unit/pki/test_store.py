@@ -134,7 +134,8 @@ def test_wireguard_keys_are_clamped_as_wireguard_does(cluster: tuple[Path, Plan,
 
 def test_the_password_means_the_same_in_a_url(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, _ = cluster
-    assert re.fullmatch(r"[A-Za-z0-9_-]{32,}", keys.KeyStore.open(root, plan).postgres_password)
+    word = keys.KeyStore.open(root, plan).addons["addons/order-book/postgres/password"].decode()
+    assert re.fullmatch(r"[A-Za-z0-9_-]{32,}", word)
 
 
 def test_nothing_secret_is_in_facts_or_in_what_is_shown_of_a_store(cluster: tuple[Path, Plan, Inventory]) -> None:
@@ -144,7 +145,8 @@ def test_nothing_secret_is_in_facts_or_in_what_is_shown_of_a_store(cluster: tupl
     assert "PRIVATE" not in shown
     for secret in (
         store.encryption_key,
-        store.postgres_password,
+        *(one.decode() for one in store.addons.values()),
+        store.key("addons/secrets").decode().strip(),
         *map(store.wireguard_private, ("node01", "worker01")),
     ):
         assert secret not in shown
@@ -215,14 +217,19 @@ def test_two_runs_at_once_do_not_write_over_each_other(cluster: tuple[Path, Plan
 
 def test_a_listed_key_that_is_gone_is_never_made_again(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, inventory = cluster
-    gone = ["operator.key", "postgres-password", "nodes/node01/wireguard.key", "nodes/worker01/kubelet.crt"]
+    gone = [
+        "operator.key",
+        "addons/order-book/postgres/password",
+        "nodes/node01/wireguard.key",
+        "nodes/worker01/kubelet.crt",
+    ]
     for name in [*gone, "etcd-ca.crt"]:
         (root / name).unlink()
     before = contents(root)
     problems = refused(lambda: keys.ensure(root, plan, inventory, now=NOW))
     assert [Path(problem.where or "").relative_to(root).as_posix() for problem in problems] == [
         "operator.key",
-        "postgres-password",
+        "addons/order-book/postgres/password",
         "nodes/node01/wireguard.key",
         "etcd-ca.crt",
         "nodes/worker01/kubelet.crt",
@@ -399,7 +406,7 @@ def test_keys_of_another_cluster_are_told(cluster: tuple[Path, Plan, Inventory])
         ("sa.key", b"-----BEGIN PRIVATE KEY-----\n", "is damaged: it can't be read"),
         ("encryption.key", b"not base64!", "is damaged: it is not base64"),
         ("nodes/node01/wireguard.key", b"AAAA\n", "is damaged: it holds 3 bytes, not 32"),
-        ("postgres-password", b"pass word", "is damaged: it is not 32 to 128 characters"),
+        ("addons/order-book/postgres/password", b"pass word", "is damaged: it is not 32 to 128 characters"),
         ("kubernetes-ca.crt", b"\0", "is damaged: it can't be read"),
         ("nodes/worker01/proxy.key", b"x", "is damaged: it can't be read"),
         ("cluster-id", b"x", "is damaged: it holds no UUID"),

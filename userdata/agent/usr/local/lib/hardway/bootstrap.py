@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hardway import fetch, here
+from hardway import addon_secrets, fetch, here
 from hardway.here import Failure
 
 TERM_SECONDS = 60
@@ -32,7 +31,7 @@ def step() -> None:
     while is_due(roster := here.read(here.ROSTER), find("configmap", RECORD["name"])):
         if hold(name):
             with held(name):
-                apply(roster["addons"], roster["generation"])
+                apply(roster)
         else:
             time.sleep(3)
 
@@ -47,9 +46,10 @@ def taint(name: str, *, is_schedulable: bool) -> None:
 
 
 def is_due(roster: dict[str, Any], record: dict[str, Any] | None) -> bool:
-    """Tell whether the cluster lacks the addons of a roster; what a newer roster has brought is left alone."""
+    """Tell whether the cluster lacks addons or secrets of a roster; what a newer roster has brought is left alone."""
     data = record["data"] if record else {}
-    return bool(data.get("addons") != roster["addons"] and int(data.get("generation", 0)) <= roster["generation"])
+    lacks = data.get("addons") != roster["addons"] or (data.get("secrets") or None) != roster.get("secrets")
+    return bool(lacks and int(data.get("generation", 0)) <= roster["generation"])
 
 
 def hold(name: str) -> bool:
@@ -114,39 +114,35 @@ def archive(digest: str) -> bytes:
     return body
 
 
-def apply(digest: str, generation: int) -> None:
-    """Apply addon after addon, each awaited, and record the digest at the end, with the roster that pinned it."""
-    with tarfile.open(fileobj=io.BytesIO(archive(digest))) as tar:
+def apply(roster: dict[str, Any]) -> None:
+    """Apply addon after addon, each awaited, and record the digests at the end, with the roster that pinned them."""
+    secrets = addon_secrets.wanted(roster.get("secrets"))
+    with tarfile.open(fileobj=io.BytesIO(archive(roster["addons"]))) as tar:
         found = {member.name: tar.extractfile(member) for member in tar}
         files = {name: file.read().decode() for name, file in found.items() if file}
+    addon_secrets.clear(secrets, kubectl, gone=False)
     for addon in json.loads(files["index.json"])["addons"]:
         print(f"addon {addon['name']}", flush=True)
-        for text in batches(addon, files):
+        for text in batches(addon, files, secrets):
             server_side(text)
         for words in addon["withdraw"]:
             kubectl(*words)
         for wait in addon["wait"]:
             kubectl(*wait, timeout=900)
-    data = {"addons": digest, "generation": str(generation)}
+    addon_secrets.clear(secrets, kubectl, gone=True)
+    data = {"addons": roster["addons"], "generation": str(roster["generation"]), "secrets": roster.get("secrets") or ""}
     record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": RECORD, "data": data}
     server_side(json.dumps(record))
 
 
-def batches(addon: dict[str, Any], files: dict[str, str]) -> Iterator[str]:
+def batches(addon: dict[str, Any], files: dict[str, str], secrets: list[dict[str, Any]]) -> Iterator[str]:
     """Give what is applied one after the other: secrets come between their namespace and what needs them."""
-    names = addon["manifests"]
-    secrets = [json.dumps(secret_object(secret)) for secret in addon.get("secrets", [])]
-    first = [name for name in names if secrets and name.endswith("/namespace.yaml")]
-    for batch in ([files[name] for name in first], secrets, [files[name] for name in names if name not in first]):
+    own = [json.dumps(one) for one in secrets if one["metadata"]["namespace"] in addon.get("namespaces", [])]
+    first = [name for name in addon["manifests"] if own and name.endswith("/namespace.yaml")]
+    rest = [addon_secrets.marked(files[name], secrets) for name in addon["manifests"] if name not in first]
+    for batch in ([files[name] for name in first], own, rest):
         if batch:
             yield "\n---\n".join(batch)
-
-
-def secret_object(secret: dict[str, str]) -> dict[str, Any]:
-    """Make a Secret of a file that came in this node's bundle."""
-    metadata = {"name": secret["name"], "namespace": secret["namespace"]}
-    data = {secret["key"]: base64.b64encode(here.at(secret["file"]).read_bytes()).decode()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 
 
 def server_side(text: str) -> None:

@@ -49,5 +49,6 @@ def changes() -> None:
     # What was applied is compared, not what was known: another step may have read the roster first.
     if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), after):
         mesh.follow(after)
-    if before and before["addons"] != after["addons"] and here.facts()["role"] == "control-plane":
+    is_other = bool(before) and any(before.get(key) != after.get(key) for key in ("addons", "secrets"))
+    if is_other and here.facts()["role"] == "control-plane":
         here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")

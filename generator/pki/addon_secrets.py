@@ -1,0 +1,140 @@
+"""Reads what addons keep secret from the paths of files, and seals all of it into one archive; no disk.
+
+`addons/<namespace>/<secret>/<key>` of a key store is one value of one Secret. The same values always give the same
+bytes, so their digest changes only when one of them does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+VERSION = 1
+LIMIT_BYTES = 512 * 1024
+"""Of all values; etcd takes no more than 1.5 MiB at once."""
+STEP_BYTES = 1024
+"""The archive may be read by anyone: of the length of a value it shows no more than this."""
+DIRECTORY = "addons"
+DOCKER, TLS = frozenset({".dockerconfigjson"}), frozenset({"tls.crt", "tls.key"})
+
+SecretType = Literal["Opaque", "kubernetes.io/dockerconfigjson", "kubernetes.io/tls"]
+
+_NONCE_BYTES = 12
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_KEY = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}")
+_HALF_WRITTEN = re.compile(r"\..*\..{8}")
+_SHAPE = f"{DIRECTORY}/<namespace>/<secret>/<key>"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """One Secret; what it holds tells its type, as Kubernetes wants a pull secret and a certificate to have theirs."""
+
+    namespace: str
+    name: str
+    data: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def type(self) -> SecretType:
+        """Give the type that its keys are those of."""
+        if self.data.keys() == DOCKER:
+            return "kubernetes.io/dockerconfigjson"
+        return "kubernetes.io/tls" if self.data.keys() == TLS else "Opaque"
+
+
+def mistakes(files: Mapping[str, bytes], namespaces: Collection[str] | None = None) -> Iterator[tuple[str, str, str]]:
+    """Find what can't become a Secret, as path, message and hint.
+
+    Args:
+        files: content by path below the store.
+        namespaces: those that the addons make, where they are known.
+    """
+    for path in sorted(files):
+        yield from ((path, message, hint) for message, hint in _misnamed(path, namespaces))
+    size = sum(len(content) for content in files.values())
+    if size > LIMIT_BYTES:
+        yield DIRECTORY, f"holds {size:,} bytes", f"at most {LIMIT_BYTES:,} are sent to a cluster as secrets"
+    for secret in parse(files):
+        where = f"{DIRECTORY}/{secret.namespace}/{secret.name}"
+        if secret.data.keys() & TLS and secret.data.keys() != TLS:
+            hint = "Kubernetes wants `tls.crt` and `tls.key` in a certificate's, and nothing else"
+            yield where, f"holds {', '.join(f'`{key}`' for key in sorted(secret.data))}", hint
+        if secret.data.keys() & DOCKER and not (secret.data.keys() == DOCKER and _is_docker(*secret.data.values())):
+            hint = "a pull secret holds `.dockerconfigjson` alone, as `docker login` writes it into `config.json`"
+            yield where, "is no pull secret", hint
+
+
+def parse(files: Mapping[str, bytes]) -> tuple[Secret, ...]:
+    """Gather files into Secrets, sorted; what is no value of one is left out."""
+    found: dict[tuple[str, str], dict[str, bytes]] = {}
+    for path, content in sorted(files.items()):
+        parts = path.split("/")
+        if len(parts) == len(_SHAPE.split("/")):
+            found.setdefault((parts[1], parts[2]), {})[parts[3]] = content
+    return tuple(Secret(namespace, name, data) for (namespace, name), data in sorted(found.items()))
+
+
+def document(secrets: Collection[Secret]) -> bytes:
+    """Write Secrets as the text that is sealed."""
+    values = [
+        {
+            "namespace": secret.namespace,
+            "name": secret.name,
+            "type": secret.type,
+            "data": {key: base64.b64encode(content).decode() for key, content in secret.data.items()},
+        }
+        for secret in secrets
+    ]
+    text = json.dumps({"version": VERSION, "secrets": values}, separators=(",", ":"), sort_keys=True).encode()
+    return text.ljust(-(-len(text) // STEP_BYTES) * STEP_BYTES)
+
+
+def seal(text: bytes, key: bytes, cluster_id: str) -> bytes:
+    """Encrypt a document for one cluster, always into the same bytes: 12 of nonce, then AES-256-GCM's text and tag.
+
+    The nonce is made of the document, so it is used twice for the same document alone, as RFC 5297 does it; with a
+    random one the digest would change at every launch.
+    """
+    bound_to = f"hardway-addon-secrets-v1/{cluster_id}".encode()
+    nonce = _derived(key, "nonce", bound_to + b"\n" + text)[:_NONCE_BYTES]
+    return nonce + AESGCM(_derived(key, "encrypt", b"")).encrypt(nonce, text, bound_to)
+
+
+def _derived(key: bytes, purpose: str, text: bytes) -> bytes:
+    own = hmac.digest(key, f"hardway-addon-secrets-v1 {purpose}".encode(), "sha256")
+    return hmac.digest(own, text, "sha256")
+
+
+def _misnamed(path: str, namespaces: Collection[str] | None) -> Iterator[tuple[str, str]]:
+    parts = path.split("/")
+    if len(parts) != len(_SHAPE.split("/")):
+        yield "is no value of a Secret", f"a value lies at `{_SHAPE}`"
+        return
+    _, namespace, name, key = parts
+    if not _LABEL.fullmatch(namespace):
+        yield f"`{namespace}` is no namespace", "use a-z, 0-9 and `-`, at most 63 characters (RFC 1123)"
+    elif namespaces is not None and namespace not in namespaces:
+        known = f"it makes {', '.join(sorted(namespaces))}" if namespaces else "its addons make none"
+        yield f"the cluster has no namespace `{namespace}` of an addon", known
+    if not _NAME.fullmatch(name):
+        yield f"`{name}` is no name of a Secret", "use a-z, 0-9, `-` and `.`, at most 253 characters (RFC 1123)"
+    if not _KEY.fullmatch(key):
+        yield f"`{key}` is no key of a Secret", "use a-z, A-Z, 0-9, `-`, `_` and `.`"
+    elif _HALF_WRITTEN.fullmatch(key):
+        yield f"`{key}` is named as what this program leaves when it is killed", "give it another name, or delete it"
+
+
+def _is_docker(content: bytes) -> bool:
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and isinstance(values.get("auths"), dict)
