@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from generator import bounded
+from generator import bounded, deadline
 from generator.plan.names import API_PORT
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Kube:
     def _pool(self) -> PoolManager:
         import urllib3  # only where an API server may answer
 
-        context = ssl.create_default_context(cafile=str(self._credentials.ca_file))
+        context = deadline.context(self._credentials.ca_file)
         context.load_cert_chain(self._credentials.certificate, self._credentials.key)
         options: dict[str, Any] = {
             "ssl_context": context,
@@ -184,11 +183,14 @@ class Kube:
         url = f"https://{self.address}:{API_PORT}{path}"
         headers = {"Content-Type": "application/json"} if sent is not None else None
         try:
-            answer = self._pool.request(method, url, body=sent, headers=headers, preload_content=False)
-            try:
-                body = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES, seconds=LIMIT_SECONDS)
-            finally:
-                answer.close()
+            with deadline.within(LIMIT_SECONDS):
+                answer = self._pool.request(
+                    method, url, body=sent, headers=headers, redirect=False, preload_content=False
+                )
+                try:
+                    body = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES, seconds=LIMIT_SECONDS)
+                finally:
+                    answer.close()
         except (HTTPError, OSError, bounded.TooMuch):
             return None, b""
         return answer.status, body

@@ -58,18 +58,21 @@ class Cloud:
     def _client(self) -> Client:
         from pydo import Client  # slow to import, and most verbs need no provider
 
-        options: dict[str, Any] = {}
-        if self._connection.ca_file:
-            options["connection_verify"] = str(self._connection.ca_file)
-        if self._connection.proxy:
-            options["proxies"] = {"https": self._connection.proxy}
-            options["use_env_settings"] = False
+        from generator.provider.transport import Transport
+
+        ca_file, proxy = self._connection.ca_file, self._connection.proxy
+        options: dict[str, Any] = {"transport": Transport(ca_file, use_env_settings=proxy is None)}
+        if ca_file:
+            options["connection_verify"] = str(ca_file)
+        if proxy:
+            options["proxies"] = {"https": proxy}
         return Client(
             token=self._connection.token,
             endpoint=self._connection.api_endpoint,
             retry_total=0,
             connection_timeout=10,
             read_timeout=60,
+            permit_redirects=False,
             **options,
         )
 

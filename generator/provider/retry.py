@@ -197,7 +197,7 @@ class Exchange:
             if error.response is None or error.status_code is None or error.status_code < 400:
                 raise Unclear(_one_line(error)) from error
             return Answer(error.status_code, _body(error.response), _headers(error.response))
-        except (AzureError, ValueError) as error:
+        except (AzureError, ValueError, RecursionError) as error:
             raise Unclear(_one_line(error)) from error
         return answer
 
@@ -220,7 +220,7 @@ def _headers(response: Any) -> Mapping[str, str]:
 def _body(response: Any) -> Json:
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import urllib3
 
-from generator import bounded
+from generator import bounded, deadline
 from generator.errors import Problem
 
 # Docker Hub's registry has another name than its images' references.
@@ -22,7 +22,7 @@ TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-LIMIT_BYTES = 4 << 20
+LIMIT_BYTES, LIMIT_SECONDS = 4 << 20, 60.0
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PRIVATE = "is the image private, or is its name wrong?"
 
@@ -129,14 +129,15 @@ class Repository:
     def _get(self, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None) -> _Answer:
         try:
             sent = {**headers, **self.headers}
-            answer = self.pool.request("GET", url, fields=query, headers=sent, preload_content=False)
-            try:
-                data = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES)
-            finally:
-                answer.release_conn()
+            with deadline.within(LIMIT_SECONDS):
+                answer = self.pool.request("GET", url, fields=query, headers=sent, preload_content=False)
+                try:
+                    data = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES, seconds=LIMIT_SECONDS)
+                finally:
+                    answer.close()
         except bounded.TooMuch as error:
             raise Problem(f"what the registry sent is {error}", where=self.reference) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise Unreachable("the registry cannot be reached", where=self.reference) from error
         return _Answer(answer.status, answer.headers, data)
 
@@ -144,7 +145,8 @@ class Repository:
 def pool() -> urllib3.PoolManager:
     """Give a client that waits seconds for a registry, not minutes, and follows it to where it keeps things."""
     retries = urllib3.Retry(5, connect=0, read=0, other=0, respect_retry_after_header=False)
-    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=10), retries=retries)
+    timeout = urllib3.Timeout(connect=5, read=10)
+    return urllib3.PoolManager(timeout=timeout, retries=retries, ssl_context=deadline.context())
 
 
 def split(reference: str) -> tuple[str, str, str]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from generator import bounded, deadline
 from generator.errors import Problem
 from generator.lab.content.cache import Cache, file_sha256
 from generator.lab.progress import Progress
@@ -21,6 +22,10 @@ ATTEMPTS = 3
 MEBIBYTE = 1 << 20
 # small, because what has not filled a chunk when the connection breaks is lost
 CHUNK_BYTES = 1 << 16
+SMALL_BYTES, SMALL_SECONDS = 64 * MEBIBYTE, 120.0
+"""Of a file that is read at once: a list of packages."""
+CEILING_BYTES = 4096 * MEBIBYTE
+"""Of any file; the largest of a release has half a GiB."""
 NONE: Mapping[str, str] = {}
 # how long a host may take to show that it is there; the name server's time is in it
 CONTACT_SECONDS = 5.0
@@ -41,6 +46,7 @@ class Fetcher:
         default_factory=lambda: urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=CONTACT_SECONDS, read=30),
             retries=urllib3.Retry(5, connect=0, read=1, other=0, respect_retry_after_header=False),
+            ssl_context=deadline.context(),
         )
     )
 
@@ -71,12 +77,19 @@ class Fetcher:
         if not self.reaches(url):
             raise Problem("the host cannot be reached", where=url)
         try:
-            answer = self.pool.request("GET", url)
+            with deadline.within(SMALL_SECONDS):
+                answer = self.pool.request("GET", url, preload_content=False)
+                try:
+                    data = bounded.read(answer.read1, limit_bytes=SMALL_BYTES, seconds=SMALL_SECONDS)
+                finally:
+                    answer.close()
+        except bounded.TooMuch as error:
+            raise Problem(f"is no small file: {error}", where=url) from error
         except urllib3.exceptions.HTTPError as error:
             raise Problem(f"cannot be read: {_reason(error)}", where=url) from error
         if answer.status != 200:
             raise Problem(f"the server answered {answer.status}", where=url)
-        return answer.data
+        return data
 
     def _from(self, name: str, url: str, sha256: str, headers: Mapping[str, str]) -> bool:
         host = urlsplit(url).netloc
@@ -126,6 +139,8 @@ class Fetcher:
                 for chunk in answer.stream(CHUNK_BYTES):
                     file.write(chunk)
                     resumed += len(chunk)
+                    if resumed > CEILING_BYTES:
+                        raise Problem(f"is longer than {CEILING_BYTES:,} bytes", where=url)
                     if resumed == total or resumed % MEBIBYTE < len(chunk):
                         self.progress.step(name, f"fetch {resumed // MEBIBYTE} of {total // MEBIBYTE} MiB")
                 os.fsync(file.fileno())
