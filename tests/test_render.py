@@ -80,7 +80,7 @@ def test_another_secret_of_an_addon_changes_no_document(own: Path) -> None:
         changed = {path for path in before | after if before.get(path) != after.get(path)}
         assert changed == {"inventory.yaml", "roster.json"}
         old, new = (yaml.safe_load(files["inventory.yaml"]) for files in (before, after))
-        assert {key for key in new if old[key] != new[key]} == {"secrets"}
+        assert {key for key in new if old[key] != new[key]} == {"secrets", "signature"}
         assert json.loads(after["roster.json"])["secrets"] == new["secrets"]
         before = after
 

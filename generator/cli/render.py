@@ -55,6 +55,7 @@ def render(file: Path, *, only_check: bool) -> int:
 
 
 def _compare(project: Project) -> int:
+    rendering.verify(project)
     difference = committed.difference(project, rendering.documents(project))
     if not difference:
         say(f"{project.rendered_path}: as it would be rendered")

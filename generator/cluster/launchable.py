@@ -73,6 +73,7 @@ def prepare(project: Project, *, now: datetime, commit: str = "") -> Launchable:
         Problems: what is committed is not what would be rendered, an image is not pinned, a key is missing.
     """
     problems: list[Problem] = []
+    render.verify(project)
     files = render.documents(project)
     plan = project.plan
     if committed.difference(project, files):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from generator.documents import addons, agent, roster, summary, user_data
 from generator.errors import Problem, raise_all
-from generator.pki import bundle
+from generator.pki import bundle, vouching
 from generator.pki import store as key_store
 from generator.pki.store import KeyStore
 from generator.plan import decide, inventory
@@ -28,13 +29,15 @@ def refresh(project: Project, *, now: datetime) -> Project:
     known = project.inventory
     identity = known or Inventory(key_store.cluster_id(project.keys_path), project.spec.name)
     planned = decide.plan(project.spec, project.release, identity)
+    raise_all(_unsigned(project))
     store = key_store.ensure(project.keys_path, planned, known, now=now)
     numbers = {**identity.numbers, **{node.name: node.number for node in planned.nodes}}
     facts = replace(identity, numbers=numbers, keys=key_store.facts(store, planned), bundles={})
     with_keys = decide.plan(project.spec, project.release, facts)
     sealed = store.sealed_addons(addons.namespaces(addons.manifests(with_keys)))
     digest = hashlib.sha256(sealed).hexdigest()
-    return replace(project, inventory=replace(facts, bundles=_bundles(with_keys, store), secrets=digest))
+    whole = replace(facts, bundles=_bundles(with_keys, store), secrets=digest)
+    return replace(project, inventory=vouching.signed(whole, store.operator_key))
 
 
 def rehearse(project: Project) -> None:
@@ -45,8 +48,19 @@ def rehearse(project: Project) -> None:
     """
     if project.inventory is not None:
         raise_all(_contradicting(project.plan, project.inventory, project.rendered_path / INVENTORY))
+        verify(project)
     addons.manifests(project.plan)
     _texts(project.plan)
+
+
+def verify(project: Project) -> None:
+    """Hold the committed inventory against itself: certificates, and the operator's signature.
+
+    Raises:
+        Problems: every row that nobody vouches for.
+    """
+    if project.inventory is not None:
+        raise_all(vouching.problems(project.plan, project.inventory, project.rendered_path / INVENTORY))
 
 
 def documents(project: Project) -> dict[str, bytes]:
@@ -119,6 +133,17 @@ def _of_plan(planned: Plan, known: Inventory) -> Inventory:
 def _node(path: str) -> str | None:
     parts = path.split("/")
     return parts[1] if parts[0] == "nodes" else None
+
+
+def _unsigned(project: Project) -> Iterator[Problem]:
+    """Find out, before a key is made for what it says, whether somebody else has changed the inventory."""
+    try:
+        key = key_store.operator_key(project.keys_path)
+    except Problem:
+        return  # it is told with everything else that is wrong with the store
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    if project.inventory is not None and not vouching.is_signed(project.inventory, public):
+        yield vouching.unsigned(project.rendered_path / INVENTORY)
 
 
 def _lacking(planned: Plan, known: Inventory, file: Path) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from generator.clock import stamp
 from generator.errors import Problem
@@ -158,7 +159,8 @@ def material_fact(material: Material, public: bytes) -> KeyFact:
 def certificate_fact(path: str, certificate: x509.Certificate) -> KeyFact:
     """Say what may be known of a key with a certificate."""
     expires = stamp(certificate.not_valid_after_utc)
-    return KeyFact(path, subject(certificate), sans(certificate), expires, fingerprint(certificate))
+    der = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
+    return KeyFact(path, subject(certificate), sans(certificate), expires, fingerprint(certificate), certificate=der)
 
 
 def materials(plan: Plan) -> tuple[Material, ...]:

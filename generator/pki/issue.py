@@ -81,11 +81,11 @@ def differences(
         found.append(f"its subject is `{subject(certificate)}`, the plan says `{row.subject}`")
     if sorted(sans(certificate)) != sorted(row.sans):
         found.append(f"its names are `{' '.join(sans(certificate))}`, the plan says `{' '.join(row.sans)}`")
-    if not _same_extensions(row, certificate):
+    if not has_usages(row, certificate):
         found.append(f"it may not be used as {' and '.join(row.usages)} alone, as the plan says")
     if key is not None and key.public_key() != certificate.public_key():
         found.append("its private key is another's")
-    if signer is not None and not _signed_by(certificate, signer):
+    if signer is not None and not is_signed_by(certificate, signer):
         found.append(f"it is not signed by `{subject(signer)}`")
     return found
 
@@ -194,14 +194,16 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def _same_extensions(row: Certificate, certificate: x509.Certificate) -> bool:
+def has_usages(row: Certificate, certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate may be used as its row says, and as nothing else."""
     wanted = {type(value): (value, critical) for value, critical in _extensions(row)}
     kinds: tuple[type[x509.ExtensionType], ...] = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
     present = {type(extension.value): (extension.value, extension.critical) for extension in certificate.extensions}
     return all(present.get(kind) == wanted.get(kind) for kind in kinds)
 
 
-def _signed_by(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
+def is_signed_by(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
+    """Tell whether an authority has issued a certificate."""
     try:
         certificate.verify_directly_issued_by(signer)
     except (InvalidSignature, ValueError, TypeError):

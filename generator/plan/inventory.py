@@ -52,6 +52,7 @@ class KeyFact:
         expires: end of the certificate in UTC, `2027-11-22T10:00:00Z`; None for a key without certificate.
         sha256: hex digest of the certificate, or of the public key.
         public: base64 of the 32 raw bytes of an ed25519 or WireGuard public key, None for others.
+        certificate: base64 of its DER; None for a key without certificate.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -62,12 +63,14 @@ class KeyFact:
     expires: Annotated[str, Field(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$")] | None = None
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     public: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
+    certificate: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=8192)] | None = None
 
 
 @dataclass(frozen=True)
 class Inventory:
     """Everything the plan has to know besides the description.
 
+    `signature` is the operator's, in base64, over everything that no certificate vouches for (`pki/vouching`).
     `numbers` also keeps the numbers of removed nodes; `bundles` has the SHA-256 of each node's bundle, `secrets` that
     of the sealed archive of what addons keep secret, None before it was made.
     """
@@ -78,6 +81,7 @@ class Inventory:
     keys: tuple[KeyFact, ...] = ()
     bundles: Mapping[str, str] = field(default_factory=dict)
     secrets: str | None = None
+    signature: str = ""
 
     def key(self, path: str) -> KeyFact | None:
         """Find the row of a key."""
@@ -105,7 +109,9 @@ def load(path: Path, *, base: Path | None = None) -> Inventory | None:
     document = strict_yaml.parse(data, str(path), limit_bytes=LIMIT_BYTES)
     stored = validation.read(TypeAdapter(_Stored), document, keys=lambda _: list(_Stored.model_fields))
     raise_all(_contradictions(stored, document))
-    return Inventory(stored.cluster_id, stored.name, stored.numbers, stored.keys, stored.bundles, stored.secrets)
+    return Inventory(
+        stored.cluster_id, stored.name, stored.numbers, stored.keys, stored.bundles, stored.secrets, stored.signature
+    )
 
 
 def dump(inventory: Inventory) -> str:
@@ -116,7 +122,8 @@ def dump(inventory: Inventory) -> str:
     bundles = {"bundles": dict(sorted(inventory.bundles.items()))}
     rows = [_line(fact) for fact in sorted(inventory.keys, key=lambda fact: fact.path)]
     keys = "keys:\n" + "".join(rows) if rows else "keys: []\n"
-    return _HEADER + yaml.safe_dump({**head, **secrets, **bundles}, sort_keys=False) + keys
+    signature = {"signature": inventory.signature} if inventory.signature else {}
+    return _HEADER + yaml.safe_dump({**head, **secrets, **bundles, **signature}, sort_keys=False, width=2**31) + keys
 
 
 def _line(fact: KeyFact) -> str:
@@ -127,6 +134,7 @@ def _line(fact: KeyFact) -> str:
         "expires": fact.expires,
         "sha256": fact.sha256,
         "public": fact.public,
+        "certificate": fact.certificate,
     }
     given = {key: value for key, value in row.items() if value}
     return "- " + yaml.safe_dump(given, default_flow_style=True, sort_keys=False, width=2**31)
@@ -142,6 +150,7 @@ class _Stored(BaseModel):
     cluster_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     numbers: dict[_Label, Annotated[int, Field(strict=True, ge=1, le=HIGHEST_NUMBER)]]
     secrets: _Digest | None = None
+    signature: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9+/]{86}==)?$")] = ""
     bundles: dict[_Label, _Digest]
     keys: tuple[KeyFact, ...]
 

@@ -71,4 +71,6 @@ def _kind(key: str) -> str:
         return "sealed bundles"
     if names.is_roster_key(key):
         return "the roster"
+    if key.endswith(".sealed"):
+        return "the addons' sealed secrets"
     return "archives" if key.endswith(".tar") else key

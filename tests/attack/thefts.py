@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from generator.lab.connection import connection
@@ -157,5 +156,5 @@ def _keys(on: Stage, loot: Loot) -> list[str]:
         owned = re.fullmatch(r"nodes/([^/]+)/(.+?)(\.key)?", name)
         if owned:
             by_node.setdefault(owned[1], set()).add(owned[2])
-    plain = {Path(name).name for name in found if not name.startswith("nodes/")}
+    plain = {name for name in found if not name.startswith("nodes/")}
     return [*plain, *(f"{node}: {', '.join(sorted(names))}" for node, names in by_node.items())]
