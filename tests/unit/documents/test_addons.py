@@ -205,7 +205,9 @@ def test_default_accounts_get_no_token(files: Mapping[str, bytes]) -> None:
         for _, item in objects(files)
         if item["kind"] == "ServiceAccount" and item["metadata"]["name"] == "default"
     }
-    assert closed == {"default", "hardway", "kube-node-lease", "kube-public", "kube-system"}
+    made = {item["metadata"]["name"] for _, item in objects(files) if item["kind"] == "Namespace"}
+    assert {"hardway", "ingress", "order-book"} <= made
+    assert closed == made | {"default", "kube-node-lease", "kube-public", "kube-system"}
     for _, item in objects(files):
         if item["kind"] == "ServiceAccount":
             assert item["automountServiceAccountToken"] is False
