@@ -24,7 +24,14 @@ DOES_NOT_APPLY = {
     "5.1.3": ("roles that Kubernetes itself makes, and makes again", r"cluster-admin|system:.*"),
     "5.1.6": ("DNS and the ingress ask the API, and their pods alone mount a token", r"coredns|traefik"),
 }
-_TABLE = "no group of them is described but the operator's; see docs/security.md"
+# Rows that list many things: what names one of them in a line.
+LISTED = {
+    "5.1.1": r"role_name: (\S+)",
+    "5.1.3": r"role_name: (\S+)",
+    "5.1.5": r"namespace: ([^\s,]+)",
+    "5.1.6": r"service_account: (\S+)",
+}
+_OWN = "Kubernetes' own controllers and the operator alone"
 _RESTRICTED = "baseline everywhere but in kube-system and ingress; restricted in order-book"
 # Rows that the judge leaves to a person, and the answer.
 ANSWERED = {
@@ -41,16 +48,16 @@ ANSWERED = {
     "3.1.3": "bootstrap tokens are off",
     "3.2.2": "metadata of every request, bodies of none",
     "4.1.7": "certificates are public, 0644 as later benchmarks ask",
-    "5.1.7": "the API server's bootstrap job and the operator's certificate alone",
-    "5.1.8": _TABLE,
-    "5.1.9": _TABLE,
-    "5.1.10": "the API server's own client certificate alone",
+    "5.1.7": "two certificates: the bootstrap job's, and the administrator's, which is on no node",
+    "5.1.8": _OWN,
+    "5.1.9": _OWN,
+    "5.1.10": "the API server's own client certificate and the operator alone",
     "5.1.11": "no controller signs requests, so approval gives nothing",
-    "5.1.12": _TABLE,
+    "5.1.12": _OWN,
     "5.1.13": "nodes for their own pods, by the node authorizer; the operator",
     "5.2.1": "PodSecurity is configured for every namespace",
     **dict.fromkeys(("5.2.2", "5.2.3", "5.2.4", "5.2.5", "5.2.11", "5.2.12", "5.2.13"), _RESTRICTED),
-    **dict.fromkeys(("5.2.6", "5.2.7", "5.2.8", "5.2.9", "5.2.10"), "restricted in order-book"),
+    **dict.fromkeys(("5.2.6", "5.2.7", "5.2.8", "5.2.9", "5.2.10"), "the baseline standard admits them; restricted in order-book"),
     "5.3.1": "not yet: `bridge` enforces none, see docs/security.md",
     "5.3.2": "not yet: `bridge` enforces none, see docs/security.md",
     "5.4.1": "the database's password is in the application's environment, which reads it nowhere else",
@@ -74,18 +81,15 @@ def judged(cluster: Cluster) -> dict[str, dict[str, Row]]:
 def offenders(row: Row) -> list[str]:
     """Name what fails of a row that lists many things, but for what these tests run in the cluster themselves."""
     failing = r"compliant: false|automountServiceAccountToken: (?:notset|true)$"
-    named = r"\b(?:cluster)?role_name: (\S+)|service_account: (\S+)|namespace: ([^\s,]+)"
     lines = [line for line in row.found.splitlines() if re.search(failing, line) and "namespace: probe" not in line]
-    if row.number == "5.1.6":
-        return [account for line in lines for account in re.findall(r"service_account: (\S+)", line)]
-    return ["".join(found[0]) for line in lines if (found := re.findall(named, line))]
+    return [name for line in lines for name in re.findall(LISTED[row.number], line)]
 
 
 def failed(rows: Mapping[str, Row]) -> dict[str, Row]:
     return {
         number: row
         for number, row in rows.items()
-        if row.status == "FAIL" and (offenders(row) or "namespace: probe" not in row.found)
+        if row.status == "FAIL" and (number not in LISTED or offenders(row))
     }
 
 
