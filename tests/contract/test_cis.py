@@ -1,5 +1,7 @@
 """The rows of the CIS Kubernetes benchmark that rendered files decide, each by its number.
 
+What a node that runs shows is judged by kube-bench itself, by an older benchmark: `tests/e2e/test_3_benchmark.py`.
+
 Source: the rows that kube-bench checks as `cis-1.12`, https://github.com/aquasecurity/kube-bench/tree/main/cfg/cis-1.12
 """
 

@@ -168,6 +168,33 @@ def test_a_droplet_is_ordered_as_reviewed(world: World, project: Project) -> Non
         assert "?" not in launch["roster_url"] + launch["addons_url"]
 
 
+def test_no_droplet_is_ordered_so_that_a_password_is_mailed_or_an_agent_comes(world: World, project: Project) -> None:
+    """The provider mails a root password for a droplet without a key, and brings its agent unless it is told not to.
+
+    Source: https://docs.digitalocean.com/reference/api/ (Create a New Droplet)
+    """
+    ok(gen(world, project, "launch", "--yes"))
+    world.destroy("node02")
+    ok(gen(world, project, "launch", "--yes"))
+    log = (world.directory / "api.jsonl").read_text(encoding="utf-8")
+    orders = [
+        call["body"]
+        for call in map(json.loads, log.splitlines())
+        if (call["method"], call["path"]) == ("POST", "/v2/droplets")
+    ]
+    assert sorted(order["name"] for order in orders) == ["node01", "node02", "node02", "node03"]
+    (key,) = world.account.keys.values()
+    for order in orders:
+        assert order["ssh_keys"] == [key.id]
+        assert order["with_droplet_agent"] is False
+        assert order["monitoring"] is False
+    # Its private half is nowhere: nothing that a launch leaves on the operator's machine speaks of it.
+    blob = key.public_key.split()[1].encode()
+    left = [path for path in project.file.parent.rglob("*") if path.is_file()]
+    assert len(left) > 50
+    assert [path for path in left if blob in path.read_bytes() or b"OPENSSH PRIVATE KEY" in path.read_bytes()] == []
+
+
 def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
     before = objects(world, project)

@@ -140,9 +140,9 @@ class Go:
 
     def _prepare(self, recipe: GoRecipe, place: Path) -> Path:
         if recipe.own is None:
-            return self._download(recipe.module, recipe.version, recipe.name)
+            return self.download(recipe.module, recipe.version, recipe.name)
         for copy in recipe.copies:
-            original = self._download(copy.module, copy.version, recipe.name)
+            original = self.download(copy.module, copy.version, recipe.name)
             shutil.copytree(original, place / copy.directory, copy_function=shutil.copyfile)
             _make_writable(place / copy.directory)
         shutil.copytree(recipe.own, place, dirs_exist_ok=True)
@@ -155,7 +155,12 @@ class Go:
             )
         return place
 
-    def _download(self, module: str, version: str, name: str) -> Path:
+    def download(self, module: str, version: str, name: str) -> Path:
+        """Give the directory of a module in the module cache; `name` is who wants it.
+
+        Raises:
+            Problem: the module proxy does not have it.
+        """
         command = [self.command, "mod", "download", "-json", f"{module}@{version}"]
         answer = subprocess.run(bound(command), env=environment(), cwd="/", capture_output=True, text=True, check=False)
         try:

@@ -199,13 +199,17 @@ def test_default_holds_nothing_but_its_closed_account(files: Mapping[str, bytes]
             assert (path, item["automountServiceAccountToken"]) == ("base/service-account-default.yaml", False)
 
 
-def test_default_accounts_get_no_token(files: Mapping[str, bytes]) -> None:
+@pytest.mark.parametrize("theirs", [(), ("shop", "payroll")])
+def test_default_accounts_get_no_token(plan: Plan, theirs: tuple[str, ...]) -> None:
+    files = addons.manifests(replace(plan, user_namespaces=theirs))
     closed = {
         item["metadata"]["namespace"]
         for _, item in objects(files)
         if item["kind"] == "ServiceAccount" and item["metadata"]["name"] == "default"
     }
-    assert closed == {"default", "hardway", "kube-node-lease", "kube-public", "kube-system"}
+    made = {item["metadata"]["name"] for _, item in objects(files) if item["kind"] == "Namespace"}
+    assert {"hardway", "ingress", "order-book", *theirs} <= made
+    assert closed == made | {"default", "kube-node-lease", "kube-public", "kube-system"}
     for _, item in objects(files):
         if item["kind"] == "ServiceAccount":
             assert item["automountServiceAccountToken"] is False

@@ -89,6 +89,8 @@ def test_head_and_what_runs(root: Path, plan: Plan) -> None:
     assert config["manage_etc_hosts"] is False
     assert config["ssh_pwauth"] is False
     assert config["disable_root"] is True
+    assert config["allow_public_ssh_keys"] is False
+    assert config["vendor_data"] == {"enabled": False}
     assert config["users"] == []
     assert config["runcmd"] == [
         ["systemctl", "daemon-reload"],
@@ -96,7 +98,7 @@ def test_head_and_what_runs(root: Path, plan: Plan) -> None:
     ]
     (masking,) = config["bootcmd"]
     assert {"mask", "ssh.service", "ssh.socket"} <= set(masking)
-    assert not {"password", "chpasswd", "ssh_authorized_keys", "packages"} & config.keys()
+    assert not {"password", "chpasswd", "user", "ssh_authorized_keys", "ssh_import_id", "packages"} & config.keys()
 
 
 def test_a_large_document_names_its_largest_files(root: Path, plan: Plan) -> None:
