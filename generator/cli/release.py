@@ -1,4 +1,4 @@
-"""`gen release`: lists and shows locks, and fills in the digests that one lacks."""
+"""`gen release`: lists and shows locks, writes their bills of materials, fills in the digests that one lacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from generator import worktree
 from generator.cli.options import file_option, json_option, print_json, say
 from generator.cli.table import text_table
 from generator.description.load import load as load_description
-from generator.release import lock_file
+from generator.release import lock_file, sbom
 
 PINNED = "-pinned"
 """Ending of the name of a lock that was made by pinning one that comes with the program."""
@@ -66,6 +66,17 @@ def show(name: str | None, file: Path, *, as_json: bool) -> None:
     ]
     click.echo(f"{lock.name}: Kubernetes {lock.kubernetes}\n")
     click.echo(text_table(("KIND", "NAME", "VERSION", "DIGEST"), rows))
+
+
+@release.command("sbom")
+@_name_argument
+@file_option
+def show_bill(name: str | None, file: Path) -> None:
+    """Write a release's bill of materials, as CycloneDX JSON.
+
+    NAME is the release; the description's unless given.
+    """
+    print_json(sbom.bill(_named(name, file)))
 
 
 @release.command("pin")

@@ -7,10 +7,13 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from generator.plan import cost
 from generator.plan.decide import Node, Plan
 from generator.plan.inventory import Inventory
+from generator.release import lock_file
+from generator.release.lock_file import Release
 
 
 def caveats(plan: Plan) -> tuple[str, ...]:
@@ -53,6 +56,7 @@ def summary(plan: Plan, inventory: Inventory, documents: Mapping[str, str], arch
         _picture(plan),
         _routes(plan),
         _open_ports(plan),
+        _release(plan.release),
         _addons(plan, archives),
         _certificates(plan, inventory),
         _list("What is not protected", caveats(plan)),
@@ -90,6 +94,29 @@ def _nodes(plan: Plan, documents: Mapping[str, str], agent_sha256: str) -> str:
         rows.append((node.name, node.role, pods, node.size, node.address, node.pod_cidr, size, f"`{digest[:16]}…`"))
     agent = "What a node runs to assemble itself is in `agent/`; every document pins its archive by SHA-256,"
     return _table("Nodes", head, rows) + f"\n{agent}\n`{agent_sha256}`.\n"
+
+
+def _release(release: Release) -> str:
+    """List what runs, so that a changed digest, address or lock is a changed line."""
+    whose = "of this repository" if lock_file.is_own(release.name) else "that comes with the program"
+    rows = [
+        *((one.name, one.version, _digest(one.sha256), _hosts(one.urls)) for one in release.artifacts),
+        *((one.name, one.version, _digest(one.sha256), _hosts(one.urls)) for one in release.packages),
+        *(
+            (f"image {one.name}", one.reference, _digest(one.digest.removeprefix("sha256:")), "")
+            for one in release.images
+        ),
+    ]
+    table = _table("What runs", ("name", "version", "SHA-256", "from"), rows)
+    return f"{table}\nThe lock is `{release.name}`, {whose}. Nodes download from {', '.join(release.hosts)}.\n"
+
+
+def _digest(sha256: str) -> str:
+    return f"`{sha256[:16]}…`" if sha256 != lock_file.UNPINNED else sha256
+
+
+def _hosts(urls: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(str(urlsplit(url).hostname) for url in urls))
 
 
 def _picture(plan: Plan) -> str:
