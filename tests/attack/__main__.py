@@ -11,16 +11,13 @@ from rich.table import Table
 
 from tests.attack import stage
 from tests.attack.expected import FILE, differences, dump, read
-from tests.attack.thefts import THEFTS
+from tests.attack.thefts import play_all
 
 
 def main() -> int:
     err = Console(stderr=True)
     with tempfile.TemporaryDirectory() as directory, stage.launched(Path(directory)) as on:
-        reached = {}
-        for theft in THEFTS:
-            err.print(f"{theft.what} …")
-            reached[theft.what] = theft.play(on)
+        reached = play_all(on, lambda what: err.print(f"played: {what}"))
     table = Table("theft", "where", "reached", show_lines=True)
     for what, columns in reached.items():
         for number, (column, found) in enumerate(columns.items()):

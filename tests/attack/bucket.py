@@ -13,24 +13,25 @@ from generator.provider.spaces import Spaces, Trouble
 from tests.attack.stage import CONTROL_PLANE, WORKER
 
 CLUSTER = "orderbook"
+SCRATCH = f"{names.prefix(CLUSTER)}thief"
+"""What thieves write, who may be at it at the same time."""
 BUCKET, REGION = "orderbook-hardway", "fra1"
 
 
 def everything(there: Connection) -> dict[str, bytes]:
     """Read every object."""
     spaces = _spaces(there)
-    return {each.key: spaces.get(each.key) or b"" for each in spaces.objects("")}
+    return {key: spaces.get(key) or b"" for key in _keys(spaces)}
 
 
 def with_its_key(there: Connection) -> list[str]:
     """Say what its key does to each kind of object."""
     spaces = _spaces(there)
-    reached = {f"reads {_kind(each.key)}" for each in spaces.objects("")}
-    key = f"{names.prefix(CLUSTER)}thief"
+    reached = {f"reads {_kind(key)}" for key in _keys(spaces)}
     try:
-        spaces.put(key, b"here", content_type="text/plain")
+        spaces.put(SCRATCH, b"here", content_type="text/plain")
         reached.add("writes")
-        spaces.delete(key)
+        spaces.delete(SCRATCH)
         reached.add("deletes")
     except Trouble:
         pass
@@ -44,11 +45,11 @@ def with_addresses(there: Connection, signed: Iterable[str]) -> list[str]:
     reached = set()
     if http.request("GET", f"{bucket}?list-type=2").status == 200:
         reached.add("lists")
-    if http.request("PUT", f"{bucket}/{names.prefix(CLUSTER)}thief", body=b"here").status == 200:
+    if http.request("PUT", f"{bucket}/{SCRATCH}", body=b"here").status == 200:
         reached.add("writes")
-    for each in _spaces(there).objects(""):
-        if http.request("GET", f"{bucket}/{each.key}").status == 200:
-            reached.add(f"reads {_kind(each.key)}")
+    for key in _keys(_spaces(there)):
+        if http.request("GET", f"{bucket}/{key}").status == 200:
+            reached.add(f"reads {_kind(key)}")
     for address in signed:
         kind = _kind(re.sub(r"^https://[^/]+/[^/]+/|\?.*", "", address))
         before = http.request("GET", address)
@@ -61,6 +62,10 @@ def with_addresses(there: Connection, signed: Iterable[str]) -> list[str]:
 
 def _spaces(there: Connection) -> Spaces:
     return Spaces(there, bucket=BUCKET, region=REGION)
+
+
+def _keys(spaces: Spaces) -> list[str]:
+    return [each.key for each in spaces.objects("") if each.key != SCRATCH]
 
 
 def _kind(key: str) -> str:
