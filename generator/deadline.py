@@ -32,13 +32,15 @@ def context(authority: Path | None = None) -> ssl.SSLContext:
     """Make a context for verified connections whose sockets know when they have to be done.
 
     Args:
-        authority: whom to believe; without one whoever the `certifi` package lists, as requests and boto3 do.
+        authority: whom to believe; without one whomever this machine or the `certifi` package lists.
     """
-    if authority is None:
+    if authority is not None:
+        made = ssl.create_default_context(cafile=str(authority))
+    else:
         import certifi
 
-        authority = Path(certifi.where())
-    made = ssl.create_default_context(cafile=str(authority))
+        made = ssl.create_default_context()
+        made.load_verify_locations(certifi.where())
     made.sslsocket_class = _Socket
     return made
 

@@ -49,6 +49,7 @@ INDEX = {
             "manifests": ["order-book/namespace.yaml", "order-book/deployment.yaml"],
             "namespaces": ["order-book"],
             "wait": [],
+            "withdraw": [],
         }
     ],
 }
