@@ -122,6 +122,8 @@ def serving(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         registry.port = listening.server_port
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
-        yield registry
-        listening.shutdown()
-        thread.join()
+        try:
+            yield registry
+        finally:
+            listening.shutdown()
+            thread.join()

@@ -20,6 +20,8 @@ Role = Literal["control-plane", "worker"]
 UNPINNED = "unpinned"
 PINNING = "`gen release pin` fills in their digests where the registries can be reached"
 LIMIT_BYTES = 1024 * 1024
+CEILING_BYTES = 2 << 30
+"""The longest download; without a `size` in the lock it is all that bounds one."""
 BUILT_IN = Path(__file__).parent / "locks"
 OWN = "releases"
 """Directory beside the description with the locks of a project."""
@@ -103,13 +105,15 @@ _Urls = Annotated[tuple[Annotated[str, AfterValidator(_url)], ...], Field(min_le
 _Sha256 = Annotated[str, AfterValidator(_sha256)]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")]
 _Roles = Annotated[tuple[Role, ...], Field(min_length=1)]
+_Size = Annotated[int, Field(strict=True, ge=1, le=CEILING_BYTES)]
 
 
 @dataclass(frozen=True)
 class Artifact:
     """One download.
 
-    `install` says which member of the archive goes where on the node; the member `""` is the file itself.
+    `install` says which member of the archive goes where on the node; the member `""` is the file itself. `size` is in
+    bytes, `None` where the lock's maker never had the file.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -120,11 +124,12 @@ class Artifact:
     urls: _Urls
     sha256: _Sha256
     install: Annotated[Mapping[str, Annotated[str, AfterValidator(_node_path)]], Field(min_length=1)]
+    size: _Size | None = None
 
 
 @dataclass(frozen=True)
 class Package:
-    """One Debian package, unpacked below a prefix of our own."""
+    """One Debian package, unpacked below a prefix of our own; `size` is in bytes, as in an artifact."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -133,6 +138,7 @@ class Package:
     roles: _Roles
     urls: _Urls
     sha256: _Sha256
+    size: _Size | None = None
 
 
 @dataclass(frozen=True)
@@ -245,7 +251,7 @@ def dump(release: Release) -> str:
 
 
 def _plain(file: Artifact | Package | Image) -> dict[str, object]:
-    values = asdict(file)
+    values = {key: value for key, value in asdict(file).items() if value is not None}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 

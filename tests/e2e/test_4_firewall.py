@@ -64,7 +64,10 @@ def stranger(cluster: Cluster) -> object:
         found = json.loads(cluster.gen("lab", "status", "--json").stdout)["droplets"]
         droplet = next(entry for entry in found if entry["name"] == "stranger")
         assert droplet["status"] == "active"
-        assert droplet["private"]
+        # It is active before its system has set up its network.
+        routes = json.loads(run("ip", "-json", "-netns", droplet["namespace"], "-4", "route").stdout)
+        assert "default" in {route["dst"] for route in routes}
+        assert {droplet["public"], droplet["private"]} <= {route.get("prefsrc") for route in routes}
         return droplet  # type: ignore[no-any-return]
 
     yield until("the stranger", there, 60)

@@ -38,6 +38,7 @@ STAND_IN = "a stand-in for the real image"
 # any Go does: what the lab runs itself is in no lock
 ANY_GO = "any"
 _File = TypeVar("_File", Artifact, Image)
+_Download = TypeVar("_Download", Artifact, Package)
 
 
 def build(release: Release, progress: Progress, *, cache: Cache | None = None) -> Release:
@@ -57,8 +58,8 @@ def build(release: Release, progress: Progress, *, cache: Cache | None = None) -
         made = replace(
             release,
             name=made_name(release),
-            artifacts=builder.artifacts(release),
-            packages=builder.packages(release),
+            artifacts=tuple(map(builder.sized, builder.artifacts(release))),
+            packages=tuple(map(builder.sized, builder.packages(release))),
             images=tuple(builder.image(image) for image in release.images),
         )
     for way in (FETCHED, BUILT, STAND_IN):
@@ -116,6 +117,10 @@ class _Builder:
         except Problem:
             return ""
 
+    def sized(self, file: _Download) -> _Download:
+        """Say how long a file is, which is in the cache."""
+        return replace(file, size=self.cache.size(file.sha256))
+
     def artifacts(self, release: Release) -> tuple[Artifact, ...]:
         makers = recipes.artifacts(release)
         unknown = [artifact.name for artifact in release.artifacts if artifact.name not in makers]
@@ -128,7 +133,7 @@ class _Builder:
             return self._took(artifact, FETCHED)
         binaries = self.cache.result(self._key(recipe))
         if binaries is None:
-            if self.fetcher.file(artifact.name, artifact.urls, artifact.sha256):
+            if self.fetcher.file(artifact.name, artifact.urls, artifact.sha256, size=artifact.size):
                 return self._took(artifact, FETCHED)
             binaries = self.go.build(recipe, self.cache, self.progress)
         is_single = tuple(artifact.install) == ("",)
@@ -154,14 +159,14 @@ class _Builder:
         gone = [
             package.name
             for package in release.packages
-            if not self.fetcher.file(package.name, package.urls, package.sha256)
+            if not self.fetcher.file(package.name, package.urls, package.sha256, size=package.size)
         ]
         if not gone:
             return release.packages
         self.progress.step("packages", f"superseded: {', '.join(gone)}")
         current = debian.packages(debian.load(self.fetcher))
         for package in current:
-            if not self.fetcher.file(package.name, package.urls, package.sha256):
+            if not self.fetcher.file(package.name, package.urls, package.sha256, size=package.size):
                 raise Problem(f"the package `{package.name}` {package.version} cannot be fetched", where=release.name)
         return current
 

@@ -44,6 +44,10 @@ class Cache:
         """Tell whether the content is here."""
         return self.blob(sha256).is_file()
 
+    def size(self, sha256: str) -> int:
+        """Tell how many bytes the content has, which is here."""
+        return self.blob(sha256).stat().st_size
+
     def partial(self, sha256: str) -> Path:
         """Tell where a download of this content gathers, so that it can be resumed."""
         return self._inside("partial") / sha256

@@ -17,6 +17,7 @@ from generator.errors import Problem
 from generator.lab.content.cache import Cache, file_sha256
 from generator.lab.progress import Progress
 from generator.release import registry
+from generator.release.lock_file import CEILING_BYTES
 
 ATTEMPTS = 3
 MEBIBYTE = 1 << 20
@@ -24,12 +25,20 @@ MEBIBYTE = 1 << 20
 CHUNK_BYTES = 1 << 16
 SMALL_BYTES, SMALL_SECONDS = 64 * MEBIBYTE, 120.0
 """Of a file that is read at once: a list of packages."""
-CEILING_BYTES = 4096 * MEBIBYTE
-"""Of any file; the largest of a release has half a GiB."""
 NONE: Mapping[str, str] = {}
 # how long a host may take to show that it is there; the name server's time is in it
 CONTACT_SECONDS = 5.0
 PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file that an address may have."""
+
+    name: str
+    sha256: str
+    headers: Mapping[str, str]
+    limit_bytes: int
 
 
 @dataclass
@@ -64,9 +73,17 @@ class Fetcher:
         self.reached.discard(host)
         self.unreachable.add(host)
 
-    def file(self, name: str, urls: Sequence[str], sha256: str, *, headers: Mapping[str, str] = NONE) -> bool:
-        """Have the content in the cache, from there or from one of the addresses; tell whether it is there now."""
-        return self.cache.has(sha256) or any(self._from(name, url, sha256, headers) for url in urls)
+    def file(
+        self, name: str, urls: Sequence[str], sha256: str, *, headers: Mapping[str, str] = NONE, size: int | None = None
+    ) -> bool:
+        """Have the content in the cache, from there or from one of the addresses; tell whether it is there now.
+
+        Args:
+            headers: what is said with each request.
+            size: how many bytes it has, where that is known; no more is written of what is sent.
+        """
+        wanted = _Wanted(name, sha256, headers, size or CEILING_BYTES)
+        return self.cache.has(sha256) or any(self._from(url, wanted) for url in urls)
 
     def bytes(self, url: str) -> bytes:
         """Read a small file.
@@ -91,9 +108,9 @@ class Fetcher:
             raise Problem(f"the server answered {answer.status}", where=url)
         return data
 
-    def _from(self, name: str, url: str, sha256: str, headers: Mapping[str, str]) -> bool:
-        host = urlsplit(url).netloc
-        part = self.cache.partial(sha256)
+    def _from(self, url: str, wanted: _Wanted) -> bool:
+        host, name = urlsplit(url).netloc, wanted.name
+        part = self.cache.partial(wanted.sha256)
         for _ in range(ATTEMPTS):
             if host in self.unreachable:
                 return False
@@ -101,7 +118,7 @@ class Fetcher:
                 self.progress.step(name, f"{host} cannot be reached")
                 return False
             try:
-                if not self._receive(name, url, sha256, headers):
+                if not self._receive(url, wanted):
                     return False
             except urllib3.exceptions.MaxRetryError:
                 self.lose(host)
@@ -111,20 +128,20 @@ class Fetcher:
                 # cut off in the middle: the next attempt goes on from there
                 self.progress.step(name, f"{host}: {_reason(error)}")
                 continue
-            if file_sha256(part) == sha256:
+            if file_sha256(part) == wanted.sha256:
                 self.cache.adopt(part)
                 return True
             part.unlink()
             self.progress.step(name, f"{url} has other content than the lock says")
         return False
 
-    def _receive(self, name: str, url: str, sha256: str, headers: Mapping[str, str]) -> bool:
-        part = self.cache.partial(sha256)
+    def _receive(self, url: str, wanted: _Wanted) -> bool:
+        name, part = wanted.name, self.cache.partial(wanted.sha256)
         have = part.stat().st_size if part.is_file() else 0
-        wanted = {"Range": f"bytes={have}-"} if have else {}
+        rest = {"Range": f"bytes={have}-"} if have else {}
         host = urlsplit(url).netloc
         pool = self.pool if host in self.answered else self.impatient
-        answer = pool.request("GET", url, headers={**headers, **wanted}, preload_content=False)
+        answer = pool.request("GET", url, headers={**wanted.headers, **rest}, preload_content=False)
         self.answered.add(host)
         try:
             if answer.status == 416:
@@ -137,10 +154,12 @@ class Fetcher:
             total = resumed + int(answer.headers.get("Content-Length", 0))
             with part.open("ab" if resumed else "wb") as file:
                 for chunk in answer.stream(CHUNK_BYTES):
-                    file.write(chunk)
                     resumed += len(chunk)
-                    if resumed > CEILING_BYTES:
-                        raise Problem(f"is longer than {CEILING_BYTES:,} bytes", where=url)
+                    if resumed > wanted.limit_bytes:
+                        part.unlink()
+                        self.progress.step(name, f"{url} sends more than {wanted.limit_bytes:,} bytes")
+                        return False
+                    file.write(chunk)
                     if resumed == total or resumed % MEBIBYTE < len(chunk):
                         self.progress.step(name, f"fetch {resumed // MEBIBYTE} of {total // MEBIBYTE} MiB")
                 os.fsync(file.fileno())

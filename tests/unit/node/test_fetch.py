@@ -107,6 +107,23 @@ def test_no_file_is_fetched_without_end(store: Store, part: Path, monkeypatch: p
     assert part.stat().st_size <= 100_000
 
 
+@pytest.mark.parametrize("have", [b"", BODY[:100_000], b"x" * (len(BODY) - 1)])
+def test_no_more_of_a_file_is_written_than_is_pinned(store: Store, part: Path, have: bytes) -> None:
+    store.answers["/file"] = Answer(BODY + b"x")
+    part.write_bytes(have)
+    with pytest.raises(Failure, match="sends more than"):
+        fetch.download(f"{store.url}/file", part, SHA256, len(BODY))
+    assert part.stat().st_size <= len(BODY)
+    store.answers["/file"] = ranged
+    assert any(fetch.download(f"{store.url}/file", part, SHA256, len(BODY)) for _ in range(2))
+
+
+def test_what_is_as_long_as_pinned_and_wrong_is_fetched_anew(store: Store, part: Path) -> None:
+    store.answers["/file"] = ranged
+    part.write_bytes(b"x" * len(BODY))
+    assert fetch.download(f"{store.url}/file", part, SHA256, len(BODY))
+
+
 def test_a_short_answer_is_none(store: Store) -> None:
     store.answers["/file"] = Answer(BODY, cut=1)
     with pytest.raises(Failure, match=r"127\.0\.0\.1"):

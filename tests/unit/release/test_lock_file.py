@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ TEXT = (lock_file.BUILT_IN / "k8s-1.36.yaml").read_text()
 
 def test_dump_and_parse_are_inverse() -> None:
     lock = lock_file.parse(TEXT, "lock")
+    lock = replace(lock, artifacts=(replace(lock.artifacts[0], size=12345), *lock.artifacts[1:]))
     assert lock_file.parse(lock_file.dump(lock), "lock") == lock
+    assert lock_file.dump(lock).count("size: 12345\n") == lock_file.dump(lock).count("size:") == 1
     assert lock_file.dump(lock_file.parse(lock_file.dump(lock), "lock")) == lock_file.dump(lock)
 
 
@@ -87,6 +90,9 @@ def test_pinned_is_reference_and_digest() -> None:
         ("- name: kubelet", "- name: kubelets", "`kubelet` is missing in `artifacts`"),
         ("- name: kube-proxy", "- name: kubelet", "`kubelet` is listed twice"),
         ("roles: [control-plane]", "roles: [master]", "not one of `control-plane`, `worker`"),
+        ("- name: kubelet\n", "- name: kubelet\n  size: 0\n", "`artifacts[3].size` is 0"),
+        ("- name: kubelet\n", "- name: kubelet\n  size: 99999999999\n", "`artifacts[3].size` is 99999999999"),
+        ("- name: kubelet\n", "- name: kubelet\n  size: '1'\n", "`artifacts[3].size` is '1'"),
         ("version: 1\n", "version: 2\n", "`version` is 2"),
         ("kubernetes: v1.36.4", "kubernetes: 1.36.4", "`kubernetes` is '1.36.4'"),
     ],

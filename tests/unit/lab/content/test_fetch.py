@@ -82,6 +82,12 @@ def test_wrong_content_is_never_kept(fetcher: Fetcher, server: str) -> None:
     assert not fetcher.cache.partial(DIGEST).exists()
 
 
+def test_no_more_is_written_than_is_pinned(fetcher: Fetcher, server: str) -> None:
+    assert not fetcher.file("file", [f"{server}/file"], DIGEST, size=len(CONTENT) - 1)
+    assert not fetcher.cache.partial(DIGEST).exists()
+    assert fetcher.file("file", [f"{server}/file"], DIGEST, size=len(CONTENT))
+
+
 @pytest.mark.parametrize("have", [1, 100_000, len(CONTENT)])
 def test_a_download_goes_on_where_it_was_cut(fetcher: Fetcher, server: str, have: int) -> None:
     fetcher.cache.partial(DIGEST).write_bytes(CONTENT[:have])

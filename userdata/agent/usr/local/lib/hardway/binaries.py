@@ -59,7 +59,7 @@ def bring(item: Item) -> Failure | None:
     reasons: list[Failure] = []
     for url in item["urls"]:
         try:
-            if fetch.download(url, part(item), item["sha256"]):
+            if fetch.download(url, part(item), item["sha256"], item.get("size")):
                 print(f"{item['name']}: fetched and checked", flush=True)
                 return None
             reasons.append(Failure(f"{url} has not the pinned digest"))

@@ -60,18 +60,26 @@ def lines(url: str, context: SSLContext, seconds: float) -> Iterator[bytes]:
             yield line
 
 
-def download(url: str, part: Path, sha256: str) -> bool:
-    """Fetch into a file, going on where it ends; tell whether its digest is right, else delete it."""
+def download(url: str, part: Path, sha256: str, size: int | None = None) -> bool:
+    """Fetch into a file, going on where it ends; tell whether its digest is right, else delete it.
+
+    Args:
+        size: how many bytes it has, where that is known; no more than these are written.
+    """
+    limit = FILE_BYTES if size is None else size
     have = part.stat().st_size if part.exists() else 0
     if not have or _digest(part) != sha256:
-        _continue(url, part, have)
+        if have >= limit:
+            part.unlink()
+            have = 0
+        _continue(url, part, have, limit)
     if _digest(part) == sha256:
         return True
     part.unlink()
     return False
 
 
-def _continue(url: str, part: Path, have: int) -> None:
+def _continue(url: str, part: Path, have: int, limit_bytes: int) -> None:
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     with _answered(request, None, FILE_SECONDS) as answer:
         if answer.status == 416:
@@ -79,8 +87,9 @@ def _continue(url: str, part: Path, have: int) -> None:
             part.unlink()
         if answer.status not in (200, 206):
             raise Failure(f"{urlsplit(url).netloc} answered {answer.status}")
-        with part.open("ab" if answer.status == 206 else "wb") as file:
-            for piece in _pieces(answer, url, FILE_BYTES):
+        goes_on = answer.status == 206
+        with part.open("ab" if goes_on else "wb") as file:
+            for piece in _pieces(answer, url, limit_bytes - (have if goes_on else 0)):
                 file.write(piece)
 
 
