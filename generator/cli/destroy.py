@@ -24,7 +24,13 @@ from generator.plan.project import committed_inventory
 )
 @click.pass_obj
 def destroy(
-    factory: Factory | None, *, name: str | None, file: Path | None, lab: bool, yes: str | None, bucket: str | None
+    factory: Factory | None,
+    *,
+    name: str | None,
+    file: Path | None,
+    lab: str | None,
+    yes: str | None,
+    bucket: str | None,
 ) -> None:
     """Remove everything that launch made, and prove that nothing is left.
 

@@ -24,7 +24,7 @@ from generator.plan.project import Project
 )
 @click.option("--certificate", is_flag=True, help="Put the administrator's certificate into it instead of a token.")
 @click.pass_obj
-def kubeconfig(factory: Factory | None, *, file: Path, lab: bool, lifetime: timedelta, certificate: bool) -> None:
+def kubeconfig(factory: Factory | None, *, file: Path, lab: str | None, lifetime: timedelta, certificate: bool) -> None:
     """Write a kubeconfig for a running cluster, and print its path.
 
     It holds a token that ends by itself; run it again for another one.

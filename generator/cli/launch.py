@@ -64,7 +64,7 @@ def launch(
     factory: Factory | None,
     *,
     file: Path,
-    lab: bool,
+    lab: str | None,
     yes: bool,
     uncommitted: bool,
     give_up: tuple[str, ...],

@@ -104,11 +104,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _lab_connection() -> Connection:
-    """Find the lab's credentials, endpoints and proxy for a verb's `--lab`."""
+def _lab_connection(name: str | None) -> Connection:
+    """Find a lab's credentials, endpoints and proxy for a verb's `--lab`."""
     from generator.lab.connection import connection
+    from generator.lab.state import State
 
-    return connection()
+    return connection(State.named(name))
 
 
 def _coloured(text: str) -> str:

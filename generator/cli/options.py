@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from generator.cluster.kube_api import Credentials
     from generator.provider.connection import Connection
 
-# The context's object: gives the lab's `Connection`. The command line alone knows where it comes from.
-Factory = Callable[[], "Connection"]
+# The context's object: gives the `Connection` of a lab by its name. The command line alone knows where it comes from.
+Factory = Callable[[str | None], "Connection"]
 
 _file = partial(click.option, "-f", "--file", type=click.Path(path_type=Path))
 file_option = _file(
@@ -31,7 +31,14 @@ file_option = _file(
 )
 # For a verb that can do without: None tells that nobody has named one.
 optional_file_option = _file(show_default=str(DESCRIPTION), help="The description, for name and bucket.")
-lab_option = click.option("--lab", is_flag=True, help="Use this machine's lab instead of an account.")
+THIS_DIRECTORY = ""
+lab_option = click.option(
+    "--lab",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value=THIS_DIRECTORY,
+    help="Use a lab of this machine instead of an account: this directory's, or `HARDWAY_LAB`, or the one named.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
@@ -60,20 +67,24 @@ class Duration(click.ParamType[timedelta]):
         return span
 
 
-def connect(factory: Factory | None, *, lab: bool) -> Connection:
-    """Find the way to the account, or to the lab.
+def connect(factory: Factory | None, *, lab: str | None) -> Connection:
+    """Find the way to the account, or to a lab.
+
+    Args:
+        factory: the context's object.
+        lab: the lab's name, `THIS_DIRECTORY`, or `None` for the account.
 
     Raises:
-        Problem: there is no lab.
+        Problem: that lab isn't up.
         Problems: a credential is not in the environment.
     """
     from generator.provider.connection import from_environment
 
-    if not lab:
+    if lab is None:
         return from_environment()
     if factory is None:
         raise Problem("there is no lab here")
-    return factory()
+    return factory(lab or None)
 
 
 def operator_credentials(project: Project) -> Credentials:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--ask", is_flag=True, help="Ask each control-plane node what it sees of etcd and of its peers.")
 @json_option
 @click.pass_obj
-def status(factory: Factory | None, *, file: Path, lab: bool, ask: bool, as_json: bool) -> int:
+def status(factory: Factory | None, *, file: Path, lab: str | None, ask: bool, as_json: bool) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
     Exits 1 when a node is not ready, the addons are not applied, or something is to be done.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from generator import strict_yaml, worktree
 from generator.description.load import load as load_description
@@ -20,7 +21,7 @@ from generator.lab.content.cache import Cache
 from generator.lab.daemon import control
 from generator.lab.daemon.control import RECORDED
 from generator.lab.display import Display
-from generator.lab.machines import host, root
+from generator.lab.machines import host, kernel, requirements, root
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.settings import Settings
 from generator.lab.state import State, write_record
@@ -30,6 +31,7 @@ from generator.release.lock_file import Release
 
 COMMANDS = {"nginx": "nginx-light", "dnsmasq": "dnsmasq-base"}
 RELEASE = "k8s-1.36"
+IDLE = requirements.Need("a lab that is up")
 DAEMON = (sys.executable, "-m", "generator.lab.daemon")
 daemon = host.daemon
 _START_SECONDS = 180.0
@@ -50,9 +52,10 @@ def up(state: State, file: Path, unkind: Unkindness | None, display: Display) ->
         Problem: the lab serves another release, content is missing, or the daemon does not come up.
         Problems: the host lacks something, or the description has mistakes.
     """
-    raise_all(host.requirements(COMMANDS))
     spec = load_description(file)
     release = lock_file.load(spec.release, file.parent)
+    need = requirements.running(sum(pool.count for pool in spec.pools)) if daemon(state) is None else IDLE
+    raise_all(requirements.missing(state, need, COMMANDS))
     if daemon(state) is not None:
         serves = Settings.read(state).release
         if serves != release.name:
@@ -66,6 +69,8 @@ def up(state: State, file: Path, unkind: Unkindness | None, display: Display) ->
     moods = unkind or (old.unkind if old else Unkindness(seed=random.SystemRandom().randrange(1 << 31)))
     settings = prepare(state, release, (spec.spaces.region,), moods, display)
     state.claim()
+    if loaded := kernel.load(state):
+        display.say(f"loaded into the kernel, until the last lab is down: {', '.join(loaded)}")
     settings.write(state)
     _start(state)
     _await(state, display)
@@ -104,6 +109,22 @@ def down(state: State, display: Display) -> None:
     host.cleanup(state)
 
 
+def describe(state: State) -> dict[str, Any]:
+    """Say what a lab is, for a list of all: up, down after a crash, or what is left of it."""
+    answer: dict[str, Any] = {}
+    with contextlib.suppress(Problem):
+        answer = control.call(state, "status")
+    there = "up" if answer else "coming up" if daemon(state) else f"{len(host.leftovers(state))} things are left"
+    return {
+        "name": state.name,
+        "is": there,
+        "release": answer.get("release"),
+        "droplets": len(answer["droplets"]) if answer else None,
+        "proxy": answer.get("proxy"),
+        "made_in": state.made_in,
+    }
+
+
 def make(state: State, name: str, beside: Path | None, display: Display) -> None:
     """Have all content of a release: a lock made from source is built and written, another one's files are fetched.
 
@@ -112,7 +133,7 @@ def make(state: State, name: str, beside: Path | None, display: Display) -> None
         name: the release; `…-source` means what is built from the release without that ending.
         beside: the directory of the description, where a made lock belongs; without it none is written.
     """
-    raise_all(host.requirements(COMMANDS))
+    raise_all(requirements.missing(state, requirements.building(state), COMMANDS))
     here = beside or Path()
     if name.endswith(build.SUFFIX):
         upstream = lock_file.load(name.removesuffix(build.SUFFIX), here)
@@ -146,7 +167,11 @@ def _start(state: State) -> None:
 def _start_daemon(state: State) -> None:
     make_private_directory(state.directory / "logs")
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
-    environment |= {"HARDWAY_LAB": str(state.directory), "HARDWAY_CACHE": str(state.cache)}
+    environment |= {
+        "HARDWAY_LAB": state.name,
+        "HARDWAY_LABS": str(state.labs),
+        "HARDWAY_CACHE": str(state.cache),
+    }
     with (state.directory / "logs" / "daemon.log").open("ab") as log:
         started = subprocess.Popen(
             DAEMON,

@@ -8,13 +8,12 @@ from generator.lab.state import State
 from generator.provider.connection import Connection
 
 
-def connection(state: State | None = None) -> Connection:
+def connection(state: State) -> Connection:
     """Give the connection that `--lab` stands for; all host names stay the real ones.
 
     Raises:
-        Problem: no lab is up.
+        Problem: that lab isn't up.
     """
-    state = state or State.default()
     answer = control.call(state, "status")
     keys = credentials(state)
     return Connection(

@@ -1,13 +1,15 @@
-"""Names, addresses and paths of the one lab of a host, and small JSON records that survive its processes."""
+"""Names, addresses and paths of each lab of a host, and small JSON records that survive its processes."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from typing import Any
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
 
-NET_NAMESPACE = "hardway-net"
-OPERATOR_NAMESPACE = "hardway-operator"
-DROPLET_NAMESPACE_PREFIX = "hardway-d"
 CGROUP = "hardway-lab"
+"""The one group that labs make in a hierarchy of the host; each has a group in it."""
+LABS = "/var/lib/hardway-lab"
+LONGEST_NAME = 24
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_NAMESPACE = re.compile(r"hardway-([a-z0-9-]+)-(net|operator|d[0-9]+)")
 
 PUBLIC_BRIDGE = "br-public"
 PUBLIC_NETWORK = IPv4Network("203.0.113.0/24")
@@ -33,7 +37,7 @@ OPERATOR_ADDRESS = IPv4Address("198.51.100.7")
 # a second address of the operator's namespace: somebody on the internet whom no rule names
 ANYBODY_ADDRESS = IPv4Address("198.51.100.99")
 
-_MARK = "hardway-lab"
+_MARK = "hardway-lab.json"
 
 NAMESPACES_DIRECTORY = Path("/run/netns")
 CGROUPS_DIRECTORY = Path("/sys/fs/cgroup")
@@ -41,17 +45,69 @@ CGROUPS_DIRECTORY = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class State:
-    """The directory that holds everything a lab makes, and the cache that outlives it."""
+    """What a lab is called, where all labs of this host lie, and the cache that outlives them.
 
-    directory: Path
+    The addresses below are the same in every lab: each has its own network namespaces.
+    """
+
+    name: str
+    labs: Path
     cache: Path
 
     @classmethod
-    def default(cls) -> State:
-        """Find the lab of this host: `HARDWAY_LAB` and `HARDWAY_CACHE` override the usual places."""
-        directory = os.environ.get("HARDWAY_LAB") or "/var/lib/hardway-lab"
+    def named(cls, name: str | None = None) -> State:
+        """Find a lab by its name; without one by `HARDWAY_LAB`, else it is the one of this directory.
+
+        `HARDWAY_LABS` and `HARDWAY_CACHE` override where labs and cache lie.
+
+        Raises:
+            Problem: that can't be a name.
+        """
+        name = name or os.environ.get("HARDWAY_LAB") or name_of(Path.cwd())
+        if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
+            hint = f"lower-case letters, digits and single dashes, at most {LONGEST_NAME}"
+            raise Problem(f"{name!r} can't be a lab's name", hint=hint)
+        labs = os.environ.get("HARDWAY_LABS") or LABS
         cache = os.environ.get("HARDWAY_CACHE") or "~/.cache/hardway"
-        return cls(directory=Path(directory).expanduser().absolute(), cache=Path(cache).expanduser().absolute())
+        return cls(name, Path(labs).expanduser().absolute(), Path(cache).expanduser().absolute())
+
+    @classmethod
+    def all(cls, beside: State) -> tuple[State, ...]:
+        """Find every lab that has anything on this host: a directory, a network namespace or a group."""
+        names = {path.name for path in beside.labs.iterdir() if path.is_dir()} if beside.labs.is_dir() else set()
+        if NAMESPACES_DIRECTORY.is_dir():
+            names |= {name for path in NAMESPACES_DIRECTORY.iterdir() if (name := lab_of(path.name))}
+        for pattern in (f"{CGROUP}/*", f"*/{CGROUP}/*"):  # one hierarchy, or one for each version 1 controller
+            names |= {path.name for path in CGROUPS_DIRECTORY.glob(pattern) if path.is_dir()}
+        return tuple(replace(beside, name=name) for name in sorted(names))
+
+    @property
+    def directory(self) -> Path:
+        """The directory that holds everything the lab makes."""
+        return self.labs / self.name
+
+    @property
+    def net_namespace(self) -> str:
+        """The network namespace with the lab's bridges and services."""
+        return f"hardway-{self.name}-net"
+
+    @property
+    def operator_namespace(self) -> str:
+        """The network namespace from which the operator reaches droplets."""
+        return f"hardway-{self.name}-operator"
+
+    def droplet_namespace(self, number: int) -> str:
+        """Name the network namespace of a droplet, and its machine."""
+        return f"{self.droplet_namespace_prefix}{number}"
+
+    @property
+    def droplet_namespace_prefix(self) -> str:
+        """What a droplet's number follows in the name of its namespace."""
+        return f"hardway-{self.name}-d"
+
+    def owns(self, namespace: str) -> bool:
+        """Say whether a network namespace's name is one that this lab makes."""
+        return lab_of(namespace) == self.name
 
     @property
     def droplets(self) -> Path:
@@ -77,7 +133,7 @@ class State:
         """The lab's network namespaces that exist now, sorted."""
         if not NAMESPACES_DIRECTORY.is_dir():
             return ()
-        return tuple(sorted(path.name for path in NAMESPACES_DIRECTORY.iterdir() if is_lab_namespace(path.name)))
+        return tuple(sorted(path.name for path in NAMESPACES_DIRECTORY.iterdir() if self.owns(path.name)))
 
     @property
     def is_claimed(self) -> bool:
@@ -90,15 +146,22 @@ class State:
         Raises:
             Problem: it holds other things, which a lab would remove when it goes, or its path cannot be used.
         """
-        for path in (self.directory, self.cache):
+        for path in (self.labs, self.cache):
             if set(str(path)) & set(",:\\"):  # they part the options of an overlay mount
                 raise Problem(f"`{path}` has a comma, colon or backslash in it", hint="choose a plainer path")
-        make_private_directory(self.directory)
+        for path in (self.labs, self.directory):
+            make_private_directory(path)
         if self.is_claimed:
             return
         if any(self.directory.iterdir()):
-            raise Problem(f"`{self.directory}` is not empty and no lab's", hint="let `HARDWAY_LAB` name a new one")
-        write_atomic(self.directory / _MARK, b"everything here belongs to one lab and goes with it\n")
+            raise Problem(f"`{self.directory}` is not empty and no lab's", hint="let `HARDWAY_LABS` name a new one")
+        write_record(self.directory / _MARK, {"version": 1, "made_in": str(Path.cwd())})
+
+    @property
+    def made_in(self) -> str:
+        """The directory in which the lab was made, for people."""
+        record = read_record(self.directory / _MARK)
+        return "" if record is None else str(record["made_in"])
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -109,15 +172,25 @@ class State:
             yield
 
 
-def droplet_namespace(number: int) -> str:
-    """Name the network namespace of a droplet."""
-    return f"{DROPLET_NAMESPACE_PREFIX}{number}"
+def name_of(directory: Path) -> str:
+    """Name the lab of a directory: people recognise the first part, the second is its path's digest.
+
+    >>> name_of(Path("/home/me/My demo"))
+    'my-demo-af3b1d'
+    """
+    path = directory.resolve()
+    words = re.sub(r"[^a-z0-9]+", "-", path.name.lower())[:16].strip("-")
+    return f"{words or 'lab'}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
 
 
-def is_lab_namespace(name: str) -> bool:
-    """Say whether a network namespace's name is one that a lab makes."""
-    number = name.removeprefix(DROPLET_NAMESPACE_PREFIX)
-    return name in (NET_NAMESPACE, OPERATOR_NAMESPACE) or (number != name and number.isdecimal())
+def lab_of(namespace: str) -> str | None:
+    """Tell which lab makes a network namespace of that name, if one does.
+
+    >>> lab_of("hardway-demo-af3b1d-d3164063"), lab_of("cni-1234")
+    ('demo-af3b1d', None)
+    """
+    found = _NAMESPACE.fullmatch(namespace)
+    return found[1] if found else None
 
 
 def namespace_path(name: str) -> Path:

@@ -79,7 +79,7 @@ def unix_listener(path: Path) -> socket.socket:
         Problem: the path is longer than the kernel takes.
     """
     if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-        raise Problem(f"the path of the socket {path} is too long", hint="choose a shorter `HARDWAY_LAB`")
+        raise Problem(f"the path of the socket {path} is too long", hint="choose a shorter `HARDWAY_LABS`")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

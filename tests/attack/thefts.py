@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.lab.connection import connection
 from generator.lab.settings import credentials
-from generator.lab.state import ANYBODY_ADDRESS, OPERATOR_NAMESPACE, State
+from generator.lab.state import ANYBODY_ADDRESS
 from tests.attack import bucket, stage
 from tests.attack.loot import Loot, below
 from tests.attack.pull_request import pull_request
@@ -44,7 +44,7 @@ def _user_data_in_time(on: Stage) -> Reached:
 
 
 def _bucket_key(on: Stage) -> Reached:
-    there = connection()
+    there = connection(on.cluster.lab)
     taken = bucket.everything(there)
     return _from_the_internet(on, taken) | {"bucket": bucket.with_its_key(there)}
 
@@ -67,7 +67,7 @@ def _root(node: str) -> Callable[[Stage], Reached]:
 
 def _kubeconfig(on: Stage) -> Reached:
     taken = {"operator.conf": (on.store / "operator.conf").read_bytes()}
-    return _reached(on, taken, stage.enter(namespace=OPERATOR_NAMESPACE), ())
+    return _reached(on, taken, stage.enter(namespace=on.cluster.lab.operator_namespace), ())
 
 
 def _pull_request(on: Stage) -> Reached:
@@ -102,7 +102,9 @@ def play_all(on: Stage, say: Callable[[str], None]) -> dict[str, Reached]:
 
 
 def _from_the_internet(on: Stage, taken: Mapping[str, bytes]) -> Reached:
-    return _reached(on, taken, stage.enter(namespace=OPERATOR_NAMESPACE), (), source=str(ANYBODY_ADDRESS))
+    return _reached(
+        on, taken, stage.enter(namespace=on.cluster.lab.operator_namespace), (), source=str(ANYBODY_ADDRESS)
+    )
 
 
 def _reached(
@@ -113,8 +115,8 @@ def _reached(
     plan = _plan(on, loot, own) | {"source": source}
     reached = stage.try_within(command, plan)
     reached["keys"] = _keys(on, loot)
-    reached["bucket"] = bucket.with_addresses(connection(), loot.presigned())
-    account = credentials(State.default())
+    reached["bucket"] = bucket.with_addresses(connection(on.cluster.lab), loot.presigned())
+    account = credentials(on.cluster.lab)
     held = {"the account's token": account.token, "the bucket's key": account.spaces_secret}
     reached["account"] = [
         name for name, value in held.items() if any(value.encode() in each for each in taken.values())

@@ -93,7 +93,7 @@ def _run(words: list[str], connection: Connection, out: Path, err: Path) -> None
     clock.Clock = lambda: real(sleep=lambda seconds: time.sleep(seconds / HASTE))  # type: ignore[misc,assignment]
     launch.SECOND_LOOK = timedelta(seconds=0.5)
     launch.PATIENCE = timedelta(seconds=1)
-    cli._lab_connection = lambda: connection
+    cli._lab_connection = lambda _: connection
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(out.open("w", buffering=1))))
         stack.enter_context(contextlib.redirect_stderr(stack.enter_context(err.open("w", buffering=1))))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from generator.lab.state import CGROUP, State, name_of
+
 GEN = str(Path(sys.executable).with_name("gen"))
 NODES = ("node01", "node02", "node03")
 HOST = "limit-order-book.local"
@@ -51,6 +53,11 @@ class Cluster:
     directory: Path
     name: str = "orderbook"
     times: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def lab(self) -> State:
+        """Find the lab of the directory, as `gen` does there."""
+        return State.named(os.environ.get("HARDWAY_LAB") or name_of(self.directory))
 
     def gen(self, *argv: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
         """Run a verb of hardway in the cluster's directory."""
@@ -148,13 +155,13 @@ class Cluster:
         }
 
 
-def processes_of_the_lab() -> Iterator[tuple[str, bytes, bytes]]:
-    """List name, arguments and environment of every process below the lab's cgroups."""
+def processes_of(lab: State) -> Iterator[tuple[str, bytes, bytes]]:
+    """List name, arguments and environment of every process below a lab's cgroups."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            if b"hardway-lab" in (entry / "cgroup").read_bytes():
+            if f"/{CGROUP}/{lab.name}/".encode() in (entry / "cgroup").read_bytes():
                 name = (entry / "comm").read_text().strip()
                 yield name, (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
         except OSError:
@@ -164,7 +171,8 @@ def processes_of_the_lab() -> Iterator[tuple[str, bytes, bytes]]:
 class Sampler:
     """Collects every argument list and environment that processes of the droplets show while they run."""
 
-    def __init__(self, pause: float = 0.7) -> None:
+    def __init__(self, lab: State, pause: float = 0.7) -> None:
+        self.lab = lab
         self.seen: set[tuple[str, bytes]] = set()
         self.samples = 0
         self._pause = pause
@@ -181,7 +189,7 @@ class Sampler:
 
     def _collect(self) -> None:
         while not self._stop.wait(self._pause):
-            for name, arguments, environment in processes_of_the_lab():
+            for name, arguments, environment in processes_of(self.lab):
                 parts = arguments.split(b"\0") + environment.split(b"\0")
                 self.seen.update((name, part) for part in parts if part)
             self.samples += 1
@@ -192,27 +200,29 @@ def listed(seen: Iterable[tuple[str, bytes]]) -> bytes:
     return b"\0".join(part for _, part in seen)
 
 
-def host_facts() -> dict[str, list[str]]:
-    """Describe the host as the lab must leave it: namespaces, mounts, cgroups, loops, sysctls, links, routes, nft."""
+def host_facts(lab: State) -> dict[str, list[str]]:
+    """Describe the host as a lab must leave it: namespaces, mounts, cgroups, loops, sysctls, links, routes, nft.
+
+    Other labs may come and go meanwhile; what is theirs is left out.
+    """
     volatile = (
         "fs.dentry-state", "fs.file-nr", "fs.inode", "fs.aio-nr", "fs.quota", "kernel.random", "kernel.ns_last_pid",
         "kernel.pty.nr", "nf_conntrack_count", "perf_event_max_sample_rate", "kernel.sched_domain",
         "net.ipv4.route.", "nf_conntrack_buckets",
     )  # fmt: skip
+    others = [each.name for each in State.all(lab) if each.name != lab.name]
     sysctls = run("sysctl", "-a", check=False).stdout.splitlines()
-    cgroups = [
-        str(path)
-        for root, directories, _ in os.walk("/sys/fs/cgroup")
-        for path in (Path(root) / name for name in directories)
-        if "hardway" in str(path)
-    ]
-    return {
+    groups = [path for pattern in ("*", "*/*") for path in Path("/sys/fs/cgroup").glob(pattern) if path.name == CGROUP]
+    cgroups = [str(path) for group in groups for path in group.rglob("*") if path.is_dir()]
+    facts = {
         "namespaces": run("ip", "netns", "list", check=False).stdout.splitlines(),
         "mounts": [line.split(" ", 2)[2] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
-        "cgroups": cgroups,
+        # the group of all labs goes with the last one
+        "cgroups": [*cgroups, *(str(path) for path in groups if not others)],
         "loops": run("losetup", "-a", check=False).stdout.splitlines(),
         "sysctls": [line for line in sysctls if not any(word in line for word in volatile)],
         "links": run("ip", "-o", "link").stdout.splitlines(),
         "routes": run("ip", "route", "show", "table", "all").stdout.splitlines(),
         "nft": run("nft", "list", "ruleset", check=False).stdout.splitlines(),
     }
+    return {name: [line for line in lines if not any(o in line for o in others)] for name, lines in facts.items()}

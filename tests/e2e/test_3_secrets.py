@@ -46,7 +46,7 @@ def test_a_planted_secret_is_found(cluster: Cluster) -> None:
     cluster.on("node02", "logger", f"the canary is {CANARY}")
     assert secrets.search(planted, written(cluster)) == ["canary in journal of node02"]
     cluster.on("node02", "systemd-run", "--unit=canary", f"--setenv=CANARY={CANARY}", "sleep", "20")
-    with Sampler(pause=0.2) as sampler:
+    with Sampler(cluster.lab, pause=0.2) as sampler:
         cluster.on("node02", "sleep", "3")
     assert secrets.search(planted, {"processes": listed(sampler.seen)}) == ["canary in processes"]
     cluster.on("node02", "systemctl", "stop", "canary")

@@ -74,14 +74,14 @@ def stranger(cluster: Cluster) -> object:
     cluster.gen("lab", "droplet", "delete", "stranger")
 
 
-def test_from_the_operator(droplets: dict[str, dict[str, str]]) -> None:
+def test_from_the_operator(cluster: Cluster, droplets: dict[str, dict[str, str]]) -> None:
     for node in NODES:
-        assert reached("hardway-operator", droplets[node]["public"]) == {80, 443, 6443}
+        assert reached(cluster.lab.operator_namespace, droplets[node]["public"]) == {80, 443, 6443}
 
 
-def test_from_the_public(droplets: dict[str, dict[str, str]]) -> None:
+def test_from_the_public(cluster: Cluster, droplets: dict[str, dict[str, str]]) -> None:
     for node in NODES:
-        assert reached("hardway-operator", droplets[node]["public"], str(ANYBODY_ADDRESS)) == {80, 443}
+        assert reached(cluster.lab.operator_namespace, droplets[node]["public"], str(ANYBODY_ADDRESS)) == {80, 443}
 
 
 def test_from_a_pod(cluster: Cluster, droplets: dict[str, dict[str, str]], pods: dict[str, dict[str, str]]) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from tests.e2e.harness import Cluster, host_facts, processes_of_the_lab, until
+from tests.e2e.harness import Cluster, host_facts, processes_of, until
 
 
 def ended(pid: int) -> bool:
@@ -30,8 +30,8 @@ def test_destroy_leaves_nothing_in_the_account(cluster: Cluster) -> None:
 
 def test_down_leaves_the_host_as_it_was(cluster: Cluster, host_before: dict[str, list[str]]) -> None:
     cluster.gen("lab", "down")
-    assert host_facts() == host_before
-    assert list(processes_of_the_lab()) == []
+    assert host_facts(cluster.lab) == host_before
+    assert list(processes_of(cluster.lab)) == []
 
 
 def test_down_after_a_crash_leaves_the_host_as_it_was(cluster: Cluster, host_before: dict[str, list[str]]) -> None:
@@ -40,6 +40,6 @@ def test_down_after_a_crash_leaves_the_host_as_it_was(cluster: Cluster, host_bef
     daemon = json.loads(cluster.gen("lab", "status", "--json").stdout)["daemon"]
     os.kill(int(daemon["pid"]), signal.SIGKILL)
     cluster.gen("lab", "down")
-    assert host_facts() == host_before
-    assert list(processes_of_the_lab()) == []
+    assert host_facts(cluster.lab) == host_before
+    assert list(processes_of(cluster.lab)) == []
     until("the daemon is no more", lambda: ended(int(daemon["pid"])), 10)

@@ -1,4 +1,4 @@
-"""Gives one empty lab to all tests here, on a host that has no other, and takes it away again."""
+"""Gives one empty lab to all tests here, and takes it away again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from generator.lab.machines import host
-from generator.lab.state import State
+from generator.lab.state import State, name_of
 from tests.e2e.harness import host_facts
 
 
@@ -28,14 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
     """A lab's state with nothing in it; at the end the host is as it was."""
-    state = State(directory=tmp_path_factory.mktemp("lab") / "state", cache=State.default().cache)
-    running = host.leftovers(state)
-    if running:
-        pytest.fail(f"a lab is on this host, `gen lab down` first: {running[0]}")
-    before = host_facts()
+    labs = tmp_path_factory.mktemp("labs")
+    state = State(name=name_of(labs), labs=labs, cache=State.named().cache)
+    before = host_facts(state)
     try:
         yield state
     finally:
         host.cleanup(state)
-    after = host_facts()
+    after = host_facts(state)
     assert {name: set(after[name]) ^ set(before[name]) for name in before} == {name: set() for name in before}

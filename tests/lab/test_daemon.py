@@ -29,7 +29,7 @@ from generator.lab.machines import netns, root
 from generator.lab.machines.machine import Machine
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.settings import Settings
-from generator.lab.state import DNS_ADDRESS, OPERATOR_NAMESPACE, State
+from generator.lab.state import DNS_ADDRESS, State
 from generator.lab.unkindness import KIND
 from generator.provider.connection import Connection
 from tests.contract.test_lab_front import tool
@@ -87,13 +87,13 @@ def api(state: State, method: str, path: str, body: Any = None) -> Any:
     return json.loads(answer.data) if answer.data else {"status": answer.status}
 
 
-def ask_for_name(name: str, kind: int = 1) -> tuple[int, str | None]:
+def ask_for_name(state: State, name: str, kind: int = 1) -> tuple[int, str | None]:
     """Ask the lab's name server from the operator's place: result code and address."""
     question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
     found: list[bytes] = []
 
     def work() -> None:
-        netns.enter(OPERATOR_NAMESPACE)
+        netns.enter(state.operator_namespace)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(5)
             packet = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + question + struct.pack(">HH", kind, 1)
@@ -119,11 +119,11 @@ def test_every_host_answers_under_its_name(lab: State) -> None:
 
 def test_names_are_those_of_the_lock_and_nothing_else(lab: State) -> None:
     for name in ("dl.k8s.io", "api.digitalocean.com", "fra1.digitaloceanspaces.com", "b.fra1.digitaloceanspaces.com"):
-        assert ask_for_name(name) == (0, "203.0.113.10"), name
-    assert ask_for_name("dl.k8s.io", kind=28) == (0, None)
-    assert ask_for_name("fra1.digitaloceanspaces.com", kind=28) == (0, None)
+        assert ask_for_name(lab, name) == (0, "203.0.113.10"), name
+    assert ask_for_name(lab, "dl.k8s.io", kind=28) == (0, None)
+    assert ask_for_name(lab, "fra1.digitaloceanspaces.com", kind=28) == (0, None)
     for name in ("example.com", "x.dl.k8s.io", "localhost", "docker.org"):
-        assert ask_for_name(name) == (3, None), name
+        assert ask_for_name(lab, name) == (3, None), name
 
 
 @pytest.mark.parametrize(

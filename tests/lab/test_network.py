@@ -19,13 +19,10 @@ from generator.lab.policy import DropletPolicy, Rule
 from generator.lab.state import (
     ANYBODY_ADDRESS,
     METADATA_ADDRESS,
-    NET_NAMESPACE,
     OPERATOR_ADDRESS,
-    OPERATOR_NAMESPACE,
     PUBLIC_GATEWAY,
     SERVICES_ADDRESS,
     State,
-    droplet_namespace,
 )
 from tests.e2e.harness import host_facts
 
@@ -68,7 +65,7 @@ def wires(state: State) -> State:
         network.add_vpc(state, vpc)
     for port in PORTS.values():
         network.attach(state, port)
-        name = droplet_namespace(port.number)
+        name = state.droplet_namespace(port.number)
         commands = [
             f"address add {port.public}/24 dev eth0",
             f"address add {port.vpc} dev eth1",
@@ -153,26 +150,27 @@ def pings(namespace: str, target: IPv4Address) -> bool:
             return False
 
 
-def reached(sources: dict[str, tuple[str, IPv4Address, IPv4Address]]) -> dict[str, set[tuple[str, int]]]:
-    """Try all ports of one droplet from all sources at once: (name -> namespace, source address, target address)."""
+def reached(lab: State) -> dict[str, set[tuple[str, int]]]:
+    """Try all ports of one droplet from all sources at once."""
+    tried = sources(lab)
     with ExitStack() as stack:
         for port in TCP_PORTS:
-            stack.enter_context(tcp_listener(droplet_namespace(FIRST), port))
+            stack.enter_context(tcp_listener(lab.droplet_namespace(FIRST), port))
         receivers = {
-            port: stack.enter_context(udp_socket(droplet_namespace(FIRST), "0.0.0.0", port)) for port in UDP_PORTS
+            port: stack.enter_context(udp_socket(lab.droplet_namespace(FIRST), "0.0.0.0", port)) for port in UDP_PORTS
         }
         connections = {
             (name, port): stack.enter_context(begin_connection(namespace, source, target, port))
-            for name, (namespace, source, target) in sources.items()
+            for name, (namespace, source, target) in tried.items()
             for port in TCP_PORTS
         }
-        for name, (namespace, source, target) in sources.items():
+        for name, (namespace, source, target) in tried.items():
             sender = stack.enter_context(udp_socket(namespace, str(source), 0))
             for port in UDP_PORTS:
                 with suppress(PermissionError):  # the packet filter's word to a sender in its own namespace
                     sender.sendto(name.encode(), (str(target), port))
         time.sleep(PATIENCE)
-        found: dict[str, set[tuple[str, int]]] = {name: set() for name in sources}
+        found: dict[str, set[tuple[str, int]]] = {name: set() for name in tried}
         for (name, port), connection in connections.items():
             if is_connected(connection):
                 found[name].add(("tcp", port))
@@ -182,28 +180,28 @@ def reached(sources: dict[str, tuple[str, IPv4Address, IPv4Address]]) -> dict[st
     return found
 
 
-def sources() -> dict[str, tuple[str, IPv4Address, IPv4Address]]:
+def sources(state: State) -> dict[str, tuple[str, IPv4Address, IPv4Address]]:
     target = PORTS[FIRST]
     return {
-        "operator": (OPERATOR_NAMESPACE, OPERATOR_ADDRESS, target.public),
-        "anybody": (OPERATOR_NAMESPACE, ANYBODY_ADDRESS, target.public),
-        "services": (NET_NAMESPACE, SERVICES_ADDRESS, target.public),
-        "peer, VPC": (droplet_namespace(PEER), PORTS[PEER].vpc.ip, target.vpc.ip),
-        "peer, public": (droplet_namespace(PEER), PORTS[PEER].public, target.public),
-        "stranger, VPC": (droplet_namespace(STRANGER), PORTS[STRANGER].vpc.ip, target.vpc.ip),
-        "stranger, public": (droplet_namespace(STRANGER), PORTS[STRANGER].public, target.public),
-        "foreigner, VPC": (droplet_namespace(FOREIGNER), PORTS[FOREIGNER].vpc.ip, target.vpc.ip),
+        "operator": (state.operator_namespace, OPERATOR_ADDRESS, target.public),
+        "anybody": (state.operator_namespace, ANYBODY_ADDRESS, target.public),
+        "services": (state.net_namespace, SERVICES_ADDRESS, target.public),
+        "peer, VPC": (state.droplet_namespace(PEER), PORTS[PEER].vpc.ip, target.vpc.ip),
+        "peer, public": (state.droplet_namespace(PEER), PORTS[PEER].public, target.public),
+        "stranger, VPC": (state.droplet_namespace(STRANGER), PORTS[STRANGER].vpc.ip, target.vpc.ip),
+        "stranger, public": (state.droplet_namespace(STRANGER), PORTS[STRANGER].public, target.public),
+        "foreigner, VPC": (state.droplet_namespace(FOREIGNER), PORTS[FOREIGNER].vpc.ip, target.vpc.ip),
     }
 
 
 def test_host_sees_no_interface(wires: State) -> None:
-    links = " ".join(host_facts()["links"])
+    links = " ".join(host_facts(wires)["links"])
     assert not any(word in links for word in ("br-public", "vpc-", "-pub", "eth1", "operator"))
 
 
 def test_open_droplets_are_reached_from_everywhere_but_another_vpc(open_wires: State) -> None:
     everything = {*(("tcp", port) for port in TCP_PORTS), *(("udp", port) for port in UDP_PORTS)}
-    found = reached(sources())
+    found = reached(open_wires)
     # a VPC has no router: what another one sends to its addresses goes nowhere
     assert found.pop("foreigner, VPC") == set()
     assert found == dict.fromkeys(found, everything)
@@ -212,7 +210,7 @@ def test_open_droplets_are_reached_from_everywhere_but_another_vpc(open_wires: S
 def test_port_matrix_of_a_cluster(open_wires: State) -> None:
     apply_firewall(open_wires, CLUSTER_POLICY)
     web = {("tcp", 80), ("tcp", 443)}
-    assert reached(sources()) == {
+    assert reached(open_wires) == {
         "operator": web | {("tcp", 6443)},
         "anybody": web,
         "services": web,
@@ -227,10 +225,10 @@ def test_port_matrix_of_a_cluster(open_wires: State) -> None:
 def test_echo_requests_follow_the_rules(open_wires: State) -> None:
     apply_firewall(open_wires, CLUSTER_POLICY)
     target = PORTS[FIRST]
-    assert pings(droplet_namespace(PEER), target.vpc.ip)
-    assert pings(droplet_namespace(FIRST), OPERATOR_ADDRESS)
-    assert not pings(droplet_namespace(STRANGER), target.vpc.ip)
-    assert not pings(OPERATOR_NAMESPACE, target.public)
+    assert pings(open_wires.droplet_namespace(PEER), target.vpc.ip)
+    assert pings(open_wires.droplet_namespace(FIRST), OPERATOR_ADDRESS)
+    assert not pings(open_wires.droplet_namespace(STRANGER), target.vpc.ip)
+    assert not pings(open_wires.operator_namespace, target.public)
 
 
 def test_outbound_is_denied_by_default_and_answers_pass(open_wires: State) -> None:
@@ -240,7 +238,11 @@ def test_outbound_is_denied_by_default_and_answers_pass(open_wires: State) -> No
     with ExitStack() as stack:
         listeners = {
             (namespace, port): stack.enter_context(tcp_listener(namespace, port))
-            for namespace in (OPERATOR_NAMESPACE, NET_NAMESPACE, droplet_namespace(STRANGER))
+            for namespace in (
+                open_wires.operator_namespace,
+                open_wires.net_namespace,
+                open_wires.droplet_namespace(STRANGER),
+            )
             for port in (80, 8080)
         }
         tries = {
@@ -251,11 +253,12 @@ def test_outbound_is_denied_by_default_and_answers_pass(open_wires: State) -> No
             "VPC": (PORTS[FIRST].vpc.ip, PORTS[STRANGER].vpc.ip, 8080),
         }
         connections = {
-            name: stack.enter_context(begin_connection(droplet_namespace(FIRST), *each)) for name, each in tries.items()
+            name: stack.enter_context(begin_connection(open_wires.droplet_namespace(FIRST), *each))
+            for name, each in tries.items()
         }
         time.sleep(PATIENCE)
         assert {name for name, each in connections.items() if is_connected(each)} == {"allowed", "metadata"}
-        answering, _ = listeners[OPERATOR_NAMESPACE, 8080].accept()
+        answering, _ = listeners[open_wires.operator_namespace, 8080].accept()
         stack.enter_context(answering)
         # a connection that stands goes on when the rules change
         apply_firewall(open_wires, {FIRST: DropletPolicy(PORTS[FIRST].addresses, inbound=(), outbound=())})
@@ -315,9 +318,9 @@ FRAMES = {
 }
 
 
-def arriving() -> set[str]:
+def arriving(state: State) -> set[str]:
     """Send every frame from the stranger and name those that the first droplet sees."""
-    with raw_socket(droplet_namespace(FIRST)) as sniffer, raw_socket(droplet_namespace(STRANGER)) as sender:
+    with raw_socket(state.droplet_namespace(FIRST)) as sniffer, raw_socket(state.droplet_namespace(STRANGER)) as sender:
         for each in FRAMES.values():
             sender.send(each)
         time.sleep(PATIENCE)
@@ -326,30 +329,30 @@ def arriving() -> set[str]:
 
 
 def test_frames_with_foreign_sources_are_dropped(open_wires: State) -> None:
-    assert arriving() == {"own", "own ARP"}
+    assert arriving(open_wires) == {"own", "own ARP"}
 
 
 def test_dropping_can_be_switched_off_in_the_vpc(open_wires: State) -> None:
     network.set_antispoof(open_wires, False)
-    assert arriving() == set(FRAMES) - {"IPv6"}
+    assert arriving(open_wires) == set(FRAMES) - {"IPv6"}
     network.set_antispoof(open_wires, True)
-    assert arriving() == {"own", "own ARP"}
+    assert arriving(open_wires) == {"own", "own ARP"}
 
 
 def test_a_public_address_comes_back_with_other_hardware(open_wires: State) -> None:
     old = PORTS[FOREIGNER]
     new = Port.planned(5, old.public, old.vpc)
-    assert pings(OPERATOR_NAMESPACE, old.public)
+    assert pings(open_wires.operator_namespace, old.public)
     network.detach(open_wires, old.number)
     network.attach(open_wires, new)
     commands = f"address add {new.public}/24 dev eth0\nlink set eth0 up\nroute add default via {PUBLIC_GATEWAY.ip}\n"
-    subprocess.run(["ip", "-n", droplet_namespace(5), "-batch", "-"], input=commands, text=True, check=True)
-    assert pings(OPERATOR_NAMESPACE, new.public)
+    subprocess.run(["ip", "-n", open_wires.droplet_namespace(5), "-batch", "-"], input=commands, text=True, check=True)
+    assert pings(open_wires.operator_namespace, new.public)
     network.detach(open_wires, new.number)
 
 
 def test_attach_again_gives_a_fresh_namespace(open_wires: State) -> None:
-    name = droplet_namespace(FOREIGNER)
+    name = open_wires.droplet_namespace(FOREIGNER)
     network.attach(open_wires, PORTS[FOREIGNER])
     shown = subprocess.run(["ip", "-n", name, "-br", "address"], capture_output=True, text=True, check=True).stdout
     assert "10.120.0.2" not in shown
@@ -357,7 +360,9 @@ def test_attach_again_gives_a_fresh_namespace(open_wires: State) -> None:
     network.detach(open_wires, FOREIGNER)
     network.detach(open_wires, FOREIGNER)
     assert name not in open_wires.namespaces
-    links = subprocess.run(["ip", "-n", NET_NAMESPACE, "link"], capture_output=True, text=True, check=True).stdout
+    links = subprocess.run(
+        ["ip", "-n", open_wires.net_namespace, "link"], capture_output=True, text=True, check=True
+    ).stdout
     assert "d4-" not in links
     network.remove_vpc(open_wires, OTHER_VPC)
     network.remove_vpc(open_wires, OTHER_VPC)

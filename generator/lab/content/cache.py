@@ -34,7 +34,7 @@ class Cache:
     @classmethod
     def default(cls) -> Cache:
         """Give the cache of this user (`~/.cache/hardway`, or `HARDWAY_CACHE`)."""
-        return cls(State.default().cache)
+        return cls(State.named().cache)
 
     def blob(self, sha256: str) -> Path:
         """Tell where the content with this digest lies, if it does."""

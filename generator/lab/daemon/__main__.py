@@ -24,7 +24,7 @@ def main() -> int:
         return 1
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
-    state = State.default()
+    state = State.named()
     make_private_directory(state.directory / "logs")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     with (state.directory / "one-daemon.lock").open("a") as lock:

@@ -53,7 +53,7 @@ def call(state: State, operation: str, **arguments: Any) -> dict[str, Any]:
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException) as error:
-        raise Problem("no lab is up", hint="gen lab up") from error
+        raise Problem(f"the lab `{state.name}` is not up", hint=_elsewhere(state)) from error
     finally:
         connection.close()
     if response.status != 200:
@@ -62,13 +62,21 @@ def call(state: State, operation: str, **arguments: Any) -> dict[str, Any]:
 
 
 def require_permission(state: State) -> None:
-    """Refuse to go on where a lab is somebody else's.
+    """Refuse to go on where labs are somebody else's.
 
     Raises:
-        Problem: there is a lab, and this user may not look into it.
+        Problem: there are labs, and this user may not look into them.
     """
-    if state.directory.is_dir() and not os.access(state.directory, os.R_OK | os.X_OK):
-        raise Problem("the lab belongs to another user", where=str(state.directory), hint="use `sudo`")
+    if state.labs.is_dir() and not os.access(state.labs, os.R_OK | os.X_OK):
+        raise Problem("the labs belong to another user", where=str(state.labs), hint="use `sudo`")
+
+
+def _elsewhere(state: State) -> str:
+    others = [each for each in State.all(state) if each != state and socket_path(each).exists()]
+    if not others:
+        return "gen lab up"
+    named = ", ".join(f"`{each.name}` (made in {each.made_in})" for each in others)
+    return f"`gen lab up`; or go where it was made, or let `HARDWAY_LAB` name one of those that are: {named}"
 
 
 class _Connection(http.client.HTTPConnection):

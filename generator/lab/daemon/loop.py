@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from generator.errors import Problem
@@ -36,7 +37,6 @@ from generator.lab.services.supervisor import Services
 from generator.lab.settings import FIRST_PROXY_PORT, Settings, credentials
 from generator.lab.state import (
     METADATA_ADDRESS,
-    NET_NAMESPACE,
     SERVICES_ADDRESS,
     State,
     read_record,
@@ -86,9 +86,9 @@ class Daemon:
             self.stage = "starting services"
             stack.callback(self.services.close)
             self.services.start(self.hosts, self.authority)
-            metadata = netns.make(NET_NAMESPACE, lambda: tcp_listener(str(METADATA_ADDRESS), 80))
+            metadata = netns.make(self.state.net_namespace, lambda: tcp_listener(str(METADATA_ADDRESS), 80))
             stack.callback(Server(metadata, Metadata(self._facts).respond).close)
-            relay = Relay(self._proxy_listener(), proxy(self._resolve, netns.connect))
+            relay = Relay(self._proxy_listener(), proxy(self._resolve, partial(netns.connect, self.state)))
             stack.callback(relay.close)
             self.proxy_port = relay.port
             self.stage = "up"

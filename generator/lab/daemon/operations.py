@@ -14,7 +14,7 @@ from generator.lab.daemon.loop import Daemon
 from generator.lab.machines import network, packet_filter
 from generator.lab.machines.machine import Machine
 from generator.lab.process import Process
-from generator.lab.state import droplet_namespace, read_record
+from generator.lab.state import read_record
 
 _STRANGER = {"region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
 
@@ -44,6 +44,7 @@ def status(daemon: Daemon) -> Mapping[str, Any]:
         walls = [firewall.name for firewall in daemon.account.firewalls.values()]
     return {
         "version": 1,
+        "name": daemon.state.name,
         "stage": daemon.stage,
         "daemon": {"pid": Process.from_record(record).pid},
         "release": daemon.settings.release,
@@ -55,7 +56,7 @@ def status(daemon: Daemon) -> Mapping[str, Any]:
         "firewalls": walls,
         "tags": sorted(daemon.account.tags),
         "antispoof": network.antispoof_is_on(daemon.state),
-        "spoofed_frames": packet_filter.spoofed_frames() if daemon.stage == "up" else 0,
+        "spoofed_frames": packet_filter.spoofed_frames(daemon.state) if daemon.stage == "up" else 0,
     }
 
 
@@ -153,7 +154,7 @@ def _facts(daemon: Daemon, droplet: Droplet, now: float) -> dict[str, Any]:
         "failed": droplet.failed,
         "public": droplet.public_address,
         "private": droplet.vpc_address,
-        "namespace": droplet_namespace(droplet.id),
+        "namespace": daemon.state.droplet_namespace(droplet.id),
         "size": droplet.size,
         "tags": droplet.tags,
         "created": timestamp(droplet.created),

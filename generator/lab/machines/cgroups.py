@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.lab.machines import borrowed
 from generator.lab.process import Process
-from generator.lab.state import CGROUP, CGROUPS_DIRECTORY, State, read_record, write_record
+from generator.lab.state import CGROUP, CGROUPS_DIRECTORY, State
 
 # what kubelet and containerd in a droplet want to find delegated
 _V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
@@ -24,9 +25,13 @@ class Hierarchy:
     controllers: tuple[str, ...]
 
     @property
-    def lab(self) -> Path:
-        """The lab's subtree."""
+    def labs(self) -> Path:
+        """The subtree of all labs."""
         return self.directory / CGROUP
+
+    def lab(self, state: State) -> Path:
+        """Give the subtree of one lab."""
+        return self.labs / state.name
 
 
 def hierarchies() -> tuple[Hierarchy, ...]:
@@ -63,8 +68,9 @@ def make(state: State, name: str, memory_bytes: int | None = None) -> tuple[Path
     """Make one group in every hierarchy, limited in memory, and give the directories."""
     directories = []
     for hierarchy in hierarchies():
-        directory = hierarchy.lab / name
-        for path in (hierarchy.lab, directory):
+        lab = hierarchy.lab(state)
+        directory = lab / name
+        for path in (hierarchy.labs, lab, directory):
             path.mkdir(mode=0o755, exist_ok=True)
             if "cpuset" in hierarchy.controllers:
                 _inherit_cpuset(path)
@@ -84,11 +90,11 @@ def enter(directories: tuple[Path, ...], pid: int) -> None:
         (directory / "cgroup.procs").write_text(str(pid))
 
 
-def processes(name: str = "") -> tuple[Process, ...]:
-    """List the live processes of one group, or of the whole lab."""
+def processes(state: State, name: str = "") -> tuple[Process, ...]:
+    """List the live processes of one group of a lab, or of all of it."""
     pids: set[int] = set()
     for hierarchy in hierarchies():
-        for directory in _tree(hierarchy.lab / name):
+        for directory in _tree(hierarchy.lab(state) / name):
             try:
                 pids.update(int(line) for line in (directory / "cgroup.procs").read_text().split())
             except (FileNotFoundError, OSError):
@@ -97,20 +103,22 @@ def processes(name: str = "") -> tuple[Process, ...]:
     return tuple(sorted(process for process in found if process is not None))
 
 
-def groups(name: str = "") -> tuple[Path, ...]:
-    """List the directories of one group, or of the whole lab, the deepest first."""
-    return tuple(directory for hierarchy in hierarchies() for directory in _tree(hierarchy.lab / name))
+def groups(state: State, name: str = "") -> tuple[Path, ...]:
+    """List the directories of one group of a lab, or of all of it, the deepest first."""
+    return tuple(directory for hierarchy in hierarchies() for directory in _tree(hierarchy.lab(state) / name))
 
 
 def remove(state: State, name: str = "") -> None:
     """Remove one empty group, or the whole lab's; what still holds processes stays."""
-    for directory in groups(name):
+    for directory in groups(state, name):
         try:
             directory.rmdir()
         except OSError:
             continue  # gone already, or busy: the caller asks `groups` what is left
     if not name:
-        _undelegate(state)
+        for hierarchy in hierarchies():
+            with suppress(OSError):  # it was the last lab's, or isn't
+                hierarchy.labs.rmdir()
 
 
 def _tree(directory: Path) -> Iterator[Path]:
@@ -127,25 +135,12 @@ def _inherit_cpuset(directory: Path) -> None:
 
 
 def _delegate(state: State, hierarchy: Hierarchy) -> None:
-    record = state.directory / "delegated.json"
-    for directory in (hierarchy.directory, hierarchy.lab):
+    for directory in (hierarchy.directory, hierarchy.labs, hierarchy.lab(state)):
         available = (directory / "cgroup.controllers").read_text().split()
         enabled = (directory / "cgroup.subtree_control").read_text().split()
         missing = [name for name in _V2_CONTROLLERS if name in available and name not in enabled]
         if not missing:
             continue
         if directory == hierarchy.directory:
-            before = read_record(record) or {"controllers": []}
-            write_record(record, {"controllers": sorted({*before["controllers"], *missing})})
+            borrowed.note(state, "controllers", missing)
         (directory / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in missing))
-
-
-def _undelegate(state: State) -> None:
-    # the host's own tree gets back only what this lab switched on
-    record = state.directory / "delegated.json"
-    delegated = read_record(record)
-    if delegated is not None:
-        control = CGROUPS_DIRECTORY / "cgroup.subtree_control"
-        with suppress(OSError):  # somebody else has come to need it since
-            control.write_text(" ".join(f"-{name}" for name in delegated["controllers"]))
-        record.unlink()

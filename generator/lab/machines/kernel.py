@@ -1,10 +1,18 @@
-"""What the host's kernel, which all droplets share, has: found in its configuration, never by loading anything."""
+"""What the host's kernel, which all droplets share, has built in or loaded, and what of it a lab loads."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import subprocess
 from pathlib import Path
+
+from generator.lab.machines import borrowed
+from generator.lab.process import run
+from generator.lab.state import State
+
+NEEDED = ("br_netfilter", "bridge", "nf_conntrack", "nf_tables", "overlay", "tun", "veth")
+"""Without these there is no lab."""
 
 # module: option of the kernel's configuration and directory, for what a Kubernetes node may ask `modprobe` for
 MODULES = {
@@ -56,6 +64,26 @@ def available() -> tuple[str, ...]:
     return tuple(name for name, (option, _) in MODULES.items() if options.get(option) == "y" or name in loaded)
 
 
+def lacking() -> tuple[str, ...]:
+    """List what is needed and neither there nor to be loaded."""
+    return tuple(name for name in NEEDED if name not in available() and not _can_load(name))
+
+
+def is_to_be_loaded(name: str) -> bool:
+    """Say whether something needed is not there yet, and can be loaded."""
+    return name not in available() and _can_load(name)
+
+
+def load(state: State) -> tuple[str, ...]:
+    """Load what is needed, and give its names; the last lab to go unloads it, and what the kernel loaded with it."""
+    there = available()
+    wanted = tuple(name for name in NEEDED if name not in there)
+    borrowed.note_first(state, "modules", (name for name in MODULES if name not in there))
+    if wanted:
+        run(["modprobe", "--all", *wanted])
+    return wanted
+
+
 def builtin_list() -> str:
     """Write a `modules.builtin` for droplets, so that `modprobe` succeeds there exactly where the kernel has the thing.
 
@@ -88,3 +116,13 @@ def _options() -> dict[str, str]:
         return {}
     lines = (line.removeprefix("CONFIG_") for line in text.splitlines() if line.startswith("CONFIG_"))
     return dict(line.split("=", 1) for line in lines)
+
+
+def _can_load(name: str) -> bool:
+    if os.geteuid() != 0:
+        return False
+    try:
+        found = subprocess.run(["modprobe", "--dry-run", "--quiet", name], capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    return found.returncode == 0

@@ -18,7 +18,7 @@ from generator.files import make_private_directory, write_atomic
 from generator.lab.machines import cgroups, network
 from generator.lab.machines.port import Port, network_data
 from generator.lab.process import Process, namespace_pids, wait_until_gone
-from generator.lab.state import State, droplet_namespace, is_lab_namespace, namespace_path, read_record, write_record
+from generator.lab.state import State, namespace_path, read_record, write_record
 
 # overlayfs cannot lie on overlayfs, so containerd's and kubelet's directories are the droplet's own on the host's disk
 OWN_DIRECTORIES = ("var/lib/containerd", "var/lib/kubelet")
@@ -120,7 +120,7 @@ class Machine:
     @property
     def name(self) -> str:
         """What the droplet is called in cgroups, namespaces and for systemd-nspawn."""
-        return droplet_namespace(self.number)
+        return self.state.droplet_namespace(self.number)
 
     @property
     def console_log(self) -> Path:
@@ -183,7 +183,7 @@ class Machine:
         # a machine that was not that far, or not that healthy
         if launcher is not None:
             launcher.kill()
-        while rest := cgroups.processes(self.name):
+        while rest := cgroups.processes(self.state, self.name):
             for process in rest:
                 process.kill()
             wait_until_gone(rest, _STOP_SECONDS)
@@ -253,7 +253,7 @@ class Machine:
 
     def _first_process(self) -> Process | None:
         depth = len(namespace_pids(os.getpid())) + 1
-        for process in cgroups.processes(self.name):
+        for process in cgroups.processes(self.state, self.name):
             numbers = namespace_pids(process.pid)
             if len(numbers) == depth and numbers[-1] == 1:
                 return process
@@ -273,16 +273,16 @@ class Machine:
         raise Problem(f"droplet {self.number} did not start: {words[-1] if words else 'it said nothing'}")
 
 
-def machine_names() -> tuple[Path, ...]:
+def machine_names(state: State) -> tuple[Path, ...]:
     """List what systemd-nspawn left outside the lab's directory: one directory for each machine that was killed."""
     if not _PROPAGATE_DIRECTORY.is_dir():
         return ()
-    return tuple(sorted(path for path in _PROPAGATE_DIRECTORY.iterdir() if is_lab_namespace(path.name)))
+    return tuple(sorted(path for path in _PROPAGATE_DIRECTORY.iterdir() if state.owns(path.name)))
 
 
-def forget() -> None:
+def forget(state: State) -> None:
     """Remove what `machine_names` lists, and systemd-nspawn's own directories where that leaves them empty."""
-    for path in machine_names():
+    for path in machine_names(state):
         shutil.rmtree(path, ignore_errors=True)
     for path in (_PROPAGATE_DIRECTORY, _PROPAGATE_DIRECTORY.with_name("locks"), _PROPAGATE_DIRECTORY.parent):
         with suppress(OSError):

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from generator.lab.state import OPERATOR_NAMESPACE, namespace_path
+from generator.lab.state import State, namespace_path
 
 _CLONE_NEWNET = 0x40000000
 _CONNECT_SECONDS = 10.0
@@ -49,7 +49,7 @@ def make(namespace: str, make_socket: Callable[[], socket.socket]) -> socket.soc
     return made[0]
 
 
-def connect(address: tuple[str, int]) -> socket.socket:
-    """Connect from where the operator sits; the calling thread stays there for good."""
-    enter(OPERATOR_NAMESPACE)
+def connect(state: State, address: tuple[str, int]) -> socket.socket:
+    """Connect from where a lab's operator sits; the calling thread stays there for good."""
+    enter(state.operator_namespace)
     return socket.create_connection(address, _CONNECT_SECONDS)

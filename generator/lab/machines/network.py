@@ -12,18 +12,14 @@ from generator.lab.process import run
 from generator.lab.state import (
     ANYBODY_ADDRESS,
     DNS_ADDRESS,
-    DROPLET_NAMESPACE_PREFIX,
     METADATA_ADDRESS,
     NAMESPACES_DIRECTORY,
-    NET_NAMESPACE,
     OPERATOR_ADDRESS,
     OPERATOR_GATEWAY,
-    OPERATOR_NAMESPACE,
     PUBLIC_BRIDGE,
     PUBLIC_GATEWAY,
     SERVICES_ADDRESS,
     State,
-    droplet_namespace,
     namespace_path,
     read_record,
     write_record,
@@ -49,31 +45,29 @@ _NET_SYSCTLS = (
 def create(state: State) -> None:
     """Make the lab's network, or adopt the one that is there; one that was left half made is made anew."""
     with state.locked("network"):
-        if _is_complete():
+        if _is_complete(state):
             return
         remove_namespaces(state)
-        for name in (NET_NAMESPACE, OPERATOR_NAMESPACE):
+        for name in (state.net_namespace, state.operator_namespace):
             _make_namespace(name)
-        run(["nsenter", f"--net={namespace_path(NET_NAMESPACE)}", "sysctl", "-q", "-w", *_NET_SYSCTLS])
+        run(["nsenter", f"--net={namespace_path(state.net_namespace)}", "sysctl", "-q", "-w", *_NET_SYSCTLS])
         _ip(
-            NET_NAMESPACE,
             f"link add {PUBLIC_BRIDGE} address 52:54:ff:00:00:01 type bridge stp_state 0 forward_delay 0",
             f"address add {PUBLIC_GATEWAY} dev {PUBLIC_BRIDGE}",
             *(f"address add {address}/32 dev {PUBLIC_BRIDGE}" for address in own_addresses()),
-            f"link add operator type veth peer name eth0 netns {OPERATOR_NAMESPACE}",
+            f"link add operator type veth peer name eth0 netns {state.operator_namespace}",
             f"address add {OPERATOR_GATEWAY} dev operator",
             "link set operator up",
         )
         _ip(
-            OPERATOR_NAMESPACE,
             f"address add {OPERATOR_ADDRESS}/{OPERATOR_GATEWAY.network.prefixlen} dev eth0",
             f"address add {ANYBODY_ADDRESS}/{OPERATOR_GATEWAY.network.prefixlen} dev eth0",
             "link set eth0 up",
             f"route add default via {OPERATOR_GATEWAY.ip} src {OPERATOR_ADDRESS}",
         )
-        packet_filter.apply_antispoof(_ports(state), antispoof_is_on(state))
+        packet_filter.apply_antispoof(state, _ports(state), antispoof_is_on(state))
         # last: a bridge that is up says that everything before it was done
-        _ip(NET_NAMESPACE, f"link set {PUBLIC_BRIDGE} up")
+        _ip(state.net_namespace, f"link set {PUBLIC_BRIDGE} up")
 
 
 def own_addresses() -> tuple[IPv4Address, ...]:
@@ -92,8 +86,8 @@ def destroy(state: State) -> None:
 def remove_namespaces(state: State) -> None:
     """Remove every namespace of the lab, and nothing else; safe to repeat."""
     # the bridges' namespace first: with it go both ends of every wire
-    for name in sorted(state.namespaces, key=lambda name: name != NET_NAMESPACE):
-        _delete_namespace(name)
+    for name in sorted(state.namespaces, key=lambda name: name != state.net_namespace):
+        _delete_namespace(state, name)
     with suppress(OSError):  # others' namespaces are there, or `ip netns` keeps it as a mount
         NAMESPACES_DIRECTORY.rmdir()
 
@@ -101,16 +95,16 @@ def remove_namespaces(state: State) -> None:
 def add_vpc(state: State, network: IPv4Network) -> None:
     """Make a VPC's bridge unless it is there; a VPC has no way out of itself."""
     with state.locked("network"):
-        if bridge(network) not in _links(NET_NAMESPACE):
-            _ip(NET_NAMESPACE, f"link add {bridge(network)} type bridge stp_state 0 forward_delay 0")
-        _ip(NET_NAMESPACE, f"link set {bridge(network)} up")
+        if bridge(network) not in _links(state.net_namespace):
+            _ip(state.net_namespace, f"link add {bridge(network)} type bridge stp_state 0 forward_delay 0")
+        _ip(state.net_namespace, f"link set {bridge(network)} up")
 
 
 def remove_vpc(state: State, network: IPv4Network) -> None:
     """Remove a VPC's bridge; safe to repeat."""
     with state.locked("network"):
-        if bridge(network) in _links(NET_NAMESPACE):
-            _ip(NET_NAMESPACE, f"link delete {bridge(network)}")
+        if bridge(network) in _links(state.net_namespace):
+            _ip(state.net_namespace, f"link delete {bridge(network)}")
 
 
 def bridge(network: IPv4Network) -> str:
@@ -126,18 +120,18 @@ def attach(state: State, port: Port) -> None:
     """Plug a droplet in: a fresh namespace with eth0 and eth1, down and without addresses, as after power-on."""
     with state.locked("network"):
         _detach(state, port.number)
-        name = droplet_namespace(port.number)
+        name = state.droplet_namespace(port.number)
         _make_namespace(name)
         # both ends are made where they belong, so the host never sees an interface
+        inside = f"netns {state.net_namespace}"
         _ip(
             name,
-            f"link add eth0 address {port.public_mac} type veth peer name {port.public_name} netns {NET_NAMESPACE}",
-            f"link add eth1 address {port.vpc_mac} type veth peer name {port.vpc_name} netns {NET_NAMESPACE}",
+            f"link add eth0 address {port.public_mac} type veth peer name {port.public_name} {inside}",
+            f"link add eth1 address {port.vpc_mac} type veth peer name {port.vpc_name} {inside}",
         )
         write_record(state.ports / f"{port.number}.json", port.to_record())
-        packet_filter.apply_antispoof(_ports(state), antispoof_is_on(state))
+        packet_filter.apply_antispoof(state, _ports(state), antispoof_is_on(state))
         _ip(
-            NET_NAMESPACE,
             f"link set {port.public_name} master {PUBLIC_BRIDGE}",
             f"link set {port.vpc_name} master {bridge(port.vpc.network)}",
             f"link set {port.public_name} up",
@@ -151,15 +145,15 @@ def detach(state: State, number: int) -> None:
     """Unplug a droplet; safe to repeat."""
     with state.locked("network"):
         _detach(state, number)
-        if namespace_path(NET_NAMESPACE).exists():
-            packet_filter.apply_antispoof(_ports(state), antispoof_is_on(state))
+        if namespace_path(state.net_namespace).exists():
+            packet_filter.apply_antispoof(state, _ports(state), antispoof_is_on(state))
 
 
 def set_antispoof(state: State, enabled: bool) -> None:
     """Switch the dropping of foreign source addresses in the VPCs; the public network always drops them."""
     with state.locked("network"):
         write_record(state.directory / "antispoof.json", {"enabled": enabled})
-        packet_filter.apply_antispoof(_ports(state), enabled)
+        packet_filter.apply_antispoof(state, _ports(state), enabled)
 
 
 def antispoof_is_on(state: State) -> bool:
@@ -169,7 +163,7 @@ def antispoof_is_on(state: State) -> bool:
 
 
 def _detach(state: State, number: int) -> None:
-    _delete_namespace(droplet_namespace(number))
+    _delete_namespace(state, state.droplet_namespace(number))
     (state.ports / f"{number}.json").unlink(missing_ok=True)
 
 
@@ -185,15 +179,17 @@ def _make_namespace(name: str) -> None:
     run(["unshare", f"--net={namespace_path(name)}", "ip", "link", "set", "lo", "up"])
 
 
-def _delete_namespace(name: str) -> None:
+def _delete_namespace(state: State, name: str) -> None:
     path = namespace_path(name)
     if not path.exists():
         return
     # the bridge's ends go now; the kernel takes those of a dead namespace down only a little later
-    if name.startswith(DROPLET_NAMESPACE_PREFIX) and _is_namespace_mount(str(namespace_path(NET_NAMESPACE))):
-        number = name.removeprefix(DROPLET_NAMESPACE_PREFIX)
-        links = _links(NET_NAMESPACE)
-        _ip(NET_NAMESPACE, *(f"link delete {end}" for end in (f"d{number}-pub", f"d{number}-vpc") if end in links))
+    number = name.removeprefix(state.droplet_namespace_prefix)
+    if number != name and _is_namespace_mount(str(namespace_path(state.net_namespace))):
+        links = _links(state.net_namespace)
+        _ip(
+            state.net_namespace, *(f"link delete {end}" for end in (f"d{number}-pub", f"d{number}-vpc") if end in links)
+        )
     while _is_namespace_mount(str(path)):
         run(["umount", "--lazy", str(path)])
     path.unlink()
@@ -204,10 +200,12 @@ def _is_namespace_mount(path: str) -> bool:
         return any(line.split(" ", 5)[4] == path for line in file)
 
 
-def _is_complete() -> bool:
-    if not all(_is_namespace_mount(str(namespace_path(name))) for name in (NET_NAMESPACE, OPERATOR_NAMESPACE)):
+def _is_complete(state: State) -> bool:
+    if not all(
+        _is_namespace_mount(str(namespace_path(name))) for name in (state.net_namespace, state.operator_namespace)
+    ):
         return False
-    return "UP" in _links(NET_NAMESPACE).get(PUBLIC_BRIDGE, ())
+    return "UP" in _links(state.net_namespace).get(PUBLIC_BRIDGE, ())
 
 
 def _links(namespace: str) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Writes the lab's nftables rules: what a port may send, and DigitalOcean's firewalls, enforced in `hardway-net`."""
+"""Writes the lab's nftables rules: what a port may send, and DigitalOcean's firewalls, enforced for one lab."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ipaddress import IPv4Network, collapse_addresses
 from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy, Rule
 from generator.lab.process import run
-from generator.lab.state import METADATA_ADDRESS, NET_NAMESPACE, State, namespace_path
+from generator.lab.state import METADATA_ADDRESS, State, namespace_path
 
 _ANTISPOOF_TABLE = "bridge hardway_antispoof"
 _FIREWALL_TABLE = "ip hardway_firewall"
 _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
-def apply_antispoof(ports: Sequence[Port], vpc_enabled: bool) -> None:
+def apply_antispoof(state: State, ports: Sequence[Port], vpc_enabled: bool) -> None:
     """Let every port send from its own addresses only; `vpc_enabled` says whether VPC ports are held to it as well."""
-    _nft(antispoof(ports, vpc_enabled))
+    _nft(state, antispoof(ports, vpc_enabled))
 
 
 def apply_firewall(state: State, policy: Mapping[int, DropletPolicy]) -> None:
@@ -28,12 +28,12 @@ def apply_firewall(state: State, policy: Mapping[int, DropletPolicy]) -> None:
     sender's outbound rules and the receiver's inbound rules.
     """
     with state.locked("network"):
-        _nft(firewall(policy))
+        _nft(state, firewall(policy))
 
 
-def spoofed_frames() -> int:
+def spoofed_frames(state: State) -> int:
     """Count the packets with a foreign source address that were dropped since a port was last plugged in or out."""
-    inside = ["nsenter", f"--net={namespace_path(NET_NAMESPACE)}"]
+    inside = ["nsenter", f"--net={namespace_path(state.net_namespace)}"]
     argv = [*inside, "nft", "-j", "list", "table", *_ANTISPOOF_TABLE.split()]
     rules = [entry["rule"]["expr"] for entry in json.loads(run(argv))["nftables"] if "rule" in entry]
     return sum(part["counter"]["packets"] for rule in rules for part in rule if "counter" in part)
@@ -125,5 +125,5 @@ def _table(name: str, body: list[str]) -> str:
     return "\n".join([f"table {name}", f"delete table {name}", f"table {name} {{", *body, "}", ""])
 
 
-def _nft(rules: str) -> None:
-    run(["nsenter", f"--net={namespace_path(NET_NAMESPACE)}", "nft", "-f", "-"], text=rules)
+def _nft(state: State, rules: str) -> None:
+    run(["nsenter", f"--net={namespace_path(state.net_namespace)}", "nft", "-f", "-"], text=rules)

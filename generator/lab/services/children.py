@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab.state import NET_NAMESPACE, namespace_path
+from generator.lab.state import namespace_path
 
 _STOP_SECONDS = 5.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,7 +28,6 @@ class Program:
         environment: what it needs to know besides `PATH`; the only way in for secrets of a program that reads no file.
         socket: the socket file that it makes; it is ready when that is there.
         listens: the address and port that it listens on instead; it is ready when it does.
-        namespace: the network namespace it lives in.
     """
 
     name: str
@@ -36,14 +35,20 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     socket: Path | None = None
     listens: tuple[IPv4Address, int] | None = None
-    namespace: str | None = NET_NAMESPACE
 
 
 class Child:
-    """One program's process. All methods belong to one thread, as the child dies with the thread that started it."""
+    """One program's process. All methods belong to one thread, as the child dies with the thread that started it.
 
-    def __init__(self, program: Program, log: Path) -> None:
+    Args:
+        program: what to run.
+        log: the file that hears what it says.
+        namespace: the network namespace it lives in; the caller's unless given.
+    """
+
+    def __init__(self, program: Program, log: Path, namespace: str | None = None) -> None:
         self.program = program
+        self._namespace = namespace
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,7 +68,7 @@ class Child:
             return
         if self.program.socket is not None:
             self.program.socket.unlink(missing_ok=True)
-        inside = ["nsenter", f"--net={namespace_path(self.program.namespace)}"] if self.program.namespace else []
+        inside = ["nsenter", f"--net={namespace_path(self._namespace)}"] if self._namespace else []
         # the signal survives exec, and reaches the program even when this process is killed
         argv = [*inside, "setpriv", "--pdeathsig", "KILL", "--", *self.program.argv]
         with self._log.open("ab") as log:

@@ -68,7 +68,7 @@ def spaces(program: Path, region: str, keys: tuple[str, str], directory: Path, s
     try:
         os.setxattr(objects, "user.hardway", b"1")
     except OSError as error:
-        hint = "choose a directory on ext4, xfs or btrfs by `HARDWAY_LAB`"
+        hint = "choose a directory on ext4, xfs or btrfs by `HARDWAY_LABS`"
         raise Problem(f"the file system of {objects} keeps no user attributes: {error.strerror}", hint=hint) from error
     socket = sockets / f"spaces-{region}.sock"
     argv = [

@@ -155,7 +155,7 @@ class Services:
         }
 
     def _make(self, found: list[Program]) -> list[Child]:
-        return [Child(program, self._log_of(program.name)) for program in found]
+        return [Child(program, self._log_of(program.name), self._state.net_namespace) for program in found]
 
     def _log_of(self, name: str) -> Path:
         return self._state.directory / "logs" / f"{name}.log"

@@ -24,7 +24,7 @@ def test_destroy_wants_the_right_name(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     connection = Connection("t", "k", "s", api_endpoint="https://127.0.0.1:1")
     for arguments in (["orderbook", "--yes", "other"], [], ["../etc"], ["Order"]):
-        result = CliRunner().invoke(destroy, [*arguments, "--lab"], obj=lambda: connection)
+        result = CliRunner().invoke(destroy, [*arguments, "--lab"], obj=lambda _: connection)
         assert isinstance(result.exception, Problem), arguments
 
 

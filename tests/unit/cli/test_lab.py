@@ -15,7 +15,8 @@ from generator.lab.display import Display
 
 @pytest.fixture(autouse=True)
 def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HARDWAY_LAB", str(tmp_path / "lab"))
+    monkeypatch.setenv("HARDWAY_LABS", str(tmp_path / "labs"))
+    monkeypatch.setenv("HARDWAY_LAB", "lab")
     monkeypatch.chdir(tmp_path)
 
 
@@ -44,7 +45,7 @@ def test_about_names_what_only_the_cloud_can_show(capsys: pytest.CaptureFixture[
 )
 def test_without_a_lab_the_hint_is_to_bring_one_up(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lab", *arguments]) == 1
-    assert capsys.readouterr().err == "error: no lab is up\n  hint: gen lab up\n"
+    assert capsys.readouterr().err == "error: the lab `lab` is not up\n  hint: gen lab up\n"
 
 
 @pytest.mark.parametrize(

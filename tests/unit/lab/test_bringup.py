@@ -34,7 +34,7 @@ def record(path, values):
 
 written, bringup.write_record = bringup.write_record, record
 bringup.DAEMON = (sys.executable, "-c", sys.argv[2])
-state = State(Path(sys.argv[1]), Path(sys.argv[1]) / "cache")
+state = State("lab", Path(sys.argv[1]), Path(sys.argv[1]) / "cache")
 state.claim()
 bringup._start(state)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -46,15 +46,15 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     """A lab apart from whatever else runs on this host: its groups and namespaces are not looked at."""
     monkeypatch.setattr(cgroups, "hierarchies", lambda: ())
     monkeypatch.setattr(states, "NAMESPACES_DIRECTORY", tmp_path / "netns")
-    monkeypatch.setattr(host, "machine_names", lambda: ())
-    monkeypatch.setattr(host, "forget", lambda: None)
+    monkeypatch.setattr(host, "machine_names", lambda _: ())
+    monkeypatch.setattr(host, "forget", lambda _: None)
     monkeypatch.setattr(host.network, "destroy", lambda _: None)
-    return State(tmp_path / "lab", tmp_path / "cache")
+    return State("lab", tmp_path / "labs", tmp_path / "labs" / "cache")
 
 
 def start(state: State, moment: str, program: str = STAND_IN) -> Process | None:
     """Start a daemon by somebody who is killed, and find it if it still runs."""
-    command = [sys.executable, "-c", START, str(state.directory), program, moment]
+    command = [sys.executable, "-c", START, str(state.labs), program, moment]
     done = subprocess.run(command, check=False, timeout=30, stdout=subprocess.PIPE)
     assert done.returncode == -signal.SIGKILL
     return Process.find(int(done.stdout))

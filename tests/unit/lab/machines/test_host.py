@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problem
-from generator.lab.machines import cgroups, host, kernel, root
+from generator.lab.machines import cgroups, kernel, root
 from generator.lab.machines.port import Port, network_data
 from generator.lab.process import Process, namespace_pids, run, wait_until_gone
-from generator.lab.state import State, is_lab_namespace, read_record, write_record
+from generator.lab.state import State, lab_of, name_of, read_record, write_record
 
 HYBRID = """\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -33,7 +33,8 @@ def test_hybrid_hierarchies_are_read() -> None:
     assert found["cpu,cpuacct"].controllers == ("cpu", "cpuacct")
     assert found["systemd"].controllers == ("name=systemd",)
     assert [each.version for each in found.values()] == [1, 1, 1, 2]
-    assert found["memory"].lab == Path("/sys/fs/cgroup/memory/hardway-lab")
+    state = State("demo", Path("/labs"), Path("/cache"))
+    assert found["memory"].lab(state) == Path("/sys/fs/cgroup/memory/hardway-lab/demo")
 
 
 def test_unified_hierarchy_is_read() -> None:
@@ -102,21 +103,53 @@ def test_modules_are_listed_as_the_kernel_has_them(monkeypatch: pytest.MonkeyPat
 
 
 def test_names_of_namespaces() -> None:
-    assert all(map(is_lab_namespace, ("hardway-net", "hardway-operator", "hardway-d1", "hardway-d12")))
-    assert not any(map(is_lab_namespace, ("hardway", "hardway-d", "hardway-dx", "d1", "cni-1234")))
+    state = State("a-b", Path("/labs"), Path("/cache"))
+    made = (state.net_namespace, state.operator_namespace, state.droplet_namespace(1), state.droplet_namespace(12))
+    assert made == ("hardway-a-b-net", "hardway-a-b-operator", "hardway-a-b-d1", "hardway-a-b-d12")
+    assert all(map(state.owns, made))
+    for other in ("a", "b", "a-b-d1", "a-b-net", "a-b-d1-net"):
+        beside = State(other, Path("/labs"), Path("/cache"))
+        assert not any(map(beside.owns, made))
+        assert not any(map(state.owns, (beside.net_namespace, beside.droplet_namespace(1))))
+    assert not any(map(lab_of, ("hardway", "hardway-net", "hardway-d1", "hardway-a-dx", "hardway-a-d", "cni-1234")))
+
+
+def test_a_directory_has_a_lab_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HARDWAY_LAB", raising=False)
+    names = set()
+    for place in ("one/demo", "two/demo", "x" * 60, "-- Ümlaut --", "..."):
+        (tmp_path / place).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / place)
+        state = State.named()
+        assert state == State.named(state.name)
+        names.add(state.name)
+    assert len(names) == 5
+    assert sum(name.startswith("demo-") for name in names) == 2
+    (tmp_path / "link").symlink_to(tmp_path / "one/demo")
+    assert name_of(tmp_path / "link") in names
+    monkeypatch.setenv("HARDWAY_LAB", "chosen")
+    assert State.named().name == "chosen"
+
+
+@pytest.mark.parametrize("name", ["A", "a_b", "-a", "a-", "a--b", "../a", "a/b", "x" * 25, "a b"])
+def test_what_can_not_be_a_labs_name_is_said(name: str) -> None:
+    with pytest.raises(Problem, match="can't be a lab's name"):
+        State.named(name)
 
 
 def test_directory_of_others_is_not_claimed(tmp_path: Path) -> None:
-    state = State(directory=tmp_path / "lab", cache=tmp_path)
+    state = State("lab", tmp_path, tmp_path)
     assert not state.is_claimed
     state.claim()
     state.claim()
     assert state.is_claimed
     assert state.directory.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
     with pytest.raises(Problem, match="is not empty and no lab's"):
-        State(directory=tmp_path, cache=tmp_path).claim()
+        State("other", tmp_path, tmp_path).claim()
     with pytest.raises(Problem, match="colon"):
-        State(directory=tmp_path / "a:b", cache=tmp_path).claim()
+        State("lab", tmp_path / "a:b", tmp_path).claim()
 
 
 def test_records(tmp_path: Path) -> None:
@@ -125,15 +158,6 @@ def test_records(tmp_path: Path) -> None:
     write_record(path, {"version": 1})
     assert read_record(path) == {"version": 1}
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_missing_packages_stand_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "COMMANDS", {"no-such-command-1": "one", "no-such-command-2": "two", "sh": "dash"})
-    problems = host.requirements({"no-such-command-3": "one"})
-    (found,) = [problem for problem in problems if problem.message.startswith("packages are missing")]
-    assert found.hint is not None
-    assert found.hint.startswith("apt-get install")
-    assert [word for word in found.hint.split() if word in ("one", "two", "dash")] == ["one", "two"]
 
 
 def test_recipe_names_its_root() -> None:
