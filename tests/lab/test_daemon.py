@@ -190,7 +190,7 @@ def test_a_killed_daemon_takes_the_services_along_and_another_goes_on(lab: State
     assert len(services) == 4
     daemon.kill()
     assert wait_until_gone([process for process in services if process is not None], 10) == ()
-    with pytest.raises(Problem, match="no lab is up"):
+    with pytest.raises(Problem, match="is not up"):
         control.call(lab, "status")
     assert machine.is_running
     start(lab)

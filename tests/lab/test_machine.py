@@ -143,7 +143,7 @@ def test_size_of_the_droplet_is_what_it_sees(machine: Machine) -> None:
         int(path.read_text())
         for hierarchy in cgroups.hierarchies()
         for name in ("memory.limit_in_bytes", "memory.max")
-        if (path := hierarchy.lab / machine.name / name).exists()
+        if (path := hierarchy.lab(machine.state) / machine.name / name).exists()
     ]
     assert limits == [MEMORY_MIB << 20]
 
@@ -224,14 +224,14 @@ def test_machine_is_found_again_by_its_records(state: State, machine: Machine) -
 
 
 def test_power_cut_ends_everything_at_once(state: State, machine: Machine) -> None:
-    processes = cgroups.processes(machine.name)
+    processes = cgroups.processes(machine.state, machine.name)
     assert len(processes) > 5
     begin = time.monotonic()
     machine.kill()
     assert time.monotonic() - begin < 5
     assert not any(process.is_alive for process in processes)
     assert not machine.is_running
-    assert cgroups.groups(machine.name) == ()
+    assert cgroups.groups(machine.state, machine.name) == ()
     assert machine.name not in state.namespaces
     machine.kill()
     with pytest.raises(Problem, match="is off"):
@@ -243,7 +243,7 @@ def test_power_can_be_cut_when_the_supervisor_is_gone(machine: Machine) -> None:
     pid = first_process(machine)
     assert pid is not None
     until(lambda: Path(f"/proc/{pid}/comm").read_text() == "systemd\n")
-    supervisor = next(process for process in cgroups.processes(machine.name) if process.pid == _parent(pid))
+    supervisor = next(process for process in cgroups.processes(machine.state, machine.name) if process.pid == _parent(pid))
     os.kill(supervisor.pid, signal.SIGKILL)
     until(lambda: not supervisor.is_alive)
     assert machine.is_running

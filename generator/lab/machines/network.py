@@ -52,6 +52,7 @@ def create(state: State) -> None:
             _make_namespace(name)
         run(["nsenter", f"--net={namespace_path(state.net_namespace)}", "sysctl", "-q", "-w", *_NET_SYSCTLS])
         _ip(
+            state.net_namespace,
             f"link add {PUBLIC_BRIDGE} address 52:54:ff:00:00:01 type bridge stp_state 0 forward_delay 0",
             f"address add {PUBLIC_GATEWAY} dev {PUBLIC_BRIDGE}",
             *(f"address add {address}/32 dev {PUBLIC_BRIDGE}" for address in own_addresses()),
@@ -60,6 +61,7 @@ def create(state: State) -> None:
             "link set operator up",
         )
         _ip(
+            state.operator_namespace,
             f"address add {OPERATOR_ADDRESS}/{OPERATOR_GATEWAY.network.prefixlen} dev eth0",
             f"address add {ANYBODY_ADDRESS}/{OPERATOR_GATEWAY.network.prefixlen} dev eth0",
             "link set eth0 up",
@@ -132,6 +134,7 @@ def attach(state: State, port: Port) -> None:
         write_record(state.ports / f"{port.number}.json", port.to_record())
         packet_filter.apply_antispoof(state, _ports(state), antispoof_is_on(state))
         _ip(
+            state.net_namespace,
             f"link set {port.public_name} master {PUBLIC_BRIDGE}",
             f"link set {port.vpc_name} master {bridge(port.vpc.network)}",
             f"link set {port.public_name} up",
