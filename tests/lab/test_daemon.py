@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from generator.lab.content.cache import Cache
 from generator.lab.content.images import Settings as ImageSettings
 from generator.lab.daemon import control
 from generator.lab.display import Display
-from generator.lab.machines import netns, root
+from generator.lab.machines import host, netns, root
 from generator.lab.machines.machine import Machine
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.settings import Settings
@@ -207,6 +208,44 @@ def test_only_one_daemon_runs(lab: State) -> None:
     time.sleep(3)
     assert bringup.daemon(lab) == before
     assert control.call(lab, "stage") == {"stage": "up"}
+
+
+def test_labs_run_side_by_side(lab: State) -> None:
+    """Two labs have the same addresses, names and numbers, and nothing in common but the cache."""
+    other = State(f"{lab.name[:17]}-other", lab.labs, lab.cache)
+    other.claim()
+    Settings.read(lab).write(other)
+    labs = (lab, other)
+    order = {
+        "name": "n1",
+        "region": "fra1",
+        "size": "s-1vcpu-1gb",
+        "image": "debian-13-x64",
+        "user_data": "#!/bin/true",
+    }
+    try:
+        start(other)
+        assert [each.name for each in State.all(lab) if each in labs] == sorted(each.name for each in labs)
+        assert len({connection(each).proxy for each in labs} | {connection(each).token for each in labs}) == 4
+        machines = []
+        for each in labs:
+            number = api(each, "POST", "/v2/droplets", order)["droplet"]["id"]
+            until("the machine", lambda each=each: droplet(each)["running"], 30)
+            machine = Machine.load(each, number)
+            assert machine is not None
+            machines.append(machine)
+        for machine in machines:
+            done = partial(execute, machine, ["cloud-init", "status", "--wait"])
+            until("its first boot", lambda done=done: done().returncode == 0, 60)
+        assert boot_id(machines[0]) != boot_id(machines[1])
+    finally:
+        host.cleanup(other)
+    assert host.leftovers(other) == ()
+    assert machines[0].is_running
+    assert not machines[1].is_running
+    assert control.call(lab, "stage") == {"stage": "up"}
+    assert api(lab, "DELETE", f"/v2/droplets/{machines[0].number}")["status"] == 204
+    until("the machine gone", lambda: Machine.load(lab, machines[0].number) is None, 30)
 
 
 def droplet(lab: State) -> dict[str, Any]:

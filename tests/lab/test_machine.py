@@ -243,7 +243,9 @@ def test_power_can_be_cut_when_the_supervisor_is_gone(machine: Machine) -> None:
     pid = first_process(machine)
     assert pid is not None
     until(lambda: Path(f"/proc/{pid}/comm").read_text() == "systemd\n")
-    supervisor = next(process for process in cgroups.processes(machine.state, machine.name) if process.pid == _parent(pid))
+    supervisor = next(
+        process for process in cgroups.processes(machine.state, machine.name) if process.pid == _parent(pid)
+    )
     os.kill(supervisor.pid, signal.SIGKILL)
     until(lambda: not supervisor.is_alive)
     assert machine.is_running
