@@ -37,6 +37,8 @@ BUILT = "built from source"
 STAND_IN = "a stand-in for the real image"
 # any Go does: what the lab runs itself is in no lock
 ANY_GO = "any"
+LAST_GO = "go"
+"""Where the cache notes which Go built last: what it built is found by that where there is no Go any more."""
 _File = TypeVar("_File", Artifact, Image)
 _Download = TypeVar("_Download", Artifact, Package)
 
@@ -107,15 +109,17 @@ class _Builder:
     def go(self) -> Go:
         """The compiler and all that goes with it; asked for when something must be built."""
         _require_tools()
-        return Go.find()
+        found = Go.find()
+        self.cache.note(LAST_GO, found.version)
+        return found
 
     @cached_property
     def go_version(self) -> str:
-        """What results of this machine's Go are known by; empty without Go, where nothing was built."""
+        """What results of Go are known by: this machine's version, or without one that of the last build."""
         try:
             return Go.find().version
         except Problem:
-            return ""
+            return self.cache.noted(LAST_GO) or ""
 
     def sized(self, file: _Download) -> _Download:
         """Say how long a file is, which is in the cache."""

@@ -87,6 +87,17 @@ class Cache:
         record = {"recipe": recipe, "outputs": dict(sorted(outputs.items()))}
         write_atomic(self._record(key), json.dumps(record, indent=1).encode() + b"\n")
 
+    def note(self, name: str, text: str) -> None:
+        """Keep a short text that is no content."""
+        write_atomic(self._inside("notes") / name, text.encode())
+
+    def noted(self, name: str) -> str | None:
+        """Recall a short text."""
+        try:
+            return self._inside("notes").joinpath(name).read_text()
+        except FileNotFoundError:
+            return None
+
     @contextmanager
     def workspace(self, name: str) -> Iterator[Path]:
         """Lend an empty directory on the cache's file system and remove it afterwards."""

