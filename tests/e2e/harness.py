@@ -208,7 +208,7 @@ def host_facts(lab: State) -> dict[str, list[str]]:
     volatile = (
         "fs.dentry-state", "fs.file-nr", "fs.inode", "fs.aio-nr", "fs.quota", "kernel.random", "kernel.ns_last_pid",
         "kernel.pty.nr", "nf_conntrack_count", "perf_event_max_sample_rate", "kernel.sched_domain",
-        "net.ipv4.route.", "nf_conntrack_buckets",
+        "net.ipv4.route.", "nf_conntrack_buckets", "max_user_instances", "max_inotify_instances",
     )  # fmt: skip
     others = [each.name for each in State.all(lab) if each.name != lab.name]
     sysctls = run("sysctl", "-a", check=False).stdout.splitlines()

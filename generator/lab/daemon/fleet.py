@@ -15,7 +15,7 @@ from generator.errors import Problem
 from generator.lab.account import droplets, firewalls
 from generator.lab.account.account import Account, Droplet
 from generator.lab.daemon.config_drive import config_drive
-from generator.lab.machines import network, packet_filter
+from generator.lab.machines import borrowed, network, packet_filter
 from generator.lab.machines.machine import Machine
 from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy
@@ -45,6 +45,7 @@ class Fleet:
         self._busy: set[int] = set()
         self._started: set[int] = set()
         self._bridges: set[IPv4Network] = set()
+        self._counted = 0
         self._policy: Mapping[int, DropletPolicy] | None = None
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="droplet")
 
@@ -59,6 +60,10 @@ class Fleet:
                 for droplet in wanted.values()
                 if (rules := firewalls.policy(self._account, droplet)) is not None
             }
+        if len(wanted) > self._counted:
+            if limit := borrowed.watchers(self._state, len(wanted)):
+                _log.info("the host lets root have %s inotify instances, until the last lab is down", limit)
+            self._counted = len(wanted)
         for missing in networks - self._bridges:
             network.add_vpc(self._state, missing)
         # before any machine that it covers starts

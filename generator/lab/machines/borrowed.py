@@ -1,4 +1,4 @@
-"""Remembers what labs switch on in their host, and gives it back with the last lab: controllers, kernel modules."""
+"""Remembers what labs change in their host, and gives it back with the last: controllers, modules, a limit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from generator.lab.state import CGROUPS_DIRECTORY, State, read_record, write_rec
 
 Kind = Literal["controllers", "modules"]
 _RECORD = "borrowed.json"
+WATCHERS = Path("/proc/sys/fs/inotify/max_user_instances")
+# A control-plane node with our addons has 26, as counted in /proc/*/fd; other programs of root's get the rest.
+_WATCHERS_OF_A_DROPLET, _WATCHERS_OF_THE_HOST = 30, 32
 
 
 def note(state: State, kind: Kind, names: Iterable[str]) -> None:
@@ -30,6 +33,29 @@ def note_first(state: State, kind: Kind, names: Iterable[str]) -> None:
     """Write down what is off while the first lab comes up; for later ones it can't be told any more."""
     if kind not in (read_record(state.labs / _RECORD) or {}):
         note(state, kind, names)
+
+
+def watchers(state: State, droplets: int) -> int | None:
+    """Let root have as many inotify instances as the droplets of all labs take; give the limit where it was raised.
+
+    They are counted by user, and all droplets of a host are root's. Without one a kubelet doesn't start.
+
+    Source: inotify(7), user_namespaces(7)
+    """
+    with _locked(state):
+        record = read_record(state.labs / _RECORD) or {"version": 1}
+        before = record.get("watchers", {"droplets": {}, "was": None})
+        counted: dict[str, int] = {**before["droplets"], state.name: droplets}
+        limit, needed = (
+            int(WATCHERS.read_text()),
+            _WATCHERS_OF_THE_HOST + _WATCHERS_OF_A_DROPLET * sum(counted.values()),
+        )
+        was = limit if before["was"] is None and needed > limit else before["was"]
+        write_record(state.labs / _RECORD, {**record, "watchers": {"droplets": counted, "was": was}})
+        if needed <= limit:
+            return None
+        WATCHERS.write_text(str(needed))
+        return needed
 
 
 def left(state: State) -> tuple[Path, ...]:
@@ -50,12 +76,16 @@ def give_back(state: State) -> None:
     if not state.labs.is_dir():
         return
     with _locked(state):
-        if others(state):
-            return
         record = read_record(state.labs / _RECORD) or {}
+        if others(state):
+            if record.get("watchers", {}).get("droplets", {}).pop(state.name, None) is not None:
+                write_record(state.labs / _RECORD, record)
+            return
         if controllers := record.get("controllers"):
             with suppress(OSError):  # somebody else has come to need it since
                 (CGROUPS_DIRECTORY / "cgroup.subtree_control").write_text(" ".join(f"-{name}" for name in controllers))
+        if (was := record.get("watchers", {}).get("was")) is not None:
+            WATCHERS.write_text(str(was))
         _unload(set(record.get("modules", ())))
         (state.labs / _RECORD).unlink(missing_ok=True)
         with suppress(OSError):  # where it was there before, and holds other things

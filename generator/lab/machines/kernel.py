@@ -76,6 +76,8 @@ def is_to_be_loaded(name: str) -> bool:
 
 def load(state: State) -> tuple[str, ...]:
     """Load what is needed, and give its names; the last lab to go unloads it, and what the kernel loaded with it."""
+    if not is_modular():
+        return ()
     there = available()
     wanted = tuple(name for name in NEEDED if name not in there)
     borrowed.note_first(state, "modules", (name for name in MODULES if name not in there))
@@ -116,6 +118,11 @@ def _options() -> dict[str, str]:
         return {}
     lines = (line.removeprefix("CONFIG_") for line in text.splitlines() if line.startswith("CONFIG_"))
     return dict(line.split("=", 1) for line in lines)
+
+
+def is_modular() -> bool:
+    """Say whether this kernel can load modules at all."""
+    return Path("/proc/modules").exists()
 
 
 def _can_load(name: str) -> bool:

@@ -51,6 +51,7 @@ esac
         return {row[0] for row in rows if row[2] == "0"}
 
     monkeypatch.setattr(kernel, "available", available)
+    monkeypatch.setattr(kernel, "is_modular", lambda: True)
     monkeypatch.setattr(borrowed, "_idle_modules", idle)
     return loaded
 
@@ -128,6 +129,29 @@ def test_a_container_without_the_rights_is_refused(state: State, monkeypatch: py
     assert "root lacks CAP_NET_ADMIN, CAP_SYS_ADMIN" in messages(requirements.missing(state, NOTHING))
     monkeypatch.setattr(cgroups, "hierarchies", lambda: ())
     assert "no cgroup hierarchy is mounted" in messages(requirements.missing(state, NOTHING))
+
+
+def test_watchers_are_raised_to_what_all_labs_take_and_given_back(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "limit"
+    limit.write_text("128\n")
+    monkeypatch.setattr(borrowed, "WATCHERS", limit)
+    other = State("other", state.labs, state.cache)
+    for each in (state, other):
+        each.claim()
+    assert borrowed.watchers(state, 3) is None
+    assert borrowed.watchers(other, 1) == 152
+    assert borrowed.watchers(state, 5) == 212
+    assert borrowed.watchers(state, 4) is None
+    assert limit.read_text() == "212"
+    shutil.rmtree(state.directory)
+    borrowed.give_back(state)
+    assert limit.read_text() == "212"
+    assert borrowed.watchers(other, 2) is None
+    shutil.rmtree(other.directory)
+    borrowed.give_back(other)
+    assert limit.read_text() == "128"
 
 
 def test_a_record_is_written_before_anything_is_switched_on(state: State) -> None:
