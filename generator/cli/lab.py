@@ -90,7 +90,9 @@ def list_labs(state: State, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("lab", "is", "release", "droplets", "proxy", "made in", box=None, pad_edge=False)
+    table = Table("lab", "is", "release", "droplets", box=None, pad_edge=False)
+    table.add_column("proxy", no_wrap=True)
+    table.add_column("made in", overflow="fold")
     for row in found:
         table.add_row(*(str(row[key] or "") for key in ("name", "is", "release", "droplets", "proxy", "made_in")))
     Console(highlight=False).print(table)

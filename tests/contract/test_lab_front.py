@@ -128,7 +128,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         *(programs.registry(tool("registry"), name, storage[name], directory / name, sockets) for name in storage),
     ]
     children = [
-        Child(replace(program, namespace=None, listens=None), directory / f"{program.name}.log") for program in wanted
+        Child(replace(program, listens=None), directory / f"{program.name}.log") for program in wanted
     ]
     echo = Server(unix_listener(sockets / "api.sock"), lambda call: Reply(200, json.dumps(call.path).encode()))
     tokens = Server(unix_listener(sockets / "token.sock"), TokenService().respond)
