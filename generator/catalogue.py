@@ -118,6 +118,10 @@ RESERVED: Mapping[IPv4Network, str] = {
 """Networks that the provider uses itself, and by whom.
 Source: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/"""
 
+DEFAULT_VPCS = (IPv4Network("10.96.0.0/11"), IPv4Network("10.128.0.0/12"))
+"""Where the default VPCs of regions lie: a /20 with an even second octet of 100 to 126, in older accounts a /16 of 130
+to 139. Source: public repositories and support threads that name theirs, as of November 2026."""
+
 VPC_NETWORKS = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 VPC_PREFIXES = (16, 28)
 """What a VPC's range lies inside (RFC 1918), and its shortest and longest prefix.
@@ -126,6 +130,25 @@ Source: https://docs.digitalocean.com/reference/api/ (VPC create, `ip_range`)"""
 VPC_RESERVED = 5
 """How many addresses of a VPC no droplet gets: the gateway, both ends and a few more; their number is not published.
 Source: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/ says that there are some."""
+
+NOBODYS: Mapping[IPv4Network, str] = {
+    IPv4Network("0.0.0.0/8"): "for no machine",
+    IPv4Network("10.0.0.0/8"): "private",
+    IPv4Network("100.64.0.0/10"): "shared by a provider's customers",
+    IPv4Network("127.0.0.0/8"): "each machine's own",
+    IPv4Network("169.254.0.0/16"): "for one link",
+    IPv4Network("172.16.0.0/12"): "private",
+    IPv4Network("192.0.0.0/24"): "reserved",
+    IPv4Network("192.0.2.0/24"): "for documentation",
+    IPv4Network("192.168.0.0/16"): "private",
+    IPv4Network("198.18.0.0/15"): "for measurements",
+    IPv4Network("198.51.100.0/24"): "for documentation",
+    IPv4Network("203.0.113.0/24"): "for documentation",
+    IPv4Network("224.0.0.0/4"): "for groups",
+    IPv4Network("240.0.0.0/4"): "reserved",
+}
+"""Networks from which nobody comes over the internet, and what they are.
+Source: https://www.iana.org/assignments/iana-ipv4-special-registry/ and, for groups, RFC 5771"""
 
 USER_DATA_BYTES = 65_536
 """The longest user-data. Source: https://docs.digitalocean.com/reference/api/ (droplet create, `user_data`: 64 KiB)"""

@@ -44,7 +44,7 @@ def planned(
                 {"name": pool, "role": "control-plane", "count": control_planes, "size": "s-2vcpu-4gb"},
                 {"name": "worker", "role": "worker", "count": workers, "size": "s-2vcpu-4gb"},
             ],
-            "access": {"api": ["198.51.100.7/32"]},
+            "access": {"api": ["28.51.100.7/32"]},
             "spaces": {"bucket": "orderbook-hardway", "region": "fra1"},
             "addons": ["bridge", "coredns"],
         }

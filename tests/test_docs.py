@@ -30,7 +30,7 @@ def test_the_readmes_description_is_what_init_writes(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     short = tmp_path / "short.yaml"
     short.write_text(block)
-    assert run(["init", "--directory", str(tmp_path / "new")]) == 0
+    assert run(["init", "--api", "28.51.100.7", "--directory", str(tmp_path / "new")]) == 0
     assert load_description(short) == load_description(tmp_path / "new" / "cluster.yaml")
 
 

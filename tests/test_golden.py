@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.description import tutorial
 from generator.documents import render
+from tests.described import TUTORIAL
 
 from . import facts
 from .conftest import TESTS, Golden
@@ -25,7 +25,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[s
     file = TESTS / "clusters" / f"{name}.yaml"
     if name == "tutorial":
         file = tmp_path / "cluster.yaml"
-        file.write_text(tutorial.description("orderbook", "k8s-1.36"))
+        file.write_text(TUTORIAL)
     return name, render.documents(facts.load(file))
 
 

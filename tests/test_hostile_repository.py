@@ -49,7 +49,7 @@ PLACES = (
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("hostile") / "project"
-    assert run(["init", "--directory", str(directory)]) == 0
+    assert run(["init", "--api", "28.51.100.7", "--directory", str(directory)]) == 0
     assert run(["render", "-f", str(directory / "cluster.yaml")]) == 0
     return directory
 

@@ -6,7 +6,7 @@ A case says what differs from a cluster that has everything but droplets and a r
     lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons, secrets, expiry (the store knows
               no rules)
     vpc       description (`other` or `released`), bucket, generation, ip_range, region
-    other_vpc the range of someone else's
+    other_vpc the range of someone else's, or ip_range, region and description (`released`) of it
     firewall  `changed` when its rules are others, `other` when it is for other droplets
     roster    null, or generation, state, new_until (minutes from now), endpoints, addons and secrets (`other`)
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
@@ -39,6 +39,7 @@ from generator.cluster import expiry_rules
 from generator.cluster.diff import diff
 from generator.cluster.kinds import archive, bucket, expiry, policy, secrets, ssh_key, tag
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
+from generator.cluster.kinds.vpc import VPC
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import highest_generation
 from generator.cluster.node_report import Phase, Progress
@@ -63,7 +64,10 @@ def test_the_actions_follow_from_what_is_there(path: Path, golden: Golden) -> No
     case = json.loads(path.read_text())
     plan = planned_for(**case.get("cluster", {}))
     documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS, secrets=SECRETS)
-    actions = [str(action) for action in diff(plan, documents, observed(plan, documents, case))]
+    actions = [
+        f"{action}" + (f" hint: {action.hint}" if action.kind is VPC and action.hint else "")
+        for action in diff(plan, documents, observed(plan, documents, case))
+    ]
     golden.check(path, json.dumps(case | {"actions": actions}, indent=2) + "\n")
 
 
@@ -85,7 +89,7 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
     tags = {plan.cluster_tag, *(plan.node_tag(node) for node in plan.nodes)}
     tags |= {plan.document_tag(digest) for digest in documents.nodes.values()}
     found = {
-        VPCS: () if "vpc" in lacks else tuple(_vpcs(plan, case)),
+        VPCS: tuple(_vpcs(plan, case, lacks)),
         FIREWALLS: () if "firewall" in lacks else tuple(_firewalls(plan, case)),
         ssh_key.SSH_KEYS: () if "ssh key" in lacks else (SshKey(1, "hardway-orderbook", "3b:16"),),
         tag.TAGS: frozenset() if "tags" in lacks else frozenset(tags),
@@ -119,16 +123,20 @@ def _rules(plan: Plan, told: Sequence[Mapping[str, Any]] | None) -> tuple[Mappin
     return () if told is None else (*told, expiry_rules.planned(plan.name))
 
 
-def _vpcs(plan: Plan, case: Mapping[str, Any]) -> Iterator[Vpc]:
+def _vpcs(plan: Plan, case: Mapping[str, Any], lacks: frozenset[str]) -> Iterator[Vpc]:
     told = case.get("vpc", {})
     generation = told.get("generation", GENERATION if case.get("roster") else 0)
     ours = str(Owner(plan.cluster_id, told.get("bucket", plan.spaces_bucket), plan.spaces_region, generation))
     other = ours.replace(CLUSTER_ID, f"0{CLUSTER_ID[1:]}")
     words = {"other": other, "released": RELEASED, None: ours}[told.get("description")]
     network = IPv4Network(told.get("ip_range", str(plan.vpc)))
-    yield Vpc("v1", "hardway-orderbook", words, told.get("region", "fra1"), network)
+    if "vpc" not in lacks:
+        yield Vpc("v1", "hardway-orderbook", words, told.get("region", "fra1"), network)
     if "other_vpc" in case:
-        yield Vpc("v2", "default-fra1", "", "fra1", IPv4Network(case["other_vpc"]), default=True)
+        other_one = case["other_vpc"]
+        facts = other_one if isinstance(other_one, dict) else {"ip_range": other_one}
+        region, words = facts.get("region", "fra1"), RELEASED if facts.get("description") == "released" else ""
+        yield Vpc("v2", "default-fra1", words, region, IPv4Network(facts["ip_range"]), default=True)
 
 
 def _firewalls(plan: Plan, case: Mapping[str, Any]) -> Iterator[Firewall]:

@@ -19,17 +19,16 @@ import pytest
 import yaml
 
 from generator.cli.main import run
-from generator.description import tutorial
 from generator.documents import committed, render
 from generator.errors import Problem, Problems
 from generator.plan.inventory import Inventory
 from generator.plan.project import Project
 from generator.release import lock_file
+from tests.described import TUTORIAL
 
 from . import facts
 from .conftest import TESTS
 
-TUTORIAL = tutorial.description("orderbook", "k8s-1.36")
 POOL = "- {name: node, role: control-plane, schedulable: true, count: 3, size: s-2vcpu-4gb}\n"
 WORKERS = "- {{name: worker, role: worker, count: {}, size: s-1vcpu-1gb}}\n"
 

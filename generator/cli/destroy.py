@@ -77,7 +77,14 @@ def destroy(
             remains = destroyer.find()
     staying = destroyer.staying(remains)
     destroyer.destroy(remains)
-    say(f"{name} is gone: no droplet, firewall, VPC, key, tag or object of it is left")
+    what = (
+        "no droplet, firewall, key, tag or object"
+        if destroyer.left
+        else "no droplet, firewall, VPC, key, tag or object"
+    )
+    say(f"{name} is gone: {what} of it is left")
+    for line in destroyer.left:
+        say(f"what stays is {line}")
     for line in staying:
         say(f"warning: but for {line}")
 

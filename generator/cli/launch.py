@@ -86,7 +86,7 @@ def launch(
     from generator.cluster.launch import Launch
     from generator.cluster.launchable import prepare
     from generator.cluster.phase_table import PhaseTable
-    from generator.cluster.preflight import monthly
+    from generator.cluster.preflight import monthly, warnings
 
     end_on_signal()
     started = time.monotonic()
@@ -108,6 +108,8 @@ def launch(
         given_up=_known(give_up, launchable.plan),
     )
     actions, offered = work.rehearse()
+    for line in warnings(offered):
+        say(f"warning: {line}")
     if dry_run:
         click.echo(json.dumps([one.facts for one in actions], indent=2) if as_json else "\n".join(map(str, actions)))
         return

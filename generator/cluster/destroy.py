@@ -54,6 +54,11 @@ class Destroyer:
         """Give what was wrong with Spaces first; everything else goes nevertheless."""
         return self._removal.trouble
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Tell what of the cluster, or made for it, can't be removed, and why."""
+        return tuple(self._removal.left)
+
     def find(self) -> Remains:
         """List everything that carries the cluster's tag or name.
 

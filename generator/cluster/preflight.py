@@ -13,6 +13,9 @@ from generator.plan.decide import Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Account, Size
 
+ACTIVE, LOCKED = "active", "locked"
+"""Statuses of an account; the third is `warning`, which forbids nothing.
+Source: https://docs.digitalocean.com/reference/api/ (account, `status`)"""
 SKEW = timedelta(seconds=60)
 
 
@@ -38,16 +41,22 @@ def faults(plan: Plan, actions: Sequence[Action], offered: Availability) -> list
     problems = [
         Problem(action.why, where=action.where, hint=action.hint) for action in actions if action.verb == "refuse"
     ]
-    if offered.account.status != "active":
-        problems.append(Problem(f"the account is {offered.account.status}", hint="see the provider's control panel"))
+    if offered.account.status == LOCKED:
+        hint = "the provider's support unlocks it: https://cloudsupport.digitalocean.com"
+        problems.append(Problem(_standing(offered.account), hint=hint))
     coming = [action.name for action in actions if action.kind is DROPLET and action.verb in ("create", "wait")]
     going = sum(action.kind is DROPLET and action.verb == "delete" for action in actions)
     if not coming:
         return problems
     room = offered.account.droplet_limit - offered.droplets + going
     if len(coming) > room:
-        message = f"{len(coming)} droplets are to be made, the account has room for {max(room, 0)}"
-        problems.append(Problem(message, hint="ask the provider for a higher droplet limit, or destroy some"))
+        limit = f"its limit is {offered.account.droplet_limit}, {offered.droplets} are there"
+        message = f"{len(coming)} droplets are to be made, the account has room for {max(room, 0)}: {limit}"
+        hint = (
+            "ask for a higher limit (https://cloud.digitalocean.com/account/team), destroy other droplets, or describe"
+            " fewer nodes (`gen init --template single` has one)"
+        )
+        problems.append(Problem(message, hint=hint))
     known = {size.slug: size for size in offered.sizes}
     for slug in dict.fromkeys(node.size for node in plan.nodes if node.name in coming):
         problems += _size_faults(slug, known.get(slug), plan.region)
@@ -56,6 +65,18 @@ def faults(plan: Plan, actions: Sequence[Action], offered: Availability) -> list
     elif plan.region not in offered.image_regions:
         problems.append(Problem(f"`{plan.image}` is not in region `{plan.region}`", where="image"))
     return problems
+
+
+def warnings(offered: Availability) -> list[str]:
+    """Find what a person should know, and what stops nothing."""
+    if offered.account.status in (ACTIVE, LOCKED):
+        return []
+    return [f"{_standing(offered.account)}; droplets can be made all the same"]
+
+
+def _standing(account: Account) -> str:
+    said = f": {account.message}" if account.message else ""
+    return f"the account's status is `{account.status}`{said}"
 
 
 def skewed(now: datetime, provider: datetime) -> list[Problem]:

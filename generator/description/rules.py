@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from generator.catalogue import REGIONS, RESERVED, VPC_RESERVED
-from generator.description.schema import PoolSpec
+from generator.description.schema import PUBLIC_ADDRESS, PoolSpec
 from generator.strict_yaml import Location
 from generator.validation import shown, suggestion
 
@@ -138,9 +138,7 @@ def _api(draft: Draft) -> Iterator[Finding]:
     if draft.api is None:
         return
     if not draft.api:
-        yield Finding(
-            ("access", "api"), "`access.api` is empty: nobody could reach the API", "name the addresses you work from"
-        )
+        yield Finding(("access", "api"), "`access.api` is empty: nobody could reach the API", PUBLIC_ADDRESS)
     for index, network in enumerate(draft.api):
         if network is not None and network in draft.api[:index]:
             yield Finding(("access", "api", index), f"`access.api[{index}]` is {network} a second time")

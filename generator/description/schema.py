@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from generator.catalogue import DEBIAN_13, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
+from generator.catalogue import DEBIAN_13, NOBODYS, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
 from generator.release.lock_file import Role
 from generator.validation import Misfit, suggestion
 
@@ -133,6 +133,9 @@ def _network(value: Any) -> IPv4Network:
         raise Misfit("an address inside a network, not the network", f"did you mean `{network}`?") from error
 
 
+PUBLIC_ADDRESS = (
+    "name the address that you have on the internet: your router knows it, and `curl -4 https://ifconfig.me`"
+)
 _SHARED = IPv4Network("100.64.0.0/10")
 _PREFIX_OF_ACCESS = 8
 
@@ -157,11 +160,23 @@ def _prefix(shortest: int, longest: int, what: str) -> Any:
     return _rule(f"a /{shortest} to a /{longest}", check)
 
 
+def access(value: Any) -> IPv4Network:
+    """Take a network that may reach the API, or refuse it; an address alone stands for itself.
+
+    Raises:
+        Misfit: it is none, or nobody comes from there.
+    """
+    return _allowed(_network(value if "/" in str(value) else f"{value}/32"))
+
+
 def _allowed(network: IPv4Network) -> IPv4Network:
     if network.prefixlen < _PREFIX_OF_ACCESS:
         hint = "name the addresses you work from; the API is protected by certificates, but not meant for everyone"
         part = "the whole" if network.prefixlen == 0 else "a large part of the"
         raise Misfit(f"opens the API to {part} internet", hint)
+    for nobodys, what in NOBODYS.items():
+        if network.subnet_of(nobodys):
+            raise Misfit(f"inside {nobodys}, which is {what}: nobody comes from there", PUBLIC_ADDRESS)
     return network
 
 
@@ -217,7 +232,7 @@ class PoolSpec(_Section):
 class AccessSpec(_Section):
     """Who may reach the API."""
 
-    api: tuple[Annotated[Network, _rule(f"a /{_PREFIX_OF_ACCESS} to a /32", _allowed)], ...]
+    api: tuple[Annotated[Network, _rule(f"public, a /{_PREFIX_OF_ACCESS} to a /32", _allowed)], ...]
     """Networks whose machines may reach the API; nobody else may."""
 
 

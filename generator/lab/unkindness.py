@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 
 from generator.errors import Problem, raise_all
 
+_STATUSES = ("active", "warning", "locked")
+
 
 @dataclass(frozen=True)
 class Unkindness:
@@ -41,6 +43,8 @@ class Unkindness:
     """Vendor data hold the package manager's lock for so many seconds of the first boot."""
     no_default_vpc: bool = False
     """The region has no default VPC yet, so the first one made there becomes it and can't be deleted."""
+    account_status: str = "active"
+    """The account is in this standing: `active`, `warning` or `locked`."""
     droplet_limit: int = 10
     """More droplets are refused (422)."""
     requests_per_minute: int = 250
@@ -69,8 +73,8 @@ def adjust(base: Unkindness, settings: Iterable[str]) -> Unkindness:
     Raises:
         Problems: a name is not known or a value is not of its kind.
     """
-    known = {field.name: type(field.default) for field in fields(Unkindness)}
-    found: dict[str, float | int | bool] = {}
+    known: dict[str, type] = {field.name: type(getattr(Unkindness(), field.name)) for field in fields(Unkindness)}
+    found: dict[str, float | int | bool | str] = {}
     problems = []
     for setting in settings:
         name, _, text = setting.partition("=")
@@ -82,13 +86,19 @@ def adjust(base: Unkindness, settings: Iterable[str]) -> Unkindness:
         try:
             found[name] = _value(text.strip(), kind)
         except ValueError:
-            allowed = "yes or no" if kind is bool else "a number of 0 or more"
+            allowed = (
+                "yes or no" if kind is bool else "active, warning or locked" if kind is str else "a number of 0 or more"
+            )
             problems.append(Problem(f"`{name}` is '{text}', not {allowed}"))
     raise_all(problems)
     return replace(base, **found)  # type: ignore[arg-type]
 
 
-def _value(text: str, kind: type) -> float | int | bool:
+def _value(text: str, kind: type) -> float | int | bool | str:
+    if kind is str:
+        if text not in _STATUSES:
+            raise ValueError(text)
+        return text
     if kind is bool:
         if text not in ("yes", "no"):
             raise ValueError(text)

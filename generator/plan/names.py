@@ -89,6 +89,11 @@ def tagged_node(cluster: str, tags: Iterable[str]) -> str | None:
     return next((tag.removeprefix(prefix) for tag in sorted(tags) if tag.startswith(prefix)), None)
 
 
+def default_vpc(region: str) -> str:
+    """Name a region's default VPC, as the provider does."""
+    return f"default-{region}"
+
+
 def prefix(cluster: str) -> str:
     """Say below what all objects of a cluster lie in its bucket."""
     return f"{cluster}/"

@@ -30,6 +30,10 @@ _Network = Annotated[IPv4Network, BeforeValidator(_written)]
 _IpAddress = Annotated[IPv4Address, BeforeValidator(_written)]
 
 
+MESSAGE_LENGTH = 300
+"""How much is shown of what the provider says of an account."""
+
+
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -37,6 +41,7 @@ class _Shape(BaseModel):
 class _Account(_Shape):
     droplet_limit: int
     status: _Word
+    status_message: str | None = None
 
 
 class _Size(_Shape):
@@ -123,7 +128,7 @@ class _Firewall(_Shape):
 def account(data: Json) -> Account:
     """Read an account."""
     answer = _Account.model_validate(data)
-    return Account(answer.droplet_limit, answer.status)
+    return Account(answer.droplet_limit, answer.status, (answer.status_message or "")[:MESSAGE_LENGTH])
 
 
 def size(data: Json) -> Size:

@@ -16,10 +16,11 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Account:
-    """The account's limit and standing."""
+    """The account's limit and standing; `message` is what the provider says of the status."""
 
     droplet_limit: int
     status: str
+    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ network: {vpc: 10.110.0.0/20, nodes: 10.44.0.0/24, pods: 10.42.0.0/16, services:
 pools:
 - {name: cp, role: control-plane, count: 1, size: s-2vcpu-4gb}
 - {name: worker, role: worker, count: 1, size: s-2vcpu-4gb}
-access: {api: [198.51.100.7/32]}
+access: {api: [28.51.100.7/32]}
 spaces: {bucket: orderbook-hardway, region: fra1}
 addons: [bridge, coredns, ingress, order-book]
 """
@@ -98,7 +98,7 @@ class Stage:
 def launched(directory: Path) -> Iterator[Stage]:
     """Launch the cluster in a lab of its own, give it with all its addons, and take the lab down."""
     cluster = Robbed(directory)
-    cluster.gen("init", cluster.name, "--release", "k8s-1.36-source")
+    cluster.gen("init", cluster.name, "--release", "k8s-1.36-source", "--api", "28.51.100.7")
     (directory / "cluster.yaml").write_text(DESCRIPTION)
     for verb in (["lab", "build"], ["check"], ["render"], ["lab", "up"]):
         cluster.gen(*verb, timeout=3600)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from generator.description import tutorial
 from generator.documents import user_data
 from generator.plan.decide import Plan
+from tests.described import TUTORIAL
 
 from .. import facts
 
@@ -30,7 +30,7 @@ Flags = Mapping[str, str]
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     file = tmp_path_factory.mktemp("cis") / "cluster.yaml"
-    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
+    file.write_text(TUTORIAL)
     return facts.load(file).plan
 
 

@@ -69,7 +69,7 @@ def test_the_life_of_a_cluster(serve: Serve) -> None:
     vpc = client.vpcs.create(body={"name": "c", "region": "fra1", "ip_range": "10.110.0.0/20"})["vpc"]["id"]
     client.tags.create(body={"name": "hardway:c"})
     rules = {
-        "inbound_rules": [{"protocol": "tcp", "ports": "6443", "sources": {"addresses": ["198.51.100.7/32"]}}],
+        "inbound_rules": [{"protocol": "tcp", "ports": "6443", "sources": {"addresses": ["28.51.100.7/32"]}}],
         "outbound_rules": [{"protocol": "tcp", "ports": "all", "destinations": {"addresses": ["0.0.0.0/0", "::/0"]}}],
     }
     firewall = client.firewalls.create(body={"name": "orderbook", "tags": ["hardway:c"], **rules})["firewall"]["id"]

@@ -22,6 +22,7 @@ from generator.clock import Clock
 from generator.cluster import bucket_policy, expiry_rules
 from generator.cluster.destroy import Destroyer
 from generator.cluster.kinds import policy
+from generator.cluster.kinds.vpc import NEUTRAL
 from generator.cluster.launch_lock import LaunchLock
 from generator.documents import committed, render
 from generator.errors import Problems
@@ -249,19 +250,40 @@ def test_a_bucket_that_is_open_to_everybody_stops_a_launch_until_it_is_mended(wo
     ok(gen(world, project, "status"))
 
 
-def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(defaultless: World, project: Project) -> None:
+def test_where_a_region_has_no_vpc_its_default_is_made_first_and_is_nobodys(
+    defaultless: World, project: Project
+) -> None:
     ok(gen(defaultless, project, "launch", "--yes"))
-    (vpc,) = defaultless.account.vpcs.values()
-    assert vpc.default
-    is_named_by(vpc.description, project)
-    ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
+    first, own = defaultless.account.vpcs.values()
+    assert (first.name, first.default, first.description) == ("default-fra1", True, NEUTRAL)
+    assert (own.name, own.default) == ("hardway-orderbook", False)
+    is_named_by(own.description, project)
+    said = ok(gen(defaultless, project, "destroy", "--yes", "orderbook")).err
+    assert "what stays is vpc default-fra1, which is no cluster's" in said
     nothing_is_left(defaultless, project)
+    assert list(defaultless.account.vpcs.values()) == [first]
+    ok(gen(defaultless, project, "launch", "--yes"))
+    assert len(defaultless.account.vpcs) == 2
+
+
+def test_a_vpc_that_can_not_be_deleted_is_released_and_taken_again(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    (vpc,) = (vpc for vpc in world.account.vpcs.values() if not vpc.default)
+    # as it was made where there was no other, by an older version or by somebody who deleted the others since
+    vpc.default = True
+    said = ok(gen(world, project, "destroy", "--yes", "orderbook")).err
+    assert "no droplet, firewall, key, tag or object of it is left" in said
+    assert "what stays is vpc hardway-orderbook, as the default of fra1" in said
+    nothing_is_left(world, project)
     assert vpc.description == RELEASED
-    ok(gen(defaultless, project, "launch", "--yes"))
-    is_one_cluster(defaultless, project)
+    # another cluster's name for it is no obstacle
+    vpc.name = "hardway-another"
+    ok(gen(world, project, "launch", "--yes"))
+    is_one_cluster(world, project)
     is_named_by(vpc.description, project)
-    ok(gen(defaultless, project, "destroy", "--yes", "orderbook"))
-    nothing_is_left(defaultless, project)
+    assert vpc.name == "hardway-orderbook"
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    nothing_is_left(world, project)
 
 
 def test_another_secret_of_an_addon_replaces_no_droplet(world: World, project: Project) -> None:

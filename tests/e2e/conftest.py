@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from generator.lab.state import OPERATOR_ADDRESS
 from tests.e2e import secrets
 from tests.e2e.harness import NODES, Cluster, Sampler, host_facts
 
@@ -92,7 +93,7 @@ def cluster(directory: Path, host_before: dict[str, list[str]]) -> Iterator[Clus
         yield Cluster(Path(there))
         return
     cluster = Cluster(directory)
-    cluster.gen("init", "orderbook", "--release", "k8s-1.36-source")
+    cluster.gen("init", "orderbook", "--release", "k8s-1.36-source", "--api", str(OPERATOR_ADDRESS))
 
     def timed(stage: str, *argv: str, timeout: float = 1800) -> None:
         started = time.monotonic()

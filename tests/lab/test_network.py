@@ -232,7 +232,7 @@ def test_echo_requests_follow_the_rules(open_wires: State) -> None:
 
 
 def test_outbound_is_denied_by_default_and_answers_pass(open_wires: State) -> None:
-    somebody = (IPv4Network("198.51.100.0/24"),)
+    somebody = (IPv4Network("28.51.100.0/24"),)
     rules = (Rule("tcp", (8000, 8999), somebody),)
     apply_firewall(open_wires, {FIRST: DropletPolicy(PORTS[FIRST].addresses, inbound=(), outbound=rules)})
     with ExitStack() as stack:

@@ -12,6 +12,7 @@ import yaml
 
 from generator.description import rules, tutorial
 from generator.description.schema import ClusterSpec
+from tests.described import OPERATOR
 
 from .effects import Effects, listed
 from .keys import Key, keys
@@ -107,7 +108,7 @@ def _section(key: Key, effects: Effects) -> str:
 
 
 def _tutorial(*, workers: bool) -> dict[str, Any]:
-    value: dict[str, Any] = yaml.safe_load(tutorial.description("orderbook", RELEASE))
+    value: dict[str, Any] = yaml.safe_load(tutorial.description("orderbook", RELEASE, [OPERATOR]))
     value["pools"] += [dict(WORKERS)] if workers else []
     return value
 

@@ -122,7 +122,7 @@ class Removal:
 
     `spaces` is None until something has named the bucket; `objects` is None until they were listed. `trouble` is what
     was wrong with Spaces first: what the account has goes nevertheless, as it costs money. `owner` is what the VPC's
-    description says, `vouched_bucket` what the user does.
+    description says, `vouched_bucket` what the user does. `left` tells what can't be removed, and why.
     """
 
     cluster: str
@@ -137,6 +137,7 @@ class Removal:
     keep_lock: Callable[[], None] = lambda: None
     owner: names.Owner | None = None
     vouched_bucket: str | None = None
+    left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._bucket_is_given = self.spaces is not None

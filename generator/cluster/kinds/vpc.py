@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Network
 from typing import Any
 
 from generator import waiting
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import VPCS, Observed
 from generator.errors import Problem
-from generator.plan import names
+from generator.plan import free_range, names
 from generator.plan.decide import Node, Plan
 from generator.plan.names import RELEASED, Owner
 from generator.provider import answers
@@ -18,6 +19,7 @@ from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import Vpc
 
 COLLECTION = Collection("vpcs", "vpc", answers.vpc)
+NEUTRAL = "the region's default, made so that a cluster's own VPC can be deleted; no cluster's"
 POLLS = 120 * (5.0,)
 """Ten minutes: a VPC counts droplets as members for a while after they are gone."""
 
@@ -37,9 +39,9 @@ def make(cloud: Cloud, name: str, description: str, region: str, ip_range: str) 
     return cloud.create(COLLECTION, body, f"vpc {name}", find)
 
 
-def describe(cloud: Cloud, vpc: Vpc, description: str) -> None:
-    """Write another description onto a VPC."""
-    cloud.update(COLLECTION, vpc.id, {"name": vpc.name, "description": description}, f"vpc {vpc.name}")
+def describe(cloud: Cloud, vpc: Vpc, description: str, name: str | None = None) -> None:
+    """Write another description onto a VPC, and another name where one is given."""
+    cloud.update(COLLECTION, vpc.id, {"name": name or vpc.name, "description": description}, f"vpc {vpc.name}")
 
 
 def erase(cloud: Cloud, vpc: Vpc) -> bool:
@@ -81,15 +83,24 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
                 yield self.action("refuse", name, why, vpc.id)
             elif vpc.name == name and vpc.region != plan.region:
                 yield self.action("refuse", name, f"is in {vpc.region}, not in {plan.region}", vpc.id)
-            elif vpc.name != name and vpc.ip_range.overlaps(plan.vpc):
-                yield self.action("refuse", vpc.name, f"its {vpc.ip_range} overlaps `network.vpc`", vpc.id)
+            elif vpc.name != name and vpc.ip_range.overlaps(plan.vpc) and not _is_to_be_had(vpc, plan):
+                why = f"its {vpc.ip_range} overlaps `network.vpc` ({plan.vpc})"
+                yield self.action("refuse", vpc.name, why, vpc.id, _other_range(vpc, case))
 
     def differences(self, case: Case) -> Iterator[Action]:
-        """Find that there is none, or one that was released."""
-        name = names.object_name(case.plan.name)
-        vpc = next((vpc for vpc in case.observed.of(VPCS) if vpc.name == name), None)
-        if vpc is None:
-            yield self.action("create", name, str(case.plan.vpc))
+        """Find that there is none, or one that was released; a region's first becomes its default, which stays."""
+        plan, present = case.plan, case.observed.of(VPCS)
+        name = names.object_name(plan.name)
+        vpc = next((vpc for vpc in present if vpc.name == name), None)
+        left = next((vpc for vpc in present if _is_to_be_had(vpc, plan)), None)
+        if vpc is None and left is not None:
+            why = f"{left.name}, left over by a destroyed cluster as the region's default, gets this name"
+            yield self.action("update", name, why, left.id)
+        elif vpc is None:
+            if all(one.region != plan.region for one in present) and (free := _free_range(case)):
+                why = f"{free}: a region's first VPC becomes its default and can't be deleted, so this one is nobody's"
+                yield self.action("create", names.default_vpc(plan.region), why)
+            yield self.action("create", name, str(plan.vpc))
         elif vpc.description == RELEASED:
             yield self.action("update", name, "left over by a destroyed cluster, as the region's default", vpc.id)
         elif vpc.description != str(wanted := owner(case.plan, case.observed)):
@@ -99,11 +110,15 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         """Make the VPC, or take the one that was released."""
         plan, present, description = work.plan, observed.of(VPCS), str(owner(work.plan, observed))
         if action.verb == "create":
-            made = make(work.cloud, action.name, description, plan.region, str(plan.vpc))
+            ip_range = str(plan.vpc)
+            if action.name == names.default_vpc(plan.region):
+                free = _free_range(Case(plan, work.launchable.documents, observed))
+                description, ip_range = NEUTRAL, str(free)
+            made = make(work.cloud, action.name, description, plan.region, ip_range)
             return observed.having(VPCS, (*present, made))
         vpc = next(one for one in present if one.id == action.id)
-        describe(work.cloud, vpc, description)
-        taken = replace(vpc, description=description)
+        describe(work.cloud, vpc, description, action.name)
+        taken = replace(vpc, name=action.name, description=description)
         return observed.having(VPCS, tuple(taken if one == vpc else one for one in present))
 
     def order(self, node: Node, work: Work, observed: Observed) -> Mapping[str, Any]:  # noqa: ARG002
@@ -139,18 +154,46 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         """Delete it, or release the one that the provider made its region's default."""
         for vpc in remains:
             if vpc.default:
-                why = "the provider made it its region's default, which can't be deleted"
-                removal.say(f"release vpc {vpc.name}: {why}")
+                removal.say(f"release vpc {vpc.name}")
                 describe(removal.cloud, vpc, RELEASED)
+                removal.left.append(
+                    f"vpc {vpc.name}, as the default of {vpc.region}: it costs nothing, the next launch takes it"
+                )
             else:
                 removal.say(f"delete vpc {vpc.name}")
                 self._delete(vpc, removal)
+        regions = {vpc.region for vpc in remains}
+        for vpc in listed(removal.cloud):
+            if vpc.description == NEUTRAL and vpc.region in regions:
+                removal.left.append(
+                    f"vpc {vpc.name}, which is no cluster's: as the region's default it can't be deleted"
+                )
 
     @staticmethod
     def _delete(vpc: Vpc, removal: Removal) -> None:
         if not waiting.until(lambda: erase(removal.cloud, vpc) or None, POLLS, removal.clock.sleep):
             hint = "destroy again in some minutes"
             raise Problem("still counts members that are gone", where=f"vpc {vpc.name}", hint=hint)
+
+
+def _is_to_be_had(vpc: Vpc, plan: Plan) -> bool:
+    """Tell whether a VPC is what a destroyed cluster, of whatever name, had to leave, and just what is planned."""
+    return vpc.description == RELEASED and (vpc.region, vpc.ip_range) == (plan.region, plan.vpc)
+
+
+def _free_range(case: Case) -> IPv4Network | None:
+    taken = (*(vpc.ip_range for vpc in case.observed.of(VPCS)), *free_range.own(case.plan), case.plan.vpc)
+    return free_range.propose(taken, case.plan.vpc.prefixlen)
+
+
+def _other_range(vpc: Vpc, case: Case) -> str:
+    """Say which range could be written instead; nothing but the VPC is built on it."""
+    then = "then `gen render` and commit"
+    taken = free_range.own(case.plan)
+    if vpc.description == RELEASED and vpc.region == case.plan.region and not any(map(vpc.ip_range.overlaps, taken)):
+        return f"a destroyed cluster left it: write `vpc: {vpc.ip_range}` to take it over, {then}"
+    free = _free_range(case)
+    return f"write `vpc: {free}`, which is free, {then}" if free else f"write a range that is free, {then}"
 
 
 def _foreign(vpc: Vpc, plan: Plan) -> str | None:

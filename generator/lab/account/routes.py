@@ -106,6 +106,13 @@ def _link(request: Request, number: int) -> str:
     return f"https://{API_HOST}{request.path}?{urlencode({**request.query, 'page': number})}"
 
 
+_STATUS_MESSAGES = {
+    "active": "",
+    "warning": "Please add a payment method to keep your account in good standing.",
+    "locked": "Your account has been locked. Please open a support ticket.",
+}
+
+
 def _account(account: Account, _request: Request, _now: float, _key: str) -> Answer:
     value = {
         "droplet_limit": account.unkind.droplet_limit,
@@ -115,8 +122,8 @@ def _account(account: Account, _request: Request, _now: float, _key: str) -> Ans
         "name": "The Lab",
         "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef",
         "email_verified": True,
-        "status": "active",
-        "status_message": "",
+        "status": account.unkind.account_status,
+        "status_message": _STATUS_MESSAGES[account.unkind.account_status],
         "team": {"uuid": "5df3e3004a17e242b7c20ca6c9fc25b701a47ece", "name": "The Lab"},
     }
     return Answer(200, {"account": value})

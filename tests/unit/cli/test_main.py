@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_from_init_to_render_and_back(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     assert run(["check"]) == 0
     assert run(["plan"]) == 0
     assert "node03" in capsys.readouterr().out
@@ -45,7 +45,7 @@ def test_init_writes_a_right_description_under_any_possible_name(here: Path) -> 
         (here / name / "releases").mkdir(parents=True)
         if lock_file.is_own(release):
             (here / name / "releases" / f"{release}.yaml").write_text("")
-        tutorial.init(here / name, name, release)
+        tutorial.init(here / name, name, release, api=["28.51.100.7"])
         read = load_description(file)
         assert (read.name, read.release, read.spaces.bucket) == (name, release, f"{name}-hardway")
         assert all(len(line) <= 120 for line in file.read_text().splitlines())
@@ -53,7 +53,7 @@ def test_init_writes_a_right_description_under_any_possible_name(here: Path) -> 
 
 def test_init_never_overwrites(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "cluster.yaml").write_text("mine\n")
-    assert run(["init"]) == 1
+    assert run(["init", "--api", "28.51.100.7"]) == 1
     assert "there is a description already" in capsys.readouterr().err
     assert [path.name for path in here.iterdir()] == ["cluster.yaml"]
     assert (here / "cluster.yaml").read_text() == "mine\n"
@@ -69,7 +69,7 @@ def test_init_refuses_an_impossible_name(here: Path, capsys: pytest.CaptureFixtu
 
 def test_git_ignores_the_keys_and_nothing_else(here: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=here, check=True)
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     assert run(["render"]) == 0
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
     listed = subprocess.run(command, cwd=here, check=True, capture_output=True, text=True).stdout.splitlines()
@@ -79,7 +79,7 @@ def test_git_ignores_the_keys_and_nothing_else(here: Path) -> None:
 
 
 def test_keys_are_private_whatever_the_umask(here: Path) -> None:
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     command = [sys.executable, "-m", "generator", "render"]
     subprocess.run(command, cwd=here, check=True, umask=0, capture_output=True)
     for path in [here / "keys" / "orderbook", *(here / "keys" / "orderbook").rglob("*")]:
@@ -89,7 +89,7 @@ def test_keys_are_private_whatever_the_umask(here: Path) -> None:
 def test_json_of_check_and_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", "-h"]) == 0
     capsys.readouterr()
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     assert run(["check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == []
     assert run(["plan", "--json"]) == 0
@@ -113,7 +113,7 @@ def test_no_description_is_a_problem(here: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_place_that_takes_no_files_is_a_problem(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     (here / "rendered").write_text("a file where a directory should be\n")
     assert run(["render"]) == 1
     assert "error: rendered: is not a directory" in capsys.readouterr().err
@@ -147,7 +147,7 @@ def test_a_problem_shows_place_and_hint(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_a_reader_that_has_enough_sees_no_traceback(here: Path) -> None:
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

@@ -33,7 +33,7 @@ def test_a_release_is_shown_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     capsys.readouterr()
     assert run(["release", "show"]) == 0
     shown = capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.kind import Action
 from generator.cluster.kinds.vpc import VPC
-from generator.cluster.preflight import Availability, faults, monthly, skewed
+from generator.cluster.preflight import Availability, faults, monthly, skewed, warnings
 from generator.provider.resources import Account, Size
 from tests.keyring import NOW, planned
 
@@ -30,9 +30,19 @@ def test_an_account_that_has_everything_is_fine() -> None:
 @pytest.mark.parametrize(
     ("offered", "message"),
     [
-        (replace(OFFERED, droplets=8), ": 3 droplets are to be made, the account has room for 2"),
-        (replace(OFFERED, droplets=12), ": 3 droplets are to be made, the account has room for 0"),
-        (replace(OFFERED, account=Account(10, "locked")), ": the account is locked"),
+        (
+            replace(OFFERED, droplets=8),
+            ": 3 droplets are to be made, the account has room for 2: its limit is 10, 8 are there",
+        ),
+        (
+            replace(OFFERED, droplets=12),
+            ": 3 droplets are to be made, the account has room for 0: its limit is 10, 12 are there",
+        ),
+        (replace(OFFERED, account=Account(10, "locked")), ": the account's status is `locked`"),
+        (
+            replace(OFFERED, account=Account(10, "locked", "Open a ticket.")),
+            ": the account's status is `locked`: Open a ticket.",
+        ),
         (replace(OFFERED, sizes=()), "size: `s-2vcpu-4gb` does not exist"),
         (
             replace(OFFERED, sizes=(replace(SIZE, regions=("nyc3",)),)),
@@ -51,9 +61,26 @@ def test_what_the_provider_would_refuse_is_found(offered: Availability, message:
 
 
 def test_all_is_told_at_once() -> None:
-    offered = Availability(Account(1, "warning"), 1, (), None)
+    offered = Availability(Account(1, "locked"), 1, (), None)
     refusal = Action("refuse", VPC, "hardway-orderbook", "belongs to another")
     assert len(messages(offered, (refusal, *CREATE))) == 5
+
+
+@pytest.mark.parametrize("status", ["warning", "of-tomorrow"])
+def test_an_account_that_is_not_locked_launches_and_is_told(status: str) -> None:
+    offered = replace(OFFERED, account=Account(10, status, "Please add a payment method."))
+    assert messages(offered) == []
+    [line] = warnings(offered)
+    assert (
+        line == f"the account's status is `{status}`: Please add a payment method.; droplets can be made all the same"
+    )
+    assert warnings(OFFERED) == []
+
+
+def test_the_limit_of_a_new_account_is_three() -> None:
+    assert messages(replace(OFFERED, account=Account(3, "active"))) == []
+    [problem] = faults(PLAN, CREATE, replace(OFFERED, account=Account(3, "active"), droplets=1))
+    assert "gen init --template single" in str(problem.hint)
 
 
 def test_a_droplet_that_goes_makes_room() -> None:

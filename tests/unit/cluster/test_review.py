@@ -18,7 +18,7 @@ from generator.release import lock_file
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("review") / "project"
-    assert run(["init", "--directory", str(directory), "--release", "mine"]) == 0
+    assert run(["init", "--api", "28.51.100.7", "--directory", str(directory), "--release", "mine"]) == 0
     (directory / "releases").mkdir()
     text = (lock_file.BUILT_IN / "k8s-1.36.yaml").read_text().replace("name: k8s-1.36\n", "name: mine\n", 1)
     (directory / "releases/mine.yaml").write_text(text)

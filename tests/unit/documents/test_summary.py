@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from generator.description import tutorial
 from generator.documents import render, summary
 from generator.plan import cost
 from generator.plan.decide import Plan
 from generator.plan.project import Project
 from generator.release.lock_file import Image
+from tests.described import TUTORIAL
 
 from ... import facts
 from ...conftest import TESTS
@@ -22,7 +22,7 @@ from ...conftest import TESTS
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     file = tmp_path / "cluster.yaml"
-    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
+    file.write_text(TUTORIAL)
     return facts.load(file)
 
 

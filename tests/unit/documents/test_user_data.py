@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator.description import tutorial
 from generator.documents import user_data
 from generator.errors import Problem, Problems
 from generator.plan.decide import Plan
+from tests.described import TUTORIAL
 
 from ... import facts
 
@@ -20,7 +20,7 @@ from ... import facts
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     file = tmp_path / "cluster.yaml"
-    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
+    file.write_text(TUTORIAL)
     return facts.load(file).plan
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from generator.description import tutorial
 from generator.documents import agent, user_data
+from tests.described import TUTORIAL
 
 from ... import facts
 from .conftest import FACTS
@@ -31,7 +31,7 @@ def read(source: str) -> Iterator[str]:
 def rendered(tmp_path: Path) -> dict[str, Any]:
     """The facts of the tutorial's first node."""
     file = tmp_path / "cluster.yaml"
-    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
+    file.write_text(TUTORIAL)
     plan = facts.load(file).plan
     contents = {str(file.path): file.content for file in user_data.files(plan, plan.nodes[0])}
     return dict(json.loads(contents["/etc/hardway/node.json"]))

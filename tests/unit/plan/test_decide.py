@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from generator.description import tutorial
 from generator.description.load import load as load_description
 from generator.description.schema import ClusterSpec, PoolSpec
 from generator.errors import Problems
 from generator.plan import decide
 from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, wireguard_key
 from generator.release import lock_file
+from tests.described import TUTORIAL
 
 RELEASE = lock_file.load("k8s-1.36", Path("nowhere"))
 
@@ -22,7 +22,7 @@ RELEASE = lock_file.load("k8s-1.36", Path("nowhere"))
 @pytest.fixture
 def described(tmp_path: Path) -> ClusterSpec:
     file = tmp_path / "cluster.yaml"
-    file.write_text(tutorial.description("orderbook", "k8s-1.36"))
+    file.write_text(TUTORIAL)
     return load_description(file)
 
 

@@ -71,7 +71,7 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
 def test_the_description_says_which_release(served: Registry) -> None:
     for repository in REPOSITORIES.values():
         served.add(repository, "1.0")
-    assert run(["init", "--release", "mine"]) == 0
+    assert run(["init", "--release", "mine", "--api", "28.51.100.7"]) == 0
     write(lock(served))
     assert run(["release", "pin"]) == 0
     assert lock_file.load("mine", Path()).unpinned == ()
@@ -141,7 +141,7 @@ def test_who_is_stopped_by_an_unpinned_image_is_told_how_to_pin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["init"]) == 0
+    assert run(["init", "--api", "28.51.100.7"]) == 0
     assert run(["render"]) == 0
     assert "gen release pin" in capsys.readouterr().err
     with pytest.raises(Problems) as caught:

@@ -23,7 +23,7 @@ ANY = {"addresses": ["0.0.0.0/0"]}
 FIREWALL = {
     "name": "orderbook",
     "tags": ["c"],
-    "inbound_rules": [{"protocol": "tcp", "ports": "6443", "sources": {"addresses": ["198.51.100.7/32"]}}],
+    "inbound_rules": [{"protocol": "tcp", "ports": "6443", "sources": {"addresses": ["28.51.100.7/32"]}}],
     "outbound_rules": [{"protocol": "tcp", "ports": "all", "destinations": ANY}],
 }
 
