@@ -15,6 +15,7 @@ from tests.keyring import NOW, planned
 PLAN = planned(workers=0)
 SIZE = Size("s-2vcpu-4gb", ("fra1", "nyc3"), True, 24.0)
 OFFERED = Availability(Account(10, "active"), 0, (SIZE,), ("fra1",))
+MADE = ": 3 droplets are to be made, the account has room"
 CREATE = tuple(Action("create", DROPLET, node.name) for node in PLAN.nodes)
 
 
@@ -32,11 +33,11 @@ def test_an_account_that_has_everything_is_fine() -> None:
     [
         (
             replace(OFFERED, droplets=8),
-            ": 3 droplets are to be made, the account has room for 2: its limit is 10, 8 are there",
+            f"{MADE} for 2: its limit is 10, 8 are there",
         ),
         (
             replace(OFFERED, droplets=12),
-            ": 3 droplets are to be made, the account has room for 0: its limit is 10, 12 are there",
+            f"{MADE} for 0: its limit is 10, 12 are there",
         ),
         (replace(OFFERED, account=Account(10, "locked")), ": the account's status is `locked`"),
         (
