@@ -9,7 +9,7 @@ A case says what differs from a cluster that has everything but droplets and a r
     other_vpc the range of someone else's, or ip_range, region and description (`released`) of it
     firewall  `changed` when its rules are others, `other` when it is for other droplets
     roster    null, or generation, state, new_until (minutes from now), endpoints, addons and secrets (`other`)
-    droplets  by node: id, age in minutes, private and public address, document (`other`), size, status
+    droplets  by node: id, age in minutes, private and public address, document (`other`), size, status, region, vpc
     reports   by node: done (the last phase that is over), age in minutes; `forged` when nobody vouches for it
     ready     null when no API server answers, else by node
     bundles   by node: expires (minutes from now), or several by any name with node, expires and age in minutes
@@ -38,6 +38,7 @@ import pytest
 from generator.cluster import expiry_rules
 from generator.cluster.diff import diff
 from generator.cluster.kinds import archive, bucket, expiry, policy, secrets, ssh_key, tag
+from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.kinds.vpc import VPC
 from generator.cluster.launchable import Documents
@@ -65,7 +66,7 @@ def test_the_actions_follow_from_what_is_there(path: Path, golden: Golden) -> No
     plan = planned_for(**case.get("cluster", {}))
     documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS, secrets=SECRETS)
     actions = [
-        f"{action}" + (f" hint: {action.hint}" if action.kind is VPC and action.hint else "")
+        f"{action}" + (f" hint: {action.hint}" if action.kind in (VPC, DROPLET) and action.hint else "")
         for action in diff(plan, documents, observed(plan, documents, case))
     ]
     golden.check(path, json.dumps(case | {"actions": actions}, indent=2) + "\n")
@@ -153,11 +154,11 @@ def _droplets(plan: Plan, documents: Documents, told: Mapping[str, Any]) -> Iter
             id=facts["id"],
             name=name,
             status=facts.get("status", "active"),
-            region="fra1",
+            region=facts.get("region", "fra1"),
             size=facts.get("size", "s-2vcpu-4gb"),
             tags=(plan.cluster_tag, f"{plan.cluster_tag}:node:{name}", plan.document_tag(digest)),
             created=NOW - timedelta(minutes=facts.get("age", 10)),
-            vpc="v1",
+            vpc=facts.get("vpc", "v1"),
             public=facts.get("public", f"203.0.113.{facts['id']}"),
             private=facts.get("private", f"10.110.0.{facts['id']}"),
         )

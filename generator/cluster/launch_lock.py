@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from generator import bounded
+from generator import bounded, liveness
 from generator.clock import Clock, stamp
 from generator.errors import Problem
 from generator.plan.names import lock_key
@@ -99,10 +99,20 @@ class LaunchLock:
             "user": getpass.getuser(),
             "host": platform.node(),
             "boot": _boot_id(),
+            "namespace": _namespace(),
             "process": os.getpid(),
+            "started": liveness.start_time(os.getpid()),
             "since": stamp(self._clock.now()),
         }
         return json.dumps(holder).encode()
+
+
+def _namespace() -> str:
+    """Name what process numbers hold in: containers of one machine have each their own."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _boot_id() -> str:
@@ -113,17 +123,14 @@ def _boot_id() -> str:
 
 
 def _gone(holder: dict[str, Any]) -> bool:
-    """Tell whether the holder was a process of this machine and has ended."""
-    process = holder.get("process")
-    if (holder.get("host"), holder.get("boot")) != (platform.node(), _boot_id()) or not isinstance(process, int):
+    """Tell whether the holder was a process of this machine and has ended, be its number another's by now."""
+    process, started = holder.get("process"), holder.get("started")
+    here = (platform.node(), _boot_id(), _namespace())
+    if (holder.get("host"), holder.get("boot"), holder.get("namespace")) != here or not here[1]:
         return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
+    if not isinstance(process, int) or not isinstance(started, int):
         return False
-    return False
+    return liveness.start_time(process) != started
 
 
 def _who(holder: dict[str, Any]) -> str:

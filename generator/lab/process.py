@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generator import liveness
 from generator.errors import Problem
 
 _POLL_SECONDS = 0.02
@@ -111,14 +112,8 @@ def bound(argv: Sequence[str]) -> list[str]:
 
 
 def _start_time(pid: int) -> int | None:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # the command's name stands in parentheses and may hold anything, also parentheses
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in "ZX":
+    found = liveness.start_time(pid)
+    if found is None and Path(f"/proc/{pid}").exists():
         with suppress(ChildProcessError):  # somebody else's child is not ours to wait for
             os.waitpid(pid, os.WNOHANG)
-        return None
-    return int(fields[19])
+    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from generator import liveness
 from generator.clock import Clock
 from generator.cluster import bucket_policy, expiry_rules
 from generator.cluster.bucket_policy import Place
@@ -277,6 +280,32 @@ def test_the_lock_of_a_dead_process_is_taken_over_with_a_word(spaces: Spaces) ->
     with lock(spaces, said=said):
         assert len(said) == 1
         assert "taking over the launch lock of eve[2J@" in said[0]
+
+
+def test_a_process_that_was_killed_gives_its_lock_up_at_once_whoever_has_its_number(spaces: Spaces) -> None:
+    """Killed and not waited for, as below a container's first process, or with its number given to another since."""
+    content = json.loads(lock(spaces)._content())
+    with subprocess.Popen(["sleep", "100"]) as child:
+        alive = content | {"process": child.pid, "started": liveness.start_time(child.pid)}
+        spaces.put("c/lock", json.dumps(alive).encode())
+        with pytest.raises(Problem, match="works on this cluster"), lock(spaces):
+            pass
+        child.kill()
+        while liveness.start_time(child.pid) is not None:
+            time.sleep(0.01)
+        with lock(spaces):
+            pass
+    spaces.put("c/lock", json.dumps(content | {"owner": "x", "started": content["started"] - 1}).encode())
+    with lock(spaces):
+        pass
+
+
+@pytest.mark.parametrize("elsewhere", ["host", "boot", "namespace"])
+def test_a_number_means_nothing_on_another_machine(spaces: Spaces, elsewhere: str) -> None:
+    content = json.loads(lock(spaces)._content()) | {"process": 2**22 + 1, elsewhere: "another"}
+    spaces.put("c/lock", json.dumps(content).encode())
+    with pytest.raises(Problem, match="works on this cluster"), lock(spaces):
+        pass
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"garbage", b'{"host": "elsewhere", "process": 1}', b"[" * 10_000])

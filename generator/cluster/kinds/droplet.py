@@ -20,7 +20,7 @@ from generator.cluster.matching import (
     reported,
 )
 from generator.cluster.memory import READ_LAG
-from generator.cluster.observed import DROPLETS, Observed
+from generator.cluster.observed import DROPLETS, VPCS, Observed
 from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Node
@@ -30,6 +30,8 @@ from generator.provider.resources import Droplet, Json
 from generator.provider.retry import LOOKS, REPEATS, Refused
 
 COLLECTION = Collection("droplets", "droplet", answers.droplet)
+CONSOLE = "https://cloud.digitalocean.com/droplets/{}"
+"""Where the provider's panel has a droplet, by its number: its power switch, its console."""
 KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
 """Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
 IN_FLIGHT = timedelta(minutes=3)
@@ -40,6 +42,8 @@ ABANDONED = timedelta(minutes=10)
 END_POLLS = 20 * (3.0,)
 REMOVAL_POLLS, REMOVAL_POLL_SECONDS = 120, 5.0
 TRIES = 3
+STILL = ("off", "archive")
+"""Statuses that a droplet doesn't leave by itself. Source: https://docs.digitalocean.com/reference/api/ (droplet)"""
 
 
 def listed(cloud: Cloud, tag: str) -> tuple[Droplet, ...]:
@@ -107,6 +111,7 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         """Find that etcd, which lives, has lost its quorum."""
         plan = case.plan
         if not existing(plan, case.observed):
+            yield from self._stuck(case)
             return
         control_planes = [node.name for node in plan.control_planes]
         missing = [name for name in control_planes if name not in case.here]
@@ -117,12 +122,32 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
             yield self.action("refuse", ", ".join(missing), why, hint=hint)
             return
         yield from self._unsettled(case)
+        yield from self._stuck(case)
+
+    def _stuck(self, case: Case) -> Iterator[Action]:
+        """Find droplets that don't come back by themselves, however long one waits."""
+        own = {vpc.id for vpc in case.observed.of(VPCS) if vpc.name == names.object_name(case.plan.name)}
+        for node in case.plan.nodes:
+            droplet = case.here.get(node.name)
+            if droplet is None:
+                continue
+            again = f"destroy droplet {droplet.id} and launch again: the node comes back as it was"
+            if droplet.status == "off":
+                hint = f"switch it on ({CONSOLE.format(droplet.id)}, Power), or {again}"
+                yield self.action("refuse", node.name, "is switched off, and stays so by itself", droplet.id, hint)
+            elif droplet.status == "archive":
+                yield self.action("refuse", node.name, "is archived", droplet.id, again)
+            elif droplet.region != case.plan.region:
+                why = f"is in {droplet.region}, not in {case.plan.region}"
+                yield self.action("refuse", node.name, why, droplet.id, again)
+            elif own and droplet.vpc is not None and droplet.vpc not in own:
+                yield self.action("refuse", node.name, "is in another VPC than the cluster's", droplet.id, again)
 
     def _unsettled(self, case: Case) -> Iterator[Action]:
         """Find droplets that look as if they never came up, while nobody but the bucket says so."""
         for node in case.plan.nodes:
             droplet = case.here.get(node.name)
-            if droplet and is_overdue(node, droplet, case.observed):
+            if droplet and droplet.status not in STILL and is_overdue(node, droplet, case.observed):
                 why = "looks as if it never came up, but no API server answers that could say so; it is not deleted"
                 hint = (
                     "launch again once an API server answers; "
@@ -172,8 +197,6 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
             yield self.action("keep", node.name, why, droplet.id)
         if droplet.size != node.size:
             yield self.action("keep", node.name, f"has size {droplet.size}, not {node.size}", droplet.id)
-        if droplet.status in ("off", "archive"):
-            yield self.action("keep", node.name, "is switched off", droplet.id)
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
         """Make a node's droplet, or delete one and wait until it is gone."""
