@@ -146,7 +146,7 @@ class _Window:
             ).stdout.encode()
             try:
                 facts = launch_part(taken)
-                there = connection()
+                there = connection(self._stage.cluster.lab)
                 http = urllib3.ProxyManager(str(there.proxy), ca_certs=str(there.ca_file))
                 answer = http.request("GET", facts["bundle_url"], retries=False)
                 if answer.status != 200:
