@@ -160,6 +160,16 @@ def is_roster_key(key: str) -> bool:
     return key.endswith(roster_key("/public"))
 
 
+def canary_keys(cluster: str, public: str) -> tuple[str, str]:
+    """Say where the canary sings: where anyone may hear it, and where nobody may."""
+    return f"{public}/canary", f"{prefix(cluster)}canary"
+
+
+def package_key(public: str, sha256: str) -> str:
+    """Say where below the public prefix a Debian package is mirrored."""
+    return f"{public}/packages/{sha256}.deb"
+
+
 def archive_name(sha256: str) -> str:
     """Name an archive by its content, as it lies directly below the public prefix."""
     return f"{sha256}.tar"

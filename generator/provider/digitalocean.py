@@ -50,6 +50,11 @@ class Cloud:
         self._api = Exchange(self.clock)
 
     @property
+    def connection(self) -> Connection:
+        """Tell how the account is reached."""
+        return self._connection
+
+    @property
     def requests(self) -> int:
         """Tell how many requests were sent."""
         return self._api.requests

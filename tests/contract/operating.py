@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from signal import SIGINT, default_int_handler
 from signal import signal as handle
@@ -32,11 +33,11 @@ from generator.documents import committed, render
 from generator.lab.content.cache import Cache
 from generator.plan.project import Project
 from generator.provider.connection import Connection
-from generator.release.lock_file import BUILT_IN
-from tests.contract.world import World
+from generator.release import lock_file
+from generator.release.lock_file import Release
+from tests.contract.world import World, debian
 
 HASTE = 20
-LOCK = BUILT_IN / "k8s-1.36.yaml"
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,18 @@ def render_tutorial(directory: Path) -> Project:
     """Render the tutorial's cluster with a lock in which every image has a digest."""
     tutorial.init(directory, "orderbook", "pinned", api=["28.51.100.7"])
     (directory / "releases").mkdir()
-    pinned = LOCK.read_text().replace("digest: unpinned", f"digest: sha256:{'a' * 64}")
-    (directory / "releases" / "pinned.yaml").write_text(pinned.replace("name: k8s-1.36\n", "name: pinned\n", 1))
+    (directory / "releases" / "pinned.yaml").write_text(lock_file.dump(pinned()))
     project = render.refresh(Project.load(directory / "cluster.yaml"), now=datetime.now(UTC))
     committed.write(project, render.documents(project))
     return Project.load(directory / "cluster.yaml")
+
+
+def pinned() -> Release:
+    """Give a lock in which every image has a digest, with two packages that the world's archive of Debian has."""
+    known = lock_file.load("k8s-1.36", Path())
+    images = tuple(replace(image, digest=f"sha256:{'a' * 64}") for image in known.images)
+    packages = tuple(replace(one, sha256=sha256(debian(one.name)).hexdigest()) for one in known.packages[:2])
+    return replace(known, name="pinned", images=images, packages=packages)
 
 
 def gen(world: World, project: Project, *arguments: str, die_at: int | None = None, signal: int = 9) -> Outcome:

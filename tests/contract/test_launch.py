@@ -48,7 +48,7 @@ UNKIND = replace(
     shuffled_addresses=True,
 )
 FAST = Clock(sleep=lambda seconds: time.sleep(seconds / HASTE))
-CHANGES = 39
+CHANGES = 50
 """A first launch changes no more than this many things at the provider and in the bucket."""
 
 

@@ -50,6 +50,12 @@ TOKEN = "dop_v1_" + "a" * 64
 KEY_ID, SECRET = "DO00TESTTESTTESTTEST", "s" * 43
 REGION = "fra1"
 API, SPACES = "api.digitalocean.com", "fra1.digitaloceanspaces.com"
+DEBIAN = "deb.debian.org"
+
+
+def debian(name: str) -> bytes:
+    """Give what the world's archive of Debian has under a package's name."""
+    return f"package {name}".encode()
 
 
 class Doom(Exception):  # noqa: N818 - no fault
@@ -96,13 +102,16 @@ class World:
         self._due: dict[str, float] = {}
         authority = Authority(directory / "authority")
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(*authority.issue([API, SPACES]))
+        tls.load_cert_chain(*authority.issue([API, SPACES, DEBIAN]))
         self.api = Api(self.account, TOKEN, directory / "api.jsonl", self._changed)
         api = Server(tcp_listener("127.0.0.1", 0), self._respond, tls)
         stack.callback(api.close)
         store = stack.enter_context(_versitygw(versitygw, directory))
         front = stack.enter_context(_front(store, tls, self.fate))
-        self._ports = {API: api.port, SPACES: front}
+        archive = Server(tcp_listener("127.0.0.1", 0), self._debian, tls)
+        stack.callback(archive.close)
+        self.debian_is_gone = False
+        self._ports = {API: api.port, SPACES: front, DEBIAN: archive.port}
         self._kube: int | None = None
         self._stack = stack
         relay = Relay(tcp_listener("127.0.0.1", 0), proxy(lambda host: host, self._connect))
@@ -163,6 +172,10 @@ class World:
         if call.method != "GET":
             self.fate.strike()
         return reply
+
+    def _debian(self, call: Call) -> Reply:
+        name = call.path.rpartition("/")[2].partition("_")[0]
+        return Reply(404, b"gone") if self.debian_is_gone else Reply(200, debian(name))
 
     def _changed(self, account: Account) -> None:
         living = {droplet.id: droplet for droplet in account.living()}

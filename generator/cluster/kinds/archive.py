@@ -22,7 +22,7 @@ class ArchiveKind(Kind[frozenset[str]]):
     def look(self, lookup: Lookup) -> frozenset[str]:
         """List the digests of the archives that are there."""
         start, end = names.archive_key(lookup.plan.public_prefix, "\n").split("\n")
-        keys = [one.key for one in lookup.objects or () if one.key.startswith(start)]
+        keys = [one.key for one in lookup.objects or () if one.key.startswith(start) and one.key.endswith(end)]
         return frozenset(key.removeprefix(start).removesuffix(end) for key in keys)
 
     def differences(self, case: Case) -> Iterator[Action]:

@@ -7,10 +7,12 @@ from typing import Any
 from generator.cluster.kinds.archive import ADDONS, AGENT
 from generator.cluster.kinds.bucket import BUCKET
 from generator.cluster.kinds.bundle import BUNDLE
+from generator.cluster.kinds.canary import CANARY
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.expiry import EXPIRY
 from generator.cluster.kinds.firewall import FIREWALL
 from generator.cluster.kinds.kind import Kind
+from generator.cluster.kinds.packages import PACKAGES
 from generator.cluster.kinds.policy import POLICY
 from generator.cluster.kinds.roster import ROSTER
 from generator.cluster.kinds.secrets import SECRETS
@@ -29,6 +31,8 @@ KINDS: tuple[Kind[Any], ...] = (
     ADDONS,
     AGENT,
     SECRETS,
+    PACKAGES,
+    CANARY,
     ROSTER,
     DROPLET,
     BUNDLE,
