@@ -22,6 +22,7 @@ from generator.plan.project import committed_inventory
 @click.option(
     "--bucket", metavar="BUCKET", help="Vouch that the bucket which the VPC's description names is this cluster's."
 )
+@click.option("--delete-bucket", is_flag=True, help="Delete the bucket too, if nothing is left in it.")
 @click.pass_obj
 def destroy(
     factory: Factory | None,
@@ -31,6 +32,7 @@ def destroy(
     lab: str | None,
     yes: str | None,
     bucket: str | None,
+    delete_bucket: bool,
 ) -> None:
     """Remove everything that launch made, and prove that nothing is left.
 
@@ -65,6 +67,8 @@ def destroy(
         if destroyer.trouble:
             raise destroyer.trouble
         say(f"nothing of {name} is there")
+        if line := destroyer.end_bucket(delete=delete_bucket):
+            say(line)
         return
     for line in listed:
         say(f"  {line}")
@@ -85,6 +89,8 @@ def destroy(
     say(f"{name} is gone: {what} of it is left")
     for line in destroyer.left:
         say(f"what stays is {line}")
+    if line := destroyer.end_bucket(delete=delete_bucket):
+        say(line)
     for line in staying:
         say(f"warning: but for {line}")
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from generator import waiting
+from generator.catalogue import SPACES_MONTHLY
 from generator.clock import Clock
 from generator.cluster.kinds.kind import Kind, Removal
 from generator.cluster.kinds.registry import KINDS, REMOVAL_ORDER
@@ -66,6 +67,25 @@ class Destroyer:
             Problem: the name is another cluster's.
         """
         return {kind: kind.remains(self._removal) for kind in KINDS}
+
+    def end_bucket(self, *, delete: bool) -> str | None:
+        """Say what becomes of the bucket, which is not the cluster's alone, and delete it if it is empty and wished.
+
+        Gives None where there is none, or none that is known.
+        """
+        spaces = self._removal.spaces
+        with self._removal.noting_trouble():
+            if self._removal.trouble or spaces is None or not spaces.bucket_exists():
+                return None
+            # A description that others write may name any bucket.
+            delete = delete and self._removal.owns(())
+            if delete and spaces.delete_bucket():
+                return f"bucket {spaces.bucket} was empty and is deleted; its name stays taken for some days"
+            costs = f"all buckets of an account cost ${SPACES_MONTHLY} a month"
+            if delete:
+                return f"bucket {spaces.bucket} stays, as it holds other objects; {costs}"
+            return f"bucket {spaces.bucket} stays; {costs}, `--delete-bucket` deletes it if it is empty"
+        return None
 
     def vouch(self, bucket: str) -> None:
         """Take the user's word that this bucket, which the VPC's description names, is the cluster's."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from generator.errors import Problem, raise_all
+from generator.provider.scopes import SCOPES
 
-_STATUSES = ("active", "warning", "locked")
+_WORDS: Mapping[str, Sequence[str]] = {
+    "account_status": ("active", "warning", "locked"),
+    "missing_scope": ("", *(f"{name}:{verb}" for name, verbs in SCOPES.items() for verb in verbs)),
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Unkindness:
     """The region has no default VPC yet, so the first one made there becomes it and can't be deleted."""
     account_status: str = "active"
     """The account is in this standing: `active`, `warning` or `locked`."""
+    missing_scope: str = ""
+    """The token lacks this scope, such as `vpc:create` (403)."""
     droplet_limit: int = 10
     """More droplets are refused (422)."""
     requests_per_minute: int = 250
@@ -84,19 +90,18 @@ def adjust(base: Unkindness, settings: Iterable[str]) -> Unkindness:
             problems.append(Problem(f"`{name}` is not an unkindness", hint=f"known: {', '.join(sorted(known))}"))
             continue
         try:
-            found[name] = _value(text.strip(), kind)
+            found[name] = _value(text.strip(), kind, _WORDS.get(name, ()))
         except ValueError:
-            allowed = (
-                "yes or no" if kind is bool else "active, warning or locked" if kind is str else "a number of 0 or more"
-            )
+            numbers = "yes or no" if kind is bool else "a number of 0 or more"
+            allowed = f"one of {', '.join(filter(None, _WORDS[name]))}" if name in _WORDS else numbers
             problems.append(Problem(f"`{name}` is '{text}', not {allowed}"))
     raise_all(problems)
     return replace(base, **found)  # type: ignore[arg-type]
 
 
-def _value(text: str, kind: type) -> float | int | bool | str:
+def _value(text: str, kind: type, words: Sequence[str]) -> float | int | bool | str:
     if kind is str:
-        if text not in _STATUSES:
+        if text not in words:
             raise ValueError(text)
         return text
     if kind is bool:

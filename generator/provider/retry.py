@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from generator import waiting
 from generator.clock import Clock
 from generator.errors import Problem
+from generator.provider import scopes
 from generator.provider.connection import TOKEN
 from generator.provider.resources import Json
 
 T = TypeVar("T")
 
-SCOPES = "account, image, regions, sizes (read); droplet, firewall, ssh_key, tag, vpc (create, read, update, delete)"
 PAGE, PAGES = 200, 200
 """Entries on a page, and as many pages as anybody has."""
 REPEATS = (1, 2, 4, 8, 16, 30, 30)
@@ -58,7 +58,7 @@ class Refused(Problem):
         if answer.status == 401:
             hint = f"is `{TOKEN}` right, and not expired?"
         elif answer.status == 403:
-            hint = f"`{TOKEN}` needs the scopes {SCOPES}"
+            hint = f"`{TOKEN}` needs the scopes {scopes.text()}"
         super().__init__(f"DigitalOcean answered {answer.status}: {said}{suffix}", where=where, hint=hint)
         self.status = answer.status
         self.said = said

@@ -144,6 +144,12 @@ class Spaces:
                     "the name is taken by another account", where=f"bucket {self.bucket}", hint="choose another name"
                 ) from error
 
+    def delete_bucket(self) -> bool:
+        """Delete the bucket; False where something is in it, whosever that is."""
+        with self._errors(*MISSING, "BucketNotEmpty") as refused:
+            self._client.delete_bucket(Bucket=self.bucket)
+        return "BucketNotEmpty" not in refused
+
     def policy(self) -> str | None:
         """Read the bucket's policy as it was written; None when there is none."""
         with self._errors(*MISSING):
@@ -276,7 +282,10 @@ class Spaces:
     def _problem(self, code: str, message: str) -> Trouble:
         hint = None
         if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"):
-            hint = f"is `{SPACES_KEY_ID}` right, with full access, and does the bucket's name belong to this account?"
+            hint = (
+                f"`{SPACES_KEY_ID}` needs full access (one that is limited to buckets can neither make one nor set its"
+                " policy), and the bucket's name has to be this account's"
+            )
         return Trouble(f"Spaces answered {code}: {message or 'nothing more'}", where=f"bucket {self.bucket}", hint=hint)
 
 

@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -82,6 +82,17 @@ class Fate:
                 raise Doom
 
 
+@dataclass
+class Twist:
+    """Answers some requests to the store otherwise: the first rule that gives a status and a body counts."""
+
+    rules: list[Callable[[str, str, Mapping[str, str]], tuple[int, bytes] | None]] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, headers: Any) -> tuple[int, bytes] | None:
+        """Give the odd answer, if there is one."""
+        return next((odd for rule in self.rules if (odd := rule(method, path, dict(headers))) is not None), None)
+
+
 class World:
     """Everything outside of the operator's machine."""
 
@@ -107,7 +118,8 @@ class World:
         api = Server(tcp_listener("127.0.0.1", 0), self._respond, tls)
         stack.callback(api.close)
         store = stack.enter_context(_versitygw(versitygw, directory))
-        front = stack.enter_context(_front(store, tls, self.fate))
+        self.twist = Twist()
+        front = stack.enter_context(_front(store, tls, self.fate, self.twist))
         archive = Server(tcp_listener("127.0.0.1", 0), self._debian, tls)
         stack.callback(archive.close)
         self.debian_is_gone = False
@@ -414,7 +426,7 @@ def _lifecycle(
 
 
 @contextmanager
-def _front(store: int, tls: ssl.SSLContext, fate: Fate) -> Iterator[int]:
+def _front(store: int, tls: ssl.SSLContext, fate: Fate, twist: Twist) -> Iterator[int]:
     """Pass everything on to the store, and let fate strike after what changes something."""
     rules: dict[str, bytes] = {}
 
@@ -426,7 +438,10 @@ def _front(store: int, tls: ssl.SSLContext, fate: Fate) -> Iterator[int]:
 
         def _pass(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.path.endswith("?lifecycle"):
+            if (odd := twist.answer(self.command, self.path, self.headers)) is not None:
+                status, headers, data = odd[0], Message(), odd[1]
+                headers["Content-Length"] = str(len(data))
+            elif self.path.endswith("?lifecycle"):
                 status, headers, data = _lifecycle(rules, self.command, self.path, self.headers, body)
             else:
                 status, headers, data = self._ask(body)

@@ -16,7 +16,7 @@ import yaml
 from generator.cluster.bucket_policy import mended
 from generator.cluster.diff import diff
 from generator.cluster.expiry_rules import planned
-from generator.cluster.kinds import archive, bucket, expiry, firewall, policy, secrets, ssh_key, tag
+from generator.cluster.kinds import archive, bucket, expiry, firewall, packages, policy, secrets, ssh_key, tag
 from generator.cluster.kinds.kind import Action
 from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Phase, Progress
@@ -140,6 +140,7 @@ def standing(plan: Plan, documents: Documents) -> Observed:
             archive.ADDONS.found: frozenset({documents.addons}),
             archive.AGENT.found: frozenset({documents.agent}),
             secrets.SEALED: frozenset({documents.secrets}),
+            packages.MIRRORED: frozenset(one.sha256 for one in packages.needed(plan)),
             ROSTER: published,
             DROPLETS: droplets,
         },

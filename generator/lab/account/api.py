@@ -15,6 +15,7 @@ from typing import Any
 from generator.lab.account import masking, routes
 from generator.lab.account.account import Account, Refusal
 from generator.lab.webserver import Call, Reply
+from generator.provider import scopes
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -46,6 +47,7 @@ class Api:
             headers = {}
             try:
                 self._authenticate(call)
+                self._permit(call)
                 headers = self._count(started)
                 asked = routes.parse_body(call.body)
                 answer = routes.answer(self.account, routes.Request(call.method, call.path, call.query, asked), started)
@@ -65,6 +67,11 @@ class Api:
         kind, _, given = call.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token.encode()):
             raise Refusal(401, "unauthorized", "Unable to authenticate you")
+
+    def _permit(self, call: Call) -> None:
+        lacking = self.account.unkind.missing_scope
+        if lacking and scopes.needed(call.method, call.path) == lacking:
+            raise Refusal(403, "forbidden", f"You are missing the required permission {lacking}.")
 
     def _count(self, now: float) -> dict[str, str]:
         unkind = self.account.unkind

@@ -10,6 +10,8 @@ import pytest
 from hardway import fetch
 from hardway.here import Failure
 
+from generator.provider.visitor import NODES_HEADERS
+
 from .conftest import Answer, Store
 
 BODY = bytes(range(256)) * 5000
@@ -122,6 +124,14 @@ def test_what_is_as_long_as_pinned_and_wrong_is_fetched_anew(store: Store, part:
     store.answers["/file"] = ranged
     part.write_bytes(b"x" * len(BODY))
     assert fetch.download(f"{store.url}/file", part, SHA256, len(BODY))
+
+
+def test_a_node_reports_with_the_headers_that_a_launch_tries(store: Store) -> None:
+    store.answers["/status"] = Answer(b"")
+    fetch.ask(f"{store.url}/status", b"{}", "PUT")
+    said = {name.title(): value for name, value in store.requests[0][2].items()}
+    always = {"Host", "User-Agent", "Accept-Encoding", "Connection", "Content-Length"}
+    assert {name: value for name, value in said.items() if name not in always} == NODES_HEADERS
 
 
 def test_a_short_answer_is_none(store: Store) -> None:

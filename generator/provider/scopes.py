@@ -1,0 +1,47 @@
+"""Says which scopes a token needs: one table, and the scope that each request is refused without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+SCOPES: Mapping[str, tuple[str, ...]] = {
+    "account": ("read",),
+    "actions": ("read",),
+    "droplet": ("create", "read", "delete"),
+    "firewall": ("create", "read", "update", "delete"),
+    "image": ("read",),
+    "regions": ("read",),
+    "sizes": ("read",),
+    "ssh_key": ("create", "read", "delete"),
+    "tag": ("create", "read", "delete"),
+    "vpc": ("create", "read", "update", "delete"),
+}
+"""Source: https://docs.digitalocean.com/reference/api/scopes/; `actions` and `regions` are needed by others of them."""
+_VERBS = {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
+_RESOURCES = {
+    "account/keys": "ssh_key",
+    "account": "account",
+    "droplets": "droplet",
+    "firewalls": "firewall",
+    "images": "image",
+    "regions": "regions",
+    "sizes": "sizes",
+    "tags": "tag",
+    "vpcs": "vpc",
+}
+
+
+def needed(method: str, path: str) -> str | None:
+    """Name the scope that a request needs first of all; None where nothing is known of the path.
+
+    >>> needed("DELETE", "/v2/account/keys/5"), needed("GET", "/v2/account")
+    ('ssh_key:delete', 'account:read')
+    """
+    found = re.match(rf"/v2/({'|'.join(_RESOURCES)})(/|$)", path)
+    return f"{_RESOURCES[found[1]]}:{_VERBS[method]}" if found and method in _VERBS else None
+
+
+def text() -> str:
+    """Name all of them in one line."""
+    return "; ".join(f"{name} ({', '.join(verbs)})" for name, verbs in SCOPES.items())
