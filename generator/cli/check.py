@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from generator.cli.options import file_option, json_option, print_json, say
+from generator.cli.options import file_option, json_option, min_days_option, print_json, say, say_what_ends
 from generator.documents import render as rendering
 from generator.documents import summary
 from generator.errors import Problem, Problems
-from generator.plan.project import Project
+from generator.plan.project import INVENTORY, Project
 
 
 @click.command()
 @file_option
+@min_days_option
 @json_option
-def check(file: Path, *, as_json: bool) -> int:
+def check(file: Path, *, min_days: int | None, as_json: bool) -> int:
     """Report every mistake in a description, and what the cluster will not protect.
 
     Reads the description, the lock it names and what is committed; asks nobody and changes nothing.
@@ -31,13 +32,15 @@ def check(file: Path, *, as_json: bool) -> int:
         print_json({"problems": [_problem(problem) for problem in problems], "notes": []})
         return 1
     notes = summary.caveats(project.plan)
+    short = say_what_ends(project, min_days)
     if as_json:
-        print_json({"problems": [], "notes": notes})
-        return 0
+        found = [_problem(Problem(short, where=str(project.rendered_path / INVENTORY)))] if short else []
+        print_json({"problems": found, "notes": notes})
+        return 1 if short else 0
     for note in notes:
         say(f"note: {note}")
     say(f"{file}: no mistakes")
-    return 0
+    return 1 if short else 0
 
 
 def _problem(problem: Problem) -> dict[str, str | None]:

@@ -22,6 +22,7 @@ from generator.cli.options import (
     lab_option,
     operator_credentials,
     say,
+    say_what_ends,
     span_text,
 )
 from generator.errors import Problem, Problems, raise_all
@@ -98,6 +99,7 @@ def launch(
         say(f"what boots is commit {reviewed.commit[:12]}, {reviewed.subject}")
     else:
         say("warning: what boots is in no commit, so nothing vouches for it")
+    say_what_ends(project, None)
     launchable = prepare(project, now=clock.now(), commit=reviewed.commit)
     work = Launch(
         launchable,

@@ -41,6 +41,24 @@ lab_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+min_days_option = click.option(
+    "--min-days", type=click.IntRange(0, 3650), help="Exit 1 when a certificate ends in fewer days."
+)
+
+
+def say_what_ends(project: Project, min_days: int | None) -> str | None:
+    """Say which certificates end soon, and give it where fewer days than wanted are left."""
+    from generator.clock import Clock
+    from generator.plan.ending import SPEAKS_DAYS, ending
+
+    now, name = Clock().now(), project.plan.name
+    soon = ending(project.inventory, now, SPEAKS_DAYS if min_days is None else max(min_days, SPEAKS_DAYS))
+    if soon is not None:
+        say(f"warning: {soon}\n  hint: {soon.hint(name)}")
+    short = ending(project.inventory, now, min_days) if min_days is not None else None
+    return str(short) if short else None
+
+
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 
 

@@ -15,9 +15,11 @@ from generator.cli.options import (
     file_option,
     json_option,
     lab_option,
+    min_days_option,
     operator_credentials,
     print_json,
     say,
+    say_what_ends,
 )
 from generator.cli.table import text_table
 from generator.plan.project import Project
@@ -31,12 +33,16 @@ if TYPE_CHECKING:
 @file_option
 @lab_option
 @click.option("--ask", is_flag=True, help="Ask each control-plane node what it sees of etcd and of its peers.")
+@min_days_option
 @json_option
 @click.pass_obj
-def status(factory: Factory | None, *, file: Path, lab: str | None, ask: bool, as_json: bool) -> int:
+def status(
+    factory: Factory | None, *, file: Path, lab: str | None, ask: bool, min_days: int | None, as_json: bool
+) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
-    Exits 1 when a node is not ready, the addons are not applied, or something is to be done.
+    Exits 1 when a node is not ready, the addons are not applied, something is to be done, or a certificate ends in
+    fewer days than `--min-days`.
     """
     from generator.clock import Clock
     from generator.cluster import access
@@ -81,20 +87,21 @@ def status(factory: Factory | None, *, file: Path, lab: str | None, ask: bool, a
         click.echo("\n".join([_text(seen), *_view_lines(views)]))
         for warning in warnings(plan, observed, seen):
             say(f"warning: {warning}")
-    return 0 if seen.whole else 1
+    short = say_what_ends(project, min_days)
+    return 0 if seen.whole and not short else 1
 
 
 def _text(status: ClusterStatus) -> str:
     rows = [
         (
             *(one.node, one.droplet or "-", one.public or "-", one.private or "-"),
-            *(one.kubernetes, one.phase, one.heard or "-"),
+            *(one.kubernetes, one.phase, one.heard or "-", one.age or "-"),
         )
         for one in status.nodes
     ]
     addons = "applied" if status.addons else "not applied" if status.api else "unknown"
     lines = [
-        text_table(("NODE", "DROPLET", "PUBLIC", "VPC", "KUBERNETES", "PHASE", "HEARD"), rows),
+        text_table(("NODE", "DROPLET", "PUBLIC", "VPC", "KUBERNETES", "PHASE", "HEARD", "AGE"), rows),
         f"API {status.api or 'does not answer'}, addons {addons}",
         f"roster {status.roster_generation or 'none'}, etcd {status.etcd or 'none'}"
         + (f", members {', '.join(status.members)}" if status.members else ""),

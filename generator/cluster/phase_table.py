@@ -74,6 +74,8 @@ def age(since: datetime | None, now: datetime) -> str:
     if since is None:
         return ""
     seconds = max(0, int((now - since).total_seconds()))
+    if seconds >= 2 * 86_400:
+        return f"{seconds // 86_400}d"
     if seconds >= 3600:
         return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
     return f"{seconds // 60}m{seconds % 60:02}s" if seconds >= 60 else f"{seconds}s"

@@ -18,13 +18,15 @@ from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 
 PARTIAL = timedelta(hours=24)
+OLD = timedelta(days=30)
+"""A droplet as old has missed the image's monthly updates: no document changes with them."""
 
 
 @dataclass(frozen=True)
 class NodeStatus:
     """One node: its droplet, what Kubernetes says of it, and what it says itself.
 
-    `heard` is when it last vouched for what it says.
+    `heard` is when it last vouched for what it says, `born` when its droplet was made, from the image of that day.
     """
 
     node: str
@@ -35,6 +37,8 @@ class NodeStatus:
     kubernetes: str
     phase: str
     heard: str | None
+    born: str | None = None
+    age: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def assess(
                 kubernetes=_kubernetes(node.name, observed.ready),
                 phase=words[node.name],
                 heard=_heard(node.name, observed),
+                born=stamp(droplet.created) if droplet else None,
+                age=age(droplet.created, observed.time) if droplet else None,
             )
         )
     etcd = _etcd(plan, observed)
@@ -112,15 +118,20 @@ def assess(
 
 
 def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str, ...]:
-    """Say what costs money without being of use."""
-    if status.whole or not observed.droplets:
+    """Say what costs money without being of use, and whose image is of long ago."""
+    if not observed.droplets:
         return ()
-    oldest = min(droplet.created for droplet in observed.droplets)
-    if observed.time - oldest < PARTIAL:
+    oldest, count = min(droplet.created for droplet in observed.droplets), len(observed.droplets)
+    if not status.whole and observed.time - oldest >= PARTIAL:
+        since = f"since {oldest:%Y-%m-%d}"
+        return (f"{count} droplets of an unfinished launch run {since}: launch again or destroy {plan.name}",)
+    old = [name for name, droplet in placed(plan, observed).items() if observed.time - droplet.created >= OLD]
+    if not old:
         return ()
-    count = len(observed.droplets)
+    which = f"of {', '.join(old[:3])}" + (f" and {len(old) - 3} more" if len(old) > 3 else "")
     return (
-        f"{count} droplets of an unfinished launch run since {oldest:%Y-%m-%d}: launch again or destroy {plan.name}",
+        f"the droplets {which} are older than {OLD.days} days, and the image isn't pinned: recreate them, one at a"
+        " time, to have its security updates",
     )
 
 

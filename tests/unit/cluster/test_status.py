@@ -1,0 +1,49 @@
+"""How old droplets are is told: their image is not pinned, and no document changes with its updates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from generator.cluster.launchable import Documents
+from generator.cluster.observed import DROPLETS, Observed
+from generator.cluster.status import ClusterStatus, assess, warnings
+from generator.provider.resources import Droplet
+from tests.keyring import NOW, planned
+
+PLAN = planned(workers=0)
+DAY = timedelta(days=1)
+
+
+def observed(*ages: float) -> Observed:
+    droplets = tuple(
+        Droplet(number, node.name, "active", "fra1", node.size, (PLAN.node_tag(node),), NOW - DAY * age, "v", "1", "2")
+        for number, (node, age) in enumerate(zip(PLAN.nodes, ages, strict=False))
+    )
+    ready = {node.name: True for node in PLAN.nodes}
+    return Observed(NOW, ready=ready, applied="a", found={DROPLETS: droplets})
+
+
+def seen(*ages: float, whole: bool = True) -> tuple[ClusterStatus, tuple[str, ...]]:
+    now = observed(*ages)
+    status = assess(PLAN, None, Documents({}, "a"), now, (), "28.1.1.1", None)
+    status = replace(status, pending=() if whole else ("create",))
+    return status, warnings(PLAN, now, status)
+
+
+def test_each_node_says_how_old_its_droplet_is() -> None:
+    status, said = seen(0.5, 3, 29)
+    assert [one.age for one in status.nodes] == ["12h00m", "3d", "29d"]
+    assert [bool(one.born) for one in status.nodes] == [True] * 3
+    assert said == ()
+
+
+def test_old_ones_are_named() -> None:
+    [line] = seen(31, 3, 45)[1]
+    assert line.startswith("the droplets of node01, node03 are older than 30 days, and the image isn't pinned")
+    assert seen()[1] == ()
+
+
+def test_an_unfinished_launch_is_told_before_that() -> None:
+    [line] = seen(31, 3, whole=False)[1]
+    assert "2 droplets of an unfinished launch" in line
