@@ -33,6 +33,17 @@ MODES = (
     ("/var/lib/kubelet/*", PRIVATE),
     ("/var/lib/kube-proxy/*", PRIVATE),
 )
+# What goes wrong before the agent is there has nobody else to tell it, least of all files that were never written.
+# A timer would be waited for here, and begins only after this.
+OVERDUE = """\
+sleep {seconds}
+systemctl --quiet is-active hardway-status && exit
+screens=/dev/console; [ -e /run/systemd/container ] || screens="$screens /dev/tty1 /dev/kmsg"
+{ echo "nothing reports after {seconds} seconds"; systemctl --no-legend --plain --failed; cloud-init status --long
+  ip -brief address; ip route; journalctl --unit=hardway-prepare --lines=3 --output=cat; } 2>&1 |
+  sed --unbuffered "s/^/hardway: /" | tee $screens > /dev/null
+"""
+OVERDUE_SECONDS = 180
 # Nobody logs in, nothing is patched, and nothing but the document decides what runs.
 MASKED = ("ssh.service", "ssh.socket", "apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service")
 
@@ -128,13 +139,21 @@ def _cloud_config(node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any
         "disable_root": True,
         "allow_public_ssh_keys": False,
         "users": [],
-        "bootcmd": [["systemctl", "--no-block", "mask", "--now", *MASKED]],
+        "bootcmd": [
+            ["systemctl", "--no-block", "mask", "--now", *MASKED],
+            ["systemd-run", "--no-block", "--quiet", "sh", "-c", _Block(overdue())],
+        ],
         "write_files": [_entry(file) for file in node_files],
         "runcmd": [
             ["systemctl", "daemon-reload"],
             ["systemctl", "start", "--no-block", "hardway.target"],
         ],
     }
+
+
+def overdue(seconds: int = OVERDUE_SECONDS) -> str:
+    """Give the script that says what is known on the droplet itself, where nothing reports after so many seconds."""
+    return OVERDUE.replace("{seconds}", str(seconds))
 
 
 def _entry(file: NodeFile) -> dict[str, str]:

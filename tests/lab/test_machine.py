@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from generator.documents.user_data import overdue
 from generator.errors import Problem
 from generator.lab.machines import cgroups, host, network, root
 from generator.lab.machines.machine import ConfigDrive, Machine
@@ -28,10 +32,12 @@ from tests.silent import Silent
 
 PORT = Port.planned(7, IPv4Address("203.0.113.107"), IPv4Interface("10.110.0.12/20"))
 MEMORY_MIB = 2048
-USER_DATA = """\
+USER_DATA = f"""\
 #cloud-config
+bootcmd:
+- [systemd-run, --no-block, --quiet, sh, -c, {json.dumps(overdue(1))}]
 write_files:
-- {path: /etc/written, content: "by the document\\n", permissions: '0640'}
+- {{path: /etc/written, content: "by the document\\n", permissions: '0640'}}
 runcmd:
 - [sh, -c, "echo ran >> /root/runs"]
 """
@@ -98,6 +104,15 @@ def test_document_and_config_drive_arrive(machine: Machine) -> None:
 def test_everything_came_up(machine: Machine) -> None:
     assert said(machine, "systemctl", "--failed", "--no-legend", "--plain") == ""
     assert "Welcome to Debian GNU/Linux 13" in machine.console_log.read_text(errors="replace")
+
+
+def test_a_boot_that_comes_to_nothing_is_told_on_the_console_alone(machine: Machine) -> None:
+    """What a container's kernel logs and its host's terminals show is not the droplet's."""
+    until(lambda: "hardway: nothing reports" in machine.console_log.read_text(errors="replace"))
+    until(lambda: re.search(r"hardway: eth0.* UP ", machine.console_log.read_text(errors="replace")) is not None)
+    text = machine.console_log.read_text(errors="replace")
+    assert re.search(r"hardway: status: (running|done|not started)", text)
+    assert "nothing reports" not in subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout
 
 
 def test_interfaces_are_as_planned(machine: Machine) -> None:

@@ -96,7 +96,9 @@ def test_head_and_what_runs(root: Path, plan: Plan) -> None:
         ["systemctl", "daemon-reload"],
         ["systemctl", "start", "--no-block", "hardway.target"],
     ]
-    (masking,) = config["bootcmd"]
+    masking, overdue = config["bootcmd"]
+    assert overdue[:5] == ["systemd-run", "--no-block", "--quiet", "sh", "-c"]
+    assert overdue[5].startswith("sleep 180\n")
     assert {"mask", "ssh.service", "ssh.socket"} <= set(masking)
     assert not {"password", "chpasswd", "user", "ssh_authorized_keys", "ssh_import_id", "packages"} & config.keys()
 

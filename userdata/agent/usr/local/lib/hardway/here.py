@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,16 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
 
 
 def console(line: str) -> None:
-    """Print to the serial console, or where there is none to the journal."""
-    try:
-        with at("/dev/console").open("w") as file:
-            file.write(f"{line}\n")
-    except OSError:
+    """Print to every screen that the provider may show, or where there is none to the journal.
+
+    What the kernel's log says comes on all of its consoles; a container's kernel and terminals are its host's.
+    """
+    screens = {"/dev/console": f"{line}\n"}
+    if not at("/run/systemd/container").exists():
+        screens |= {"/dev/tty1": f"\r{line}\n", "/dev/kmsg": f"<4>{line}\n"}
+    told = 0
+    for screen, text in screens.items():
+        with suppress(OSError), at(screen).open("w") as file:
+            told += file.write(text)
+    if not told:
         print(line, flush=True)
