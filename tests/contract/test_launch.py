@@ -270,7 +270,7 @@ def test_another_secret_of_an_addon_replaces_no_droplet(world: World, project: P
     [first] = [key for key in objects(world, project) if key.endswith(".sealed")]
     pull = project.keys_path / "addons/order-book/registry/.dockerconfigjson"
     pull.parent.mkdir(mode=0o700)
-    pull.write_text('{"auths": {}}')
+    pull.write_text('{"auths": {"r.example": {"auth": "YTpi"}}}')
     pull.chmod(0o600)
     assert "addons: holds other secrets than were rendered" in gen(world, project, "launch", "--yes").err
     changed = render.refresh(project, now=datetime.now(UTC))
