@@ -29,12 +29,16 @@ def sha256(content: bytes) -> str:
 
 
 class Registry:
-    """What is in the registry, and which paths it was asked for; a private repository gives nobody a token."""
+    """What is in the registry, and which paths it was asked for; a private repository gives nobody a token.
+
+    After `limit` manifests it answers as docker.io does to who has asked too often.
+    """
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self.private: set[str] = set()
         self.asked: list[str] = []
+        self.limit: int | None = None
         self.port = 0
 
     def add(self, repository: str, tag: str, *platforms: str) -> str:
@@ -51,6 +55,11 @@ class Registry:
 
     def reference(self, repository: str, tag: str) -> str:
         return f"{NAME}:{self.port}/{repository}:{tag}"
+
+    def spend(self) -> bool:
+        """Tell whether one more manifest is to be had, and take it off."""
+        self.limit = (self.limit or 0) - 1
+        return self.limit >= 0
 
     def _image(self, repository: str, platform: str) -> str:
         config, layer = json.dumps({"architecture": platform}).encode(), f"layer of {repository} {platform}".encode()
@@ -83,6 +92,8 @@ def _handler(registry: Registry) -> type[BaseHTTPRequestHandler]:
                 realm = f"https://{TOKENS}:{registry.port}/token"
                 challenge = f'Bearer realm="{realm}",service="registry",scope="{scope}"'
                 self.answer(401, b"{}", {"WWW-Authenticate": challenge})
+            elif registry.limit is not None and not registry.spend():
+                self.answer(429, b'{"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit"}]}')
             elif parts.path not in registry.content:
                 self.answer(404, b"{}")
             else:

@@ -72,7 +72,7 @@ def test_another_secret_of_an_addon_changes_no_document(own: Path) -> None:
     before = rendered(own, now)
     pull = own.parent / "keys/orderbook/addons/order-book/registry/.dockerconfigjson"
     pull.parent.mkdir(mode=0o700)
-    for content in (b'{"auths": {}}', b'{"auths": {"r.example": {}}}'):
+    for content in (b'{"auths": {"r.example": {"auth": "YTpi"}}}', b'{"auths": {"r.example": {"auth": "YTpj"}}}'):
         pull.write_bytes(content)
         pull.chmod(0o600)
         after = rendered(own, now)

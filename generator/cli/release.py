@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from generator import worktree
 from generator.cli.options import file_option, json_option, print_json, say
 from generator.cli.table import text_table
 from generator.description.load import load as load_description
+from generator.errors import raise_all
+from generator.plan import images
 from generator.release import lock_file, sbom
 
 PINNED = "-pinned"
@@ -83,26 +86,56 @@ def show_bill(name: str | None, file: Path) -> None:
 @_name_argument
 @file_option
 def pin_images(name: str | None, file: Path) -> None:
-    """Ask the registries for the digests of images that have none, and write them into a lock of your own.
+    """Ask the registries what the images' tags mean, and write missing digests into a lock of your own.
 
-    NAME is the release; the description's unless given. An image keeps a digest that it has. Nothing is written
-    unless all can be had. A lock that comes with the program stays as it is: its pinned copy goes to releases/
-    beside the description, under a name of its own.
+    NAME is the release, all of whose images are asked for; without it those that the description's cluster runs.
+    An image keeps a digest that it has: when its tag means another one by now, that is said. What is found is
+    written, also when others can't be had. A lock that comes with the program stays as it is: its pinned copy goes to
+    releases/ beside the description, under a name of its own. HTTPS_PROXY and NO_PROXY are honoured.
     """
     from generator.release import pin, registry  # the one verb of these that asks the network
 
-    lock = _named(name, file)
-    if not lock.unpinned:
-        say(f"release `{lock.name}`: every image has its digest")
+    spec = None if name else load_description(file)
+    lock = _continued(_named(name, file), file.parent)
+    asked = lock.images if spec is None else images.used(spec, lock).images
+    described = spec.order_book if spec is not None and spec.order_book.image is not None else None
+    if described is not None and described.pull_secret is not None:
+        say(f"{described.image}: not asked for, since `order_book.pull_secret` says that not everybody may")
+        asked = tuple(image for image in asked if image.name != images.ORDER_BOOK)
+    answers = pin.ask(asked, registry.pool())
+    for image in answers.confirmed:
+        say(f"{image.reference}: as pinned")
+    for image, digest in answers.moved:
+        say(f"warning: {image.reference}: the tag means {digest} by now; {image.digest} stays")
+        say(f"  hint: to take the new one, write `digest: {lock_file.UNPINNED}` into a lock of your own and pin that")
+    for image in answers.found:
+        say(image.pinned)
+        if described is not None and image.name == images.ORDER_BOOK:
+            say(f"next: `order_book.image: {image.pinned}` in {file}")
+    own = () if described is None else (images.ORDER_BOOK,)
+    _write(lock, {image.name: image for image in answers.found if image.name not in own}, file.parent)
+    raise_all(answers.problems)
+
+
+def _write(lock: lock_file.Release, found: Mapping[str, lock_file.Image], beside: Path) -> None:
+    """Write a lock with the images that were found; nothing where none was."""
+    if not found:
         return
-    pinned = pin.pin(lock, registry.pool())
-    for image in lock.unpinned:
-        say(f"{pinned.image(image.name).pinned}")
     name = lock.name if lock_file.is_own(lock.name) else f"{lock.name}{PINNED}"
     path = f"{lock_file.OWN}/{name}.yaml"
-    worktree.write(file.parent, path, lock_file.dump(replace(pinned, name=name)).encode())
-    say(f"wrote {file.parent / path}")
+    pinned = replace(lock, name=name, images=tuple(found.get(image.name, image) for image in lock.images))
+    worktree.write(beside, path, lock_file.dump(pinned).encode())
+    say(f"wrote {beside / path}")
     say(f"next: `release: {name}` in the description, `gen render`, read what changed, and commit all of it")
+
+
+def _continued(lock: lock_file.Release, beside: Path) -> lock_file.Release:
+    """Give a lock of the program's with what an earlier run found, which is in its pinned copy."""
+    copy = f"{lock.name}{PINNED}"
+    if lock_file.is_own(lock.name) or copy not in lock_file.known(beside):
+        return lock
+    earlier = {image.reference: image for image in lock_file.load(copy, beside).images}
+    return replace(lock, images=tuple(one if one.is_pinned else earlier.get(one.reference, one) for one in lock.images))
 
 
 def _named(name: str | None, file: Path) -> lock_file.Release:

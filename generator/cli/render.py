@@ -11,8 +11,8 @@ from generator.cli.options import file_option, say
 from generator.documents import committed
 from generator.documents import render as rendering
 from generator.errors import Problem
+from generator.plan import images
 from generator.plan.project import Project
-from generator.release import lock_file
 
 # More files than this are counted, not listed.
 LISTED = 12
@@ -47,10 +47,9 @@ def render(file: Path, *, only_check: bool) -> int:
     if is_first:
         say(f"warning: {project.keys_path} was made; who loses it loses the cluster")
         say(f"  hint: back it up now, how is in {project.keys_path.parent / 'README.md'}")
-    if project.release.unpinned:
-        images = ", ".join(f"`{image.name}`" for image in project.release.unpinned)
-        say(f"warning: release `{project.release.name}` has images without digest: {images}")
-        say(f"  hint: a launch in the cloud refuses them; {lock_file.PINNING}")
+    for problem in images.unpinned(project.spec, project.release):
+        say(f"warning: {problem.where}: {problem.message}; a launch in the cloud refuses it")
+        say(f"  hint: {problem.hint}")
     return 0
 
 

@@ -11,9 +11,9 @@ from generator.documents import addons, agent, committed, render
 from generator.errors import Problem, Problems, raise_all
 from generator.pki import bundle
 from generator.pki.store import KeyStore
+from generator.plan import images
 from generator.plan.decide import Plan
 from generator.plan.project import Project
-from generator.release import lock_file
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,7 @@ def prepare(project: Project, *, now: datetime, commit: str = "") -> Launchable:
     if committed.difference(project, files):
         hint = "`gen render --check` shows the difference; `gen render` writes it, to be reviewed and committed"
         problems.append(Problem("is not what would be rendered", where=str(project.rendered_path), hint=hint))
-    for image in plan.release.unpinned:
-        hint = f"a launch runs nothing that is not pinned; {lock_file.PINNING}"
-        problems.append(Problem(f"`{image.reference}` has no digest", where=f"release {plan.release.name}", hint=hint))
+    problems += images.unpinned(project.spec, project.release)
     try:
         store = KeyStore.open(project.keys_path, plan, project.inventory, now=now)
     except Problems as error:

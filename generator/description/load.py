@@ -105,6 +105,8 @@ def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
     ingress = top.get("ingress")
     served = ingress.get("namespaces") if isinstance(ingress, dict) else None
     served = served if isinstance(served, list) else []
+    book = top.get("order_book")
+    book = book if isinstance(book, dict) else {}
     pool = TypeAdapter(PoolSpec)
     return rules.Draft(
         region=top["region"] if "region" in top and right("region") else None,
@@ -117,5 +119,6 @@ def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
         if not isinstance(api, list)
         else [IPv4Network(item) if right("access", "api", index) else None for index, item in enumerate(api)],
         served=[item if right("ingress", "namespaces", index) else None for index, item in enumerate(served)],
+        order_book=[key for key in ("image", "pull_secret") if key in book],
         addons=top.get("addons") if isinstance(top.get("addons"), list) and right("addons") else None,
     )

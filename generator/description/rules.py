@@ -28,7 +28,10 @@ LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for n
 
 @dataclass(frozen=True)
 class Draft:
-    """Those values of a description that are right by themselves; None where one is missing or wrong."""
+    """Those values of a description that are right by themselves; None where one is missing or wrong.
+
+    `order_book` names the keys that it has there.
+    """
 
     region: str | None
     networks: Mapping[str, IPv4Network]
@@ -37,6 +40,7 @@ class Draft:
     api: Sequence[IPv4Network | None] | None
     addons: Sequence[str] | None
     served: Sequence[str | None]
+    order_book: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def findings(draft: Draft) -> Iterator[Finding]:
     yield from _api(draft)
     yield from _addons(draft)
     yield from _served(draft)
+    yield from _order_book(draft)
 
 
 def _overlaps(draft: Draft) -> Iterator[Finding]:
@@ -176,3 +181,11 @@ def _served(draft: Draft) -> Iterator[Finding]:
         if name is not None and name in draft.served[:index]:
             path: Location = ("ingress", "namespaces", index)
             yield Finding(path, f"`ingress.namespaces[{index}]` is {shown(name)} a second time")
+
+
+def _order_book(draft: Draft) -> Iterator[Finding]:
+    if draft.addons is not None and "order-book" not in draft.addons:
+        for key in draft.order_book:
+            yield Finding(
+                ("order_book", key), f"`order_book.{key}` is there, but the addon `order-book` is not in `addons`"
+            )

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from generator.catalogue import DEBIAN_13, NOBODYS, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
+from generator.release import lock_file
 from generator.release.lock_file import Role
 from generator.validation import Misfit, suggestion
 
@@ -96,6 +97,17 @@ def _one_of(known: tuple[str, ...], what: str) -> Any:
 
 def _listed(words: Iterable[object]) -> str:
     return ", ".join(f"`{word}`" for word in words)
+
+
+def _image(value: str) -> str:
+    lock_file.image("order-book", value)
+    return value
+
+
+def _private_file(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise Misfit("not the name of a file in the cluster's directory below `keys/`", "name it without a path")
+    return value
 
 
 def _size(value: str) -> str:
@@ -243,6 +255,17 @@ class IngressSpec(_Section):
     """Namespaces whose Ingresses are served, besides the addons' own; the ingress reads Secrets there, nowhere else."""
 
 
+class OrderBookSpec(_Section):
+    """Which image is the order book, where it is not the lock's."""
+
+    image: Annotated[str, _rule("`<registry>/<repository>:<tag>`, and `@sha256:<digest>` behind it", _image)] | None = (
+        None
+    )
+    """The image that is run instead of the lock's; a launch in the cloud wants its digest too."""
+    pull_secret: Annotated[str, _rule("the name of a file in `keys/<cluster>/`", _private_file)] | None = None
+    """Who may pull it, if not everybody: a file beside the cluster's keys, in the form of docker's `config.json`."""
+
+
 class SpacesSpec(_Section):
     """Where the nodes find their secrets and the roster."""
 
@@ -273,5 +296,7 @@ class ClusterSpec(_Section):
     """Where the nodes find their sealed secrets and the roster."""
     ingress: IngressSpec = IngressSpec()
     """Whose Ingresses the addon `ingress` serves."""
+    order_book: OrderBookSpec = OrderBookSpec()
+    """Which image the addon `order-book` runs."""
     addons: tuple[str, ...]
     """What the cluster runs, in the order in which it is applied."""

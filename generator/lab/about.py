@@ -4,11 +4,8 @@ from __future__ import annotations
 
 # In the order of a first run; docs/lab.md says more about each.
 CHECKLIST = (
-    (
-        "Images without a digest",
-        "here they are pinned when they are pulled or built; `gen release pin` does it for the cloud",
-    ),
-    ("The application's image", "it may be private, and want a pull secret; a stand-in may run here"),
+    ("Digests of images", "those of the lock were read in public repositories; `gen release pin` asks the registries"),
+    ("The application's image", "it may be private or gone, and another has to be named; a stand-in may run here"),
     ("Upstream's own bytes", "where a lock made from source was used: same addresses and layouts, other digests"),
     ("The droplet's real image", "what it holds, its boot loader, its agents, its time synchronisation"),
     ("python3-cryptography", "nodes unseal their secrets with it; here, as in Debian, it comes with cloud-init"),

@@ -26,6 +26,7 @@ from generator.lab.process import Process, wait_until_gone
 from generator.lab.settings import Settings
 from generator.lab.state import State, write_record
 from generator.lab.unkindness import Unkindness
+from generator.plan import images
 from generator.release import lock_file
 from generator.release.lock_file import Release
 
@@ -53,7 +54,7 @@ def up(state: State, file: Path, unkind: Unkindness | None, display: Display) ->
         Problems: the host lacks something, or the description has mistakes.
     """
     spec = load_description(file)
-    release = lock_file.load(spec.release, file.parent)
+    release = images.chosen(spec, lock_file.load(spec.release, file.parent))
     need = requirements.running(sum(pool.count for pool in spec.pools)) if daemon(state) is None else IDLE
     raise_all(requirements.missing(state, need, COMMANDS))
     if daemon(state) is not None:

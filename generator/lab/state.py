@@ -176,7 +176,7 @@ def name_of(directory: Path) -> str:
     """Name the lab of a directory: people recognise the first part, the second is its path's digest.
 
     >>> name_of(Path("/home/me/My demo"))
-    'my-demo-af3b1d'
+    'my-demo-142d83'
     """
     path = directory.resolve()
     words = re.sub(r"[^a-z0-9]+", "-", path.name.lower())[:16].strip("-")

@@ -31,6 +31,9 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _KEY = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}")
 _HALF_WRITTEN = re.compile(r"\..*\..{8}")
+_NO_DOCKER = "is no pull secret"
+_HELPER = "is a pull secret without credentials"
+_HELPER_HINT = "with `credsStore` or `credHelpers` docker keeps them elsewhere; here they have to be in `auths`"
 _SHAPE = f"{DIRECTORY}/<namespace>/<secret>/<key>"
 
 
@@ -67,9 +70,11 @@ def mistakes(files: Mapping[str, bytes], namespaces: Collection[str] | None = No
         if secret.data.keys() & TLS and secret.data.keys() != TLS:
             hint = "Kubernetes wants `tls.crt` and `tls.key` in a certificate's, and nothing else"
             yield where, f"holds {', '.join(f'`{key}`' for key in sorted(secret.data))}", hint
-        if secret.data.keys() & DOCKER and not (secret.data.keys() == DOCKER and _is_docker(*secret.data.values())):
+        if secret.data.keys() & DOCKER:
+            wrong = docker_mistake(*secret.data.values()) if secret.data.keys() == DOCKER else _NO_DOCKER
             hint = "a pull secret holds `.dockerconfigjson` alone, as `docker login` writes it into `config.json`"
-            yield where, "is no pull secret", hint
+            if wrong is not None:
+                yield where, wrong, _HELPER_HINT if wrong == _HELPER else hint
 
 
 def parse(files: Mapping[str, bytes]) -> tuple[Secret, ...]:
@@ -132,9 +137,30 @@ def _misnamed(path: str, namespaces: Collection[str] | None) -> Iterator[tuple[s
         yield f"`{key}` is named as what this program leaves when it is killed", "give it another name, or delete it"
 
 
-def _is_docker(content: bytes) -> bool:
+def docker_mistake(content: bytes) -> str | None:
+    """Say what is wrong with docker's `config.json` as a pull secret; nothing when it opens some registry."""
+    if _auths(content) is None:
+        return _NO_DOCKER
+    return None if registries(content) else _HELPER
+
+
+def registries(content: bytes) -> tuple[str, ...]:
+    """Name the registries to which docker's `config.json` has credentials, as it names them.
+
+    Source: https://kubernetes.io/docs/concepts/containers/images/#config-json
+    """
+    auths = _auths(content) or {}
+    return tuple(name for name, entry in auths.items() if isinstance(entry, dict) and _opens(entry))
+
+
+def _opens(entry: Mapping[str, object]) -> bool:
+    return bool(entry.get("auth") or (entry.get("username") and entry.get("password")))
+
+
+def _auths(content: bytes) -> Mapping[str, object] | None:
     try:
         values = json.loads(content)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(values, dict) and isinstance(values.get("auths"), dict)
+        return None
+    auths = values.get("auths") if isinstance(values, dict) else None
+    return auths if isinstance(auths, dict) else None

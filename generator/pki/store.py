@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
-from generator.pki import addon_secrets, plain_keys, private_directory
+from generator.pki import addon_secrets, plain_keys, private_directory, pull_secret
 from generator.pki import check as key_check
 from generator.pki.issue import (
     Issued,
@@ -55,8 +55,8 @@ class KeyStore:
             Problems: something is missing, is not what the plan says, or is not private.
         """
         names = key_check.names(plan)
-        raise_all(_openness(store_path, names))
-        raise_all(_misplaced(store_path, addon_files(store_path)))
+        raise_all(_openness(store_path, names, plan))
+        raise_all(_misplaced(store_path, plan))
         identity = _read_id(store_path)
         files = _load(store_path, names)
         problems = [*_strangers(store_path, identity, plan, inventory)]
@@ -68,7 +68,7 @@ class KeyStore:
             problems.append(Problem(f"{some} of {len(needed)} can't be found", where=str(store_path), hint=hint))
         problems += key_check.Check(store_path, plan, inventory, files, now).faults()
         raise_all(problems)
-        return cls(plan.cluster_id, files, addon_files(store_path))
+        return cls(plan.cluster_id, files, _addons(store_path, plan))
 
     def certificate(self, path: str) -> bytes:
         """Give a certificate as PEM."""
@@ -195,8 +195,8 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
         Problems: a key is lost or is not what the plan says, or the store is not private; then nothing was made.
     """
     names = key_check.names(plan)
-    raise_all(_openness(store_path, names))
-    raise_all(_misplaced(store_path, addon_files(store_path)))
+    raise_all(_openness(store_path, names, plan))
+    raise_all(_misplaced(store_path, plan))
     identity = cluster_id(store_path, inventory)
     with private_directory.held(store_path):
         files = _load(store_path, names)
@@ -208,7 +208,7 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
             write_atomic(path, content, _MODE)
             files[name] = content
         private_directory.settle(store_path)
-    return KeyStore(plan.cluster_id, files, addon_files(store_path))
+    return KeyStore(plan.cluster_id, files, _addons(store_path, plan))
 
 
 def facts(store: KeyStore, plan: Plan) -> tuple[KeyFact, ...]:
@@ -244,14 +244,20 @@ def _issued(path: str, files: Mapping[str, bytes]) -> Issued:
     return Issued(read_certificate(files[f"{path}.crt"]), read_key(files[f"{path}.key"]))
 
 
-def _openness(store_path: Path, names: Iterable[str]) -> list[Problem]:
+def _openness(store_path: Path, names: Iterable[str], plan: Plan | None = None) -> list[Problem]:
     faults = private_directory.faults(store_path)
-    return faults or private_directory.exposed(store_path, {*names, *addon_files(store_path)})
+    theirs = {plan.pull_secret} if plan is not None and plan.pull_secret is not None else set()
+    return faults or private_directory.exposed(store_path, {*names, *addon_files(store_path), *theirs})
 
 
-def _misplaced(store_path: Path, files: Mapping[str, bytes]) -> list[Problem]:
-    """Find files of addons that are no secrets."""
-    return _as_problems(store_path, addon_secrets.mistakes(files))
+def _misplaced(store_path: Path, plan: Plan) -> list[Problem]:
+    """Find files of addons that are no secrets, and a pull secret that is none."""
+    found = _as_problems(store_path, addon_secrets.mistakes(addon_files(store_path)))
+    return [*found, *pull_secret.mistakes(store_path, plan)]
+
+
+def _addons(store_path: Path, plan: Plan) -> dict[str, bytes]:
+    return {**addon_files(store_path), **pull_secret.read(store_path, plan)}
 
 
 def _as_problems(store_path: Path, mistakes: Iterable[tuple[str, str, str]]) -> list[Problem]:

@@ -11,7 +11,7 @@ from itertools import count
 from generator.description.rules import POD_PREFIX, room
 from generator.description.schema import ClusterSpec, Datapath, PoolSpec
 from generator.errors import Problem, raise_all
-from generator.plan import certificates, names, ports
+from generator.plan import certificates, images, names, ports
 from generator.plan.certificates import Certificate
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Package, Release, Role
@@ -52,8 +52,9 @@ class Node:
 class Plan:
     """Every decision about a cluster, frozen.
 
-    `operator_public_key` is the base64 of 32 raw bytes, empty until the keys exist; `nodes` are in the order of
-    the description's pools.
+    `release` is the lock with those images alone that the cluster runs, and with the description's order book in
+    it. `pull_secret` is the name of a file in the private store. `operator_public_key` is the base64 of 32 raw bytes,
+    empty until the keys exist; `nodes` are in the order of the description's pools.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Plan:
     addons: tuple[str, ...]
     user_namespaces: tuple[str, ...]
     operator_public_key: str
+    pull_secret: str | None = None
     cluster_domain: str = "cluster.local"
     order_book_host: str = ORDER_BOOK_HOST
 
@@ -173,7 +175,7 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         cluster_id=known.cluster_id,
         region=spec.region,
         image=spec.image,
-        release=release,
+        release=images.used(spec, release),
         vpc=spec.network.vpc,
         node_cidr=spec.network.nodes,
         pod_cidr=spec.network.pods,
@@ -186,6 +188,7 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         addons=spec.addons,
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
+        pull_secret=spec.order_book.pull_secret,
     )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from generator.description.load import DESCRIPTION
 from generator.description.load import load as load_description
 from generator.description.schema import ClusterSpec
-from generator.errors import Problem
-from generator.plan import decide
+from generator.errors import Problem, raise_all
+from generator.plan import decide, images
 from generator.plan import inventory as inventories
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
@@ -35,10 +35,11 @@ class Project:
 
         Raises:
             Problem: a file cannot be read, or the inventory is another cluster's.
-            Problems: every mistake in the description.
+            Problems: every mistake in the description, or every image that it needs and the release lacks.
         """
         spec = load_description(file)
         release = lock_file.load(spec.release, file.parent)
+        raise_all(images.missing(spec, release))
         return cls(file, spec, release, committed_inventory(file, spec.name))
 
     @property

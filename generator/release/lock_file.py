@@ -25,6 +25,7 @@ CEILING_BYTES = 2 << 30
 BUILT_IN = Path(__file__).parent / "locks"
 OWN = "releases"
 """Directory beside the description with the locks of a project."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _IS_LOCK = re.compile(r"[a-z0-9][a-z0-9.-]*\.yaml")
 
 ARTIFACTS = (
@@ -39,7 +40,6 @@ ARTIFACTS = (
     "runc",
     "cni-plugins",
 )
-IMAGES = ("pause", "coredns", "traefik", "postgres", "order-book")
 _PRIVATE_ENDINGS = ("localhost", "local", "internal", "localdomain", "arpa", "lan", "home", "corp", "onion")
 _DIRECTORIES = (PurePosixPath("/usr/local/bin"), PurePosixPath("/opt/cni/bin"))
 
@@ -79,7 +79,7 @@ def _sha256(value: str) -> str:
 
 
 def _image_digest(value: str) -> str:
-    if value != UNPINNED and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+    if value != UNPINNED and not _DIGEST.fullmatch(value):
         raise Misfit("not `sha256:` and 64 hex digits", f"write `{UNPINNED}` while the digest is not known")
     return value
 
@@ -92,6 +92,18 @@ def _reference(value: str) -> str:
             "not `<registry>/<repository>:<tag>`", "write the registry's name too: `docker.io/library/postgres:17`"
         )
     return value
+
+
+def image(name: str, value: str) -> Image:
+    """Read `<registry>/<repository>:<tag>`, with `@sha256:<digest>` behind it or without.
+
+    Raises:
+        Misfit: it is something else.
+    """
+    reference, at, digest = value.partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        raise Misfit("what follows `@` is not `sha256:` and 64 hex digits")
+    return Image(name, _reference(reference), digest if at else UNPINNED)
 
 
 def _node_path(value: str) -> str:
@@ -265,7 +277,8 @@ def _incomplete(stored: _Stored, document: strict_yaml.Document) -> Iterable[Pro
     sections: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "artifacts": (tuple(file.name for file in stored.artifacts), ARTIFACTS),
         "packages": (tuple(file.name for file in stored.packages), ()),
-        "images": (tuple(image.name for image in stored.images), IMAGES),
+        # Which of them are needed follows from the description.
+        "images": (tuple(image.name for image in stored.images), ()),
     }
     places: dict[str, str] = {}
     for index, file in enumerate(stored.artifacts):

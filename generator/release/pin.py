@@ -1,46 +1,74 @@
-"""Fills a lock's unpinned images with the digests that their tags mean now."""
+"""Asks what the tags of a lock's images mean now: fills in missing digests, and holds the others against it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 import urllib3
 
-from generator.errors import Problem, raise_all
+from generator.errors import Problem
 from generator.release import registry
-from generator.release.lock_file import Image, Release
-from generator.release.registry import Repository, Unreachable
+from generator.release.lock_file import Image
+from generator.release.registry import Manifest, Repository, Unreachable
 
 
-def pin(release: Release, pool: urllib3.PoolManager) -> Release:
-    """Give a lock in which every image has its digest: of an image for several platforms that of the index.
+@dataclass
+class Answers:
+    """What registries say of images, each of which is in one of the lists.
 
-    Each registry that does not answer is asked once.
-
-    Raises:
-        Problems: for every image whose digest cannot be had, why.
+    `found` had no digest and has now the one that its tag means: of an image for several platforms that of the index.
+    `confirmed` are as they were pinned. `moved` keep their digest, which their registry still has: with each goes what
+    its tag means now. `problems` say of every other what is in the way.
     """
-    problems: list[Problem] = []
-    unreachable: set[str] = set()
-    images = []
-    for image in release.images:
+
+    found: list[Image] = field(default_factory=list)
+    confirmed: list[Image] = field(default_factory=list)
+    moved: list[tuple[Image, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def ask(images: Iterable[Image], pool: urllib3.PoolManager) -> Answers:
+    """Ask each image's registry; one that does not answer, or answers no more, is not asked again."""
+    answers = Answers()
+    silent: dict[str, Unreachable] = {}
+    for image in images:
+        repository = Repository(image.reference, pool)
         try:
-            images.append(image if image.is_pinned else _pinned(image, pool, unreachable))
+            if (first := silent.get(repository.host)) is not None:
+                raise type(first)(first.message, where=image.reference, hint=first.hint)
+            _sort(image, repository, answers)
+        except Unreachable as problem:
+            silent[repository.host] = problem
+            answers.problems.append(problem)
         except Problem as problem:
-            problems.append(problem)
-    raise_all(problems)
-    return replace(release, images=tuple(images))
+            answers.problems.append(problem)
+    return answers
 
 
-def _pinned(image: Image, pool: urllib3.PoolManager, unreachable: set[str]) -> Image:
-    repository = Repository(image.reference, pool)
-    if repository.host in unreachable:
-        raise Unreachable("the registry cannot be reached", where=image.reference)
+def _sort(image: Image, repository: Repository, answers: Answers) -> None:
+    now = _runnable(repository.manifest(registry.split(image.reference)[2]), image)
+    if not image.is_pinned:
+        answers.found.append(replace(image, digest=now.digest))
+    elif now.digest == image.digest:
+        answers.confirmed.append(image)
+    else:
+        _runnable(_kept(image, repository), image)
+        answers.moved.append((image, now.digest))
+
+
+def _kept(image: Image, repository: Repository) -> Manifest:
+    """Read what is pinned, which the tag means no more."""
     try:
-        manifest = repository.manifest(registry.split(image.reference)[2])
+        return repository.manifest(image.digest)
     except Unreachable:
-        unreachable.add(repository.host)
         raise
+    except Problem as problem:
+        message = f"{problem.message} for {image.digest}, which is pinned"
+        raise Problem(message, where=image.reference, hint=problem.hint) from problem
+
+
+def _runnable(manifest: Manifest, image: Image) -> Manifest:
     if manifest.droplets is None:
         raise Problem("the image is not made for linux/amd64", where=image.reference)
-    return replace(image, digest=manifest.digest)
+    return manifest

@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 
 from generator import bounded, deadline
 from generator.errors import Problem
+from generator.release import proxied
 
 # Docker Hub's registry has another name than its images' references.
 HOSTS = {"docker.io": "registry-1.docker.io"}
@@ -24,11 +26,19 @@ TYPES = (
 )
 LIMIT_BYTES, LIMIT_SECONDS = 4 << 20, 60.0
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+TOO_MANY = 429
+"""Source: https://distribution.github.io/distribution/spec/api/#errors-2"""
+# Source: https://docs.docker.com/docker-hub/usage/
+_LATER = "what is asked without logging in counts by address, on docker.io for hours: ask later, or from another one"
 _PRIVATE = "is the image private, or is its name wrong?"
 
 
 class Unreachable(Problem):
     """A registry, or who hands out its tokens, does not answer at all."""
+
+
+class Limited(Unreachable):
+    """A registry has answered so often that it answers no more for now."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Repository:
 
         Raises:
             Unreachable: nobody answers.
+            Limited: its rate limit is used up.
             Problem: the registry does not have it, or sends something else.
         """
         address, accept = f"{self.url}/manifests/{name}", {"Accept": ", ".join(TYPES)}
@@ -138,15 +149,25 @@ class Repository:
         except bounded.TooMuch as error:
             raise Problem(f"what the registry sent is {error}", where=self.reference) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise Unreachable("the registry cannot be reached", where=self.reference) from error
+            hint = proxied.hint(self.pool, urlsplit(url).netloc)
+            raise Unreachable("the registry cannot be reached", where=self.reference, hint=hint) from error
+        if answer.status == TOO_MANY or (answer.status != 200 and b"TOOMANYREQUESTS" in data):
+            message = f"the registry answers no more for now: its rate limit is used up ({answer.status})"
+            raise Limited(message, where=self.reference, hint=_LATER)
         return _Answer(answer.status, answer.headers, data)
 
 
 def pool() -> urllib3.PoolManager:
-    """Give a client that waits seconds for a registry, not minutes, and follows it to where it keeps things."""
+    """Give a client that waits seconds for a registry, not minutes, and follows it to where it keeps things.
+
+    It goes through the proxy that the environment names.
+
+    Raises:
+        Problem: that is no address.
+    """
     retries = urllib3.Retry(5, connect=0, read=0, other=0, respect_retry_after_header=False)
     timeout = urllib3.Timeout(connect=5, read=10)
-    return urllib3.PoolManager(timeout=timeout, retries=retries, ssl_context=deadline.context())
+    return proxied.manager(timeout=timeout, retries=retries, ssl_context=deadline.context())
 
 
 def split(reference: str) -> tuple[str, str, str]:

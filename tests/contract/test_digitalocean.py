@@ -292,7 +292,7 @@ def test_a_400_that_pydo_hands_out_as_a_result_is_a_refusal(told: World) -> None
 
 def test_a_firewall_is_read_as_it_was_written(told: World) -> None:
     server, cloud = told
-    inbound = (Rule("icmp", "0", tags=("hardway:c",)), Rule("tcp", "6443", ("28.51.100.7", "203.0.113.0/24")))
+    inbound = (Rule("icmp", "0", tags=("hardway:c",)), Rule("tcp", "6443", ("203.0.113.0/24", "28.51.100.7")))
     outbound = (Rule("udp", "0", ("0.0.0.0/0", "::/0")),)
     answer = {
         "id": "f1",

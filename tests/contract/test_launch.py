@@ -292,7 +292,7 @@ def test_another_secret_of_an_addon_replaces_no_droplet(world: World, project: P
     [first] = [key for key in objects(world, project) if key.endswith(".sealed")]
     pull = project.keys_path / "addons/order-book/registry/.dockerconfigjson"
     pull.parent.mkdir(mode=0o700)
-    pull.write_text('{"auths": {}}')
+    pull.write_text('{"auths": {"r.example": {"auth": "YTpi"}}}')
     pull.chmod(0o600)
     assert "addons: holds other secrets than were rendered" in gen(world, project, "launch", "--yes").err
     changed = render.refresh(project, now=datetime.now(UTC))
@@ -458,7 +458,7 @@ def test_the_operators_word_is_enough(world: World, project: Project) -> None:
 
 def test_an_old_roster_that_is_put_back_rolls_nothing_back(world: World, project: Project) -> None:
     place = roster_key(project.plan.public_prefix)
-    gen(world, project, "launch", "--yes", die_at=20)
+    gen(world, project, "launch", "--yes", die_at=28)
     old = spaces(world, project).get(place)
     assert old is not None
     assert json.loads(json.loads(old)["payload"])["etcd"]["state"] == "new"

@@ -21,6 +21,7 @@ from generator.lab.content import build, recipes
 from generator.lab.content.cache import Cache, recipe_key
 from generator.lab.content.golang import Go
 from generator.release import lock_file
+from tests import order_book
 from tests.silent import Silent
 
 pytestmark = pytest.mark.skipif(
@@ -141,6 +142,18 @@ def ask(url: str, method: str, path: str, body: object = None) -> tuple[int, str
 
 def order(side: str, price: int, size: int) -> dict[str, object]:
     return {"side": side, "price": price, "size": size}
+
+
+def test_the_stand_in_keeps_the_published_contract(application: tuple[Server, str]) -> None:
+    server, url = application
+
+    def restart() -> None:
+        assert server.stop() == 0
+        server.start()
+        wait_for(int(url.rpartition(":")[2]))
+
+    found = list(order_book.results(order_book.Book(url, restart)))
+    assert [wrong for _, wrong in found] == [None] * len(order_book.CHECKS)
 
 
 def test_orders_outlive_the_application_but_not_its_connection(

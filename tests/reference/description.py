@@ -53,6 +53,8 @@ CHANGES: Mapping[str, Change] = {
     "spaces.bucket": Change("trading-hardway"),
     "spaces.region": Change("ams3"),
     "ingress.namespaces": Change(["shop"]),
+    "order_book.image": Change(f"docker.io/me/book:1@sha256:{'1a2b' * 16}"),
+    "order_book.pull_secret": Change("docker.json"),
     "addons": Change(["bridge", "coredns", "ingress"]),
 }
 
@@ -94,14 +96,15 @@ def _section(key: Key, effects: Effects) -> str:
     before, after = _tutorial(workers=change.workers), _tutorial(workers=change.workers)
     place, name = _place(after, key.path, change.pool)
     old, place[name] = place.get(name, key.field.default), change.value
-    example = _shown(WORKERS[name] if change.pool else old)
+    example = _shown(WORKERS[name] if change.pool else change.value if old is None else old)
     rows = [("type", key.kind), ("default", key.default), ("takes", "; ".join(key.rules)), ("example", f"`{example}`")]
     if change.value is None:
         rows += [("a change", "there is no other value yet")]
     else:
         effect = effects.of(before, after)
         beside = ", in a cluster with two workers more" if change.workers else ""
-        rows += [("a change", f"`{_shown(old)}` to `{_shown(change.value)}`{beside}")]
+        was = "nothing" if old is None else f"`{_shown(old)}`"
+        rows += [("a change", f"{was} to `{_shown(change.value)}`{beside}")]
         rows += [("rendered", effect.rendered), ("launch", effect.launch)]
     table = [f"| {head} | {text} |" for head, text in rows if text]
     return "\n".join([f"## `{key.path}`\n", f"{key.about}\n", "| | |", "|---|---|", *table, ""])
@@ -117,7 +120,7 @@ def _place(value: Any, path: str, pool: int) -> tuple[dict[str, Any], str]:
     """Find the mapping that has a key, and the key's name in it."""
     *steps, name = path.split(".")
     for step in steps:
-        value = value[step.removesuffix("[]")]
+        value = value.setdefault(step.removesuffix("[]"), {})
         if step.endswith("[]"):
             value = value[pool]
     return value, name

@@ -83,6 +83,9 @@ class Effects:
             return Effect(
                 f"refused after the first render: contradicts {len(error.problems)} certificates made by then"
             )
+        if (secret := project.plan.pull_secret) is not None:
+            (project.keys_path / secret).touch(mode=0o600)
+            (project.keys_path / secret).write_text('{"auths": {"docker.io": {"auth": "dTpw"}}}')
         new = render.refresh(project, now=NOW)
         if new.rendered_path.name != old.rendered_path.name:
             return Effect("another cluster, with keys and documents of its own; those of the first stay")

@@ -11,9 +11,12 @@ import pytest
 
 from generator.lab import bringup
 from generator.lab import state as states
+from generator.lab.display import Display
 from generator.lab.machines import cgroups, host
 from generator.lab.process import Process, wait_until_gone
 from generator.lab.state import State
+from generator.release.lock_file import Release
+from tests.described import TUTORIAL
 
 # in the daemon's place: does what it does first, then nothing
 STAND_IN = "import sys, time; sys.stdin.buffer.readline() == b'recorded\\n' and time.sleep(300)"
@@ -89,3 +92,26 @@ def test_a_daemon_that_runs_is_not_started_again(state: State, monkeypatch: pyte
     assert bringup.daemon(state) == process
     process.kill()
     assert wait_until_gone([process], 10) == ()
+
+
+def test_it_serves_the_order_book_that_the_description_names(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = f"docker.io/me/book:1@sha256:{'a' * 64}"
+    file = tmp_path / "cluster.yaml"
+    file.write_text(f"{TUTORIAL}order_book: {{image: '{own}'}}\n")
+    served: list[Release] = []
+
+    class Enough(Exception):  # noqa: N818 - nothing is wrong
+        """What the lab serves is known."""
+
+    def prepare(_: State, release: Release, *rest: object) -> None:
+        served.append(release)
+        raise Enough
+
+    monkeypatch.setattr(bringup.requirements, "missing", lambda *_: [])
+    monkeypatch.setattr(bringup, "prepare", prepare)
+    with pytest.raises(Enough):
+        bringup.up(state, file, None, Display())
+    assert served[0].image("order-book").pinned == own
+    assert {image.name for image in served[0].images} >= {"pause", "coredns", "traefik", "postgres"}

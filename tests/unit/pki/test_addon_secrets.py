@@ -102,6 +102,8 @@ def test_what_is_right_is_no_mistake() -> None:
         (PULL, b"[]", "is no pull secret"),
         (PULL, b"[" * 100_000, "is no pull secret"),
         (PULL, b'{"auths": []}', "is no pull secret"),
+        (PULL, b'{"auths": {}}', "is a pull secret without credentials"),
+        (PULL, b'{"auths": {"r.example": {}}, "credsStore": "pass"}', "is a pull secret without credentials"),
         (PULL, b"\xff", "is no pull secret"),
         ("addons/order-book/x/y", bytes(512 * 1024 + 1), "holds 524,289 bytes"),
     ],

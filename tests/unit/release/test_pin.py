@@ -1,23 +1,21 @@
-"""`gen release pin` writes what registries say of every image, or says all that is in its way and writes nothing."""
+"""`gen release pin` writes what registries say of images without digest, and says of all others whether it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from generator.cli.main import run
-from generator.cluster import launchable
-from generator.errors import Problem, Problems
-from generator.plan.project import Project
+from generator.errors import Problem
 from generator.release import lock_file, pin, registry
 from generator.release.lock_file import Image, Release
 
 from ... import registries
 from ...registries import Registry
+from ..plan.test_images import described
 
 REPOSITORIES = {"pause": "pause", "coredns": "coredns/coredns", "traefik": "library/traefik"}
 REPOSITORIES |= {"postgres": "library/postgres", "order-book": "amagnu/limit-order-book"}
@@ -47,58 +45,136 @@ def write(release: Release) -> Path:
     return path
 
 
+def add_all(served: Registry) -> dict[str, str]:
+    """Put every image into the registry, one of them for several platforms; name to digest."""
+    return {
+        name: served.add(repository, "1.0", *(("arm64", "amd64") if name == "postgres" else ()))
+        for name, repository in REPOSITORIES.items()
+    }
+
+
 def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest.CaptureFixture[str]) -> None:
-    kept = f"sha256:{'a' * 64}"
-    release = lock(served, pause=kept)
+    digests = add_all(served)
+    release = lock(served, pause=digests["pause"])
     path = write(release)
-    digests = {"pause": kept}
-    for name, repository in list(REPOSITORIES.items())[1:]:
-        platforms = ("arm64", "amd64") if name == "postgres" else ()
-        digests[name] = served.add(repository, "1.0", *platforms)
     assert run(["release", "pin", "mine"]) == 0
     pinned = lock_file.load("mine", Path())
     assert {image.name: image.digest for image in pinned.images} == digests
     assert replace(pinned, images=()) == replace(release, images=())
-    assert "/v2/pause/manifests/1.0" not in served.asked
     assert any(asked.startswith("/token?") for asked in served.asked)
-    assert "wrote releases/mine.yaml" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{served.reference('pause', '1.0')}: as pinned\n" in said
+    assert "wrote releases/mine.yaml" in said
     before = path.read_bytes()
     assert run(["release", "pin", "mine"]) == 0
-    assert "every image has its digest" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.count(": as pinned\n") == len(said.splitlines()) == 5
     assert path.read_bytes() == before
 
 
-def test_the_description_says_which_release(served: Registry) -> None:
-    for repository in REPOSITORIES.values():
-        served.add(repository, "1.0")
-    assert run(["init", "--release", "mine", "--api", "28.51.100.7"]) == 0
+def test_a_tag_that_has_moved_on_is_told_and_its_digest_stays(
+    served: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digests = add_all(served)
+    path = write(lock(served, **digests))
+    before = path.read_bytes()
+    newer = served.add("library/postgres", "1.0", "amd64", "arm64")
+    assert newer != digests["postgres"]
+    assert run(["release", "pin", "mine"]) == 0
+    reference = served.reference("library/postgres", "1.0")
+    warning = (
+        f"warning: {reference}: the tag means {newer} by now; {digests['postgres']} stays\n  hint: to take the new one"
+    )
+    said = capsys.readouterr().err
+    assert warning in said
+    assert said.count("warning") == 1
+    assert path.read_bytes() == before
+
+
+def test_a_digest_that_its_registry_does_not_have_is_a_problem(
+    served: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = f"sha256:{'a' * 64}"
+    path = write(lock(served, **{**add_all(served), "traefik": wrong}))
+    before = path.read_bytes()
+    assert run(["release", "pin", "mine"]) == 1
+    message = (
+        f"error: {served.reference('library/traefik', '1.0')}: the registry answered 404 for {wrong}, which is pinned"
+    )
+    assert message in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_the_description_says_which_release_and_which_images(
+    served: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digests = add_all(served)
     write(lock(served))
+    described(Path(), addons="addons: [bridge, coredns]", release="mine")
     assert run(["release", "pin"]) == 0
-    assert lock_file.load("mine", Path()).unpinned == ()
+    assert {one.name for one in lock_file.load("mine", Path()).images if one.is_pinned} == {"pause", "coredns"}
+    assert not any("postgres" in path for path in served.asked)
+    own = f"docker.io/me/book:1@{digests['order-book']}"
+    described(Path(), release="mine", more=f"order_book: {{image: '{own}', pull_secret: docker.json}}\n")
+    capsys.readouterr()
+    assert run(["release", "pin"]) == 0
+    assert (
+        f"{own}: not asked for, since `order_book.pull_secret` says that not everybody may\n" in capsys.readouterr().err
+    )
+    assert [one.name for one in lock_file.load("mine", Path()).unpinned] == ["order-book"]
 
 
-def test_a_lock_of_the_program_is_pinned_under_another_name(
+def test_the_descriptions_own_image_is_asked_for_and_left_to_a_person(
+    served: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digests = add_all(served)
+    monkeypatch.setitem(registry.HOSTS, "registry.example.com", f"registry.test:{served.port}")
+    path = write(lock(served, **{**digests, "order-book": "unpinned"}))
+    before = path.read_bytes()
+    own = "registry.example.com/amagnu/limit-order-book:1.0"
+    described(Path(), release="mine", more=f"order_book: {{image: '{own}'}}\n")
+    assert run(["release", "pin"]) == 0
+    said = capsys.readouterr().err
+    assert f"next: `order_book.image: {own}@{digests['order-book']}` in cluster.yaml\n" in said
+    assert "wrote" not in said
+    assert path.read_bytes() == before
+
+
+def test_a_lock_of_the_program_is_pinned_under_another_name_and_what_was_found_stays(
     served: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = lock_file.load("k8s-1.36", Path())
-    digest = f"sha256:{'a' * 64}"
-    pinned = replace(known, images=tuple(replace(image, digest=digest) for image in known.images))
-    monkeypatch.setattr(pin, "pin", lambda *_: pinned)
-    assert run(["release", "pin", "k8s-1.36"]) == 0
+    for host in ("registry.k8s.io", "docker.io"):
+        monkeypatch.setitem(registry.HOSTS, host, f"registry.test:{served.port}")
+    tags = {image.name: registry.split(image.reference)[1:] for image in known.images}
+    digests = {name: served.add(*place) for name, place in tags.items()}
+    bare = tuple(replace(image, digest="unpinned") for image in known.images)
+    load = lock_file.load
+
+    def unpinned(name: str, beside: Path) -> Release:
+        return replace(known, images=bare) if name == "k8s-1.36" else load(name, beside)
+
+    monkeypatch.setattr(lock_file, "load", unpinned)
+    served.private.add("amagnu/limit-order-book")
+    assert run(["release", "pin", "k8s-1.36"]) == 1
     assert "`release: k8s-1.36-pinned` in the description" in capsys.readouterr().err
-    assert lock_file.load("k8s-1.36-pinned", Path()) == replace(pinned, name="k8s-1.36-pinned")
-    assert lock_file.load("k8s-1.36", Path()) == known
+    assert [image.name for image in load("k8s-1.36-pinned", Path()).unpinned] == ["order-book"]
+    served.private.clear()
+    served.add(*tags["coredns"], "amd64", "arm64")
+    assert run(["release", "pin", "k8s-1.36"]) == 0
+    assert "the tag means" in capsys.readouterr().err
+    assert {image.name: image.digest for image in load("k8s-1.36-pinned", Path()).images} == digests
+    assert load("k8s-1.36", Path()) == known
 
 
-def test_all_that_is_in_the_way_is_said_and_nothing_written(
+def test_all_that_is_in_the_way_is_said_and_what_was_found_is_kept(
     served: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    served.add("pause", "1.0")
+    found = served.add("pause", "1.0")
     served.add("coredns/coredns", "1.0", "arm64", "s390x")
     served.content["/v2/library/traefik/manifests/1.0"] = b"<html>please log in</html>"
     served.private.add("amagnu/limit-order-book")
     path = write(lock(served))
-    before = path.read_bytes()
     assert run(["release", "pin", "mine"]) == 1
     said = capsys.readouterr().err
     for name, message in {
@@ -108,8 +184,33 @@ def test_all_that_is_in_the_way_is_said_and_nothing_written(
         "order-book": "no token for anybody: 401\n  hint: is the image private",
     }.items():
         assert f"error: {served.reference(REPOSITORIES[name], '1.0')}: {message}" in said
-    assert path.read_bytes() == before
+    assert "wrote releases/mine.yaml" in said
+    assert lock_file.load("mine", Path()) == lock(served, pause=found)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_where_nothing_is_found_nothing_is_written(served: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(lock(served))
+    before = path.stat()
+    assert run(["release", "pin", "mine"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("error: ") == 5
+    assert "wrote" not in said
+    assert path.stat() == before
+
+
+def test_a_rate_limit_is_called_one_and_not_asked_again(served: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    digests = add_all(served)
+    served.limit = 2
+    write(lock(served))
+    assert run(["release", "pin", "mine"]) == 1
+    said = capsys.readouterr().err
+    for name in ("traefik", "postgres", "order-book"):
+        problem = f"{served.reference(REPOSITORIES[name], '1.0')}: the registry answers no more for now"
+        assert f"error: {problem}: its rate limit is used up (429)\n  hint: what is asked without logging in" in said
+    assert not any("postgres" in path for path in served.asked)
+    pinned = {image.name: image.digest for image in lock_file.load("mine", Path()).images if image.is_pinned}
+    assert pinned == {name: digests[name] for name in ("pause", "coredns")}
 
 
 def test_a_registry_that_is_away_is_asked_once(served: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,9 +224,8 @@ def test_a_registry_that_is_away_is_asked_once(served: Registry, monkeypatch: py
         return request(self, method, url, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(registry.urllib3.PoolManager, "request", counted)
-    with pytest.raises(Problems) as caught:
-        pin.pin(replace(release, images=images), registry.pool())
-    assert [problem.message for problem in caught.value.problems] == ["the registry cannot be reached"] * 5
+    answers = pin.ask(images, registry.pool())
+    assert [problem.message for problem in answers.problems] == ["the registry cannot be reached"] * 5
     assert len(asked) == 1
 
 
@@ -135,17 +235,3 @@ def test_what_is_not_what_its_digest_says_is_refused(served: Registry) -> None:
     repository = registry.Repository(served.reference("pause", "1.0"), registry.pool())
     with pytest.raises(Problem, match=f"the registry sent .* for {digest}"):
         repository.manifest(digest)
-
-
-def test_who_is_stopped_by_an_unpinned_image_is_told_how_to_pin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run(["init", "--api", "28.51.100.7"]) == 0
-    assert run(["render"]) == 0
-    assert "gen release pin" in capsys.readouterr().err
-    with pytest.raises(Problems) as caught:
-        launchable.prepare(Project.load(), now=datetime.now(UTC))
-    unpinned = lock_file.load("k8s-1.36", Path()).unpinned
-    assert len(caught.value.problems) == len(unpinned) > 0
-    assert all("gen release pin" in str(problem.hint) for problem in caught.value.problems)
