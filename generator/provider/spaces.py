@@ -144,6 +144,12 @@ class Spaces:
                     "the name is taken by another account", where=f"bucket {self.bucket}", hint="choose another name"
                 ) from error
 
+    def delete_bucket(self) -> bool:
+        """Delete the bucket; False when something is still in it."""
+        with self._errors(*MISSING, "BucketNotEmpty") as refused:
+            self._client.delete_bucket(Bucket=self.bucket)
+        return "BucketNotEmpty" not in refused
+
     def policy(self) -> str | None:
         """Read the bucket's policy as it was written; None when there is none."""
         with self._errors(*MISSING):

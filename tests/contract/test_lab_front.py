@@ -127,9 +127,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         programs.spaces(tool("versitygw"), "fra1", KEYS, directory / "spaces", sockets),
         *(programs.registry(tool("registry"), name, storage[name], directory / name, sockets) for name in storage),
     ]
-    children = [
-        Child(replace(program, listens=None), directory / f"{program.name}.log") for program in wanted
-    ]
+    children = [Child(replace(program, listens=None), directory / f"{program.name}.log") for program in wanted]
     echo = Server(unix_listener(sockets / "api.sock"), lambda call: Reply(200, json.dumps(call.path).encode()))
     tokens = Server(unix_listener(sockets / "token.sock"), TokenService().respond)
 
