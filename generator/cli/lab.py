@@ -18,7 +18,7 @@ from rich.table import Table
 from generator.cli.options import file_option, json_option, print_json
 from generator.errors import Problem
 from generator.lab import bringup
-from generator.lab.about import ABOUT
+from generator.lab.about import about as tell
 from generator.lab.daemon import control
 from generator.lab.display import Display
 from generator.lab.machines import host, netns
@@ -55,7 +55,7 @@ def lab(context: click.Context, name: str | None) -> None:
 def up(state: State, file: Path, *, about: bool, seed: int | None, kind: bool, unkind: Sequence[str]) -> None:
     """Bring the lab up; run again, it comes back where it was."""
     if about:
-        click.echo(ABOUT, nl=False)
+        click.echo(tell(), nl=False)
         return
     moods = None
     if kind or unkind or seed is not None:
@@ -246,6 +246,15 @@ def spoofing(state: State, switch: str) -> None:
 def fail_creates(state: State, count: int) -> None:
     """Have the next COUNT droplet creations answer 500 although they happen."""
     control.call(state, "fail-creates", count=count)
+
+
+@lab.command("unkind")
+@click.argument("settings", metavar="NAME=VALUE...", nargs=-1, required=True)
+@click.pass_obj
+def unkind_(state: State, settings: Sequence[str]) -> None:
+    """Change how unkind the lab is while it runs; `gen lab up --unkind` does it for good."""
+    adjust(Unkindness(), settings)
+    control.call(state, "unkind", settings=list(settings))
 
 
 @lab.group()

@@ -39,6 +39,7 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb("generator.cli.status:status", "Show how the nodes are."),
     "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),
     "destroy": Verb("generator.cli.destroy:destroy", "Remove everything that launch made."),
+    "probe": Verb("generator.cli.probe:probe", "Ask the provider what is believed of it, for about a cent."),
     "lab": Verb("generator.cli.lab:lab", "Run a DigitalOcean on this machine."),
 }
 

@@ -47,22 +47,26 @@ def multipart(document: str, launch: LaunchFacts) -> str:
 
     Source: https://docs.cloud-init.io/en/latest/explanation/format/mime.html
     """
-    hook = _hook(launch)
+    text = envelope(document, _hook(launch))
+    if len(text) > USER_DATA_BYTES:
+        message = f"user data is {len(text):,} bytes, the provider accepts {USER_DATA_BYTES:,}"
+        raise Problem(message, where=launch.node, hint=f"the document alone is {len(document):,} bytes")
+    return text
+
+
+def envelope(document: str, hook: str) -> str:
+    """Join a cloud-config and a boothook, both plain ASCII in lines."""
     for part in (document, hook):
         if not part.isascii() or "\r" in part or not part.endswith("\n"):
             raise ValueError("a part is plain ASCII, in lines that end with a line feed")
     # Derived from what it separates, the boundary can't occur in it.
     boundary = f"hardway-{sha256((document + hook).encode()).hexdigest()[:32]}"
-    text = (
+    return (
         f'Content-Type: multipart/mixed; boundary="{boundary}"\nMIME-Version: 1.0\n\n'
         f"--{boundary}\n{_headers('text/cloud-config', 'document.yaml')}\n{document}"
         f"\n--{boundary}\n{_headers('text/cloud-boothook', 'launch')}\n{hook}"
         f"\n--{boundary}--\n"
     )
-    if len(text) > USER_DATA_BYTES:
-        message = f"user data is {len(text):,} bytes, the provider accepts {USER_DATA_BYTES:,}"
-        raise Problem(message, where=launch.node, hint=f"the document alone is {len(document):,} bytes")
-    return text
 
 
 def launch_json(launch: LaunchFacts) -> str:

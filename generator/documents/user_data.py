@@ -93,7 +93,7 @@ def document(plan: Plan, node: Node, *, root: Path | None = None) -> str:
         Problems: see `files`.
     """
     node_files = files(plan, node, root=root)
-    text = HEADER.format(cluster=plan.name, node=node.name) + _dump(_cloud_config(node, node_files))
+    text = HEADER.format(cluster=plan.name, node=node.name) + dump(_cloud_config(node, node_files))
     size = len(text.encode())
     if size > LIMIT_BYTES:
         largest = sorted(node_files, key=lambda file: len(file.content), reverse=True)[:3]
@@ -141,7 +141,7 @@ def _cloud_config(node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any
         "users": [],
         "bootcmd": [
             ["systemctl", "--no-block", "mask", "--now", *MASKED],
-            ["systemd-run", "--no-block", "--quiet", "sh", "-c", _Block(overdue())],
+            ["systemd-run", "--no-block", "--quiet", "sh", "-c", Block(overdue())],
         ],
         "write_files": [_entry(file) for file in node_files],
         "runcmd": [
@@ -159,10 +159,10 @@ def overdue(seconds: int = OVERDUE_SECONDS) -> str:
 def _entry(file: NodeFile) -> dict[str, str]:
     """Describe a file; its mode only where it is not 0644, which is cloud-init's own choice (the bytes are counted)."""
     mode = {} if file.mode == READABLE else {"permissions": f"{file.mode:04o}"}
-    return {"path": str(file.path), **mode, "content": _Block(file.content)}
+    return {"path": str(file.path), **mode, "content": Block(file.content)}
 
 
-class _Block(str):
+class Block(str):
     """Text to be written as a `|` block."""
 
     __slots__ = ()
@@ -176,7 +176,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes blocks of text literally, and short lists of words on one line."""
 
 
-def _represent_block(dumper: yaml.SafeDumper, text: _Block) -> yaml.ScalarNode:
+def _represent_block(dumper: yaml.SafeDumper, text: Block) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
 
 
@@ -185,11 +185,12 @@ def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceN
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_words)
 
 
-_Dumper.add_representer(_Block, _represent_block)
+_Dumper.add_representer(Block, _represent_block)
 _Dumper.add_representer(list, _represent_list)
 
 
-def _dump(config: dict[str, Any]) -> str:
+def dump(config: dict[str, Any]) -> str:
+    """Write a cloud-config, blocks of text as they are."""
     text = str(yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=2**31))
     if yaml.load(text, Loader=_READER) != config:  # noqa: S506 - both are safe loaders
         raise AssertionError("the document does not read back as it was meant")

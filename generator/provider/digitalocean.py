@@ -124,6 +124,14 @@ class Cloud:
         read = inside(kind.key, kind.read)
         return self._api.create(where, self._operations(kind).create, body, read, find, unique=unique)
 
+    def try_to_create(self, kind: Collection[T], body: Json) -> Answer:
+        """Send one POST and give the answer, also one that does not tell whether anything was made.
+
+        Raises:
+            Unclear: there is none.
+        """
+        return self._api.once(self._operations(kind).create, body=body)
+
     def update(self, kind: Collection[T], identifier: str | int, body: Json, where: str) -> None:
         """Replace what an object says."""
         self._api.expect(self._api.repeat(where, self._operations(kind).update, identifier, body=body), where)

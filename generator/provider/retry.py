@@ -201,6 +201,14 @@ class Exchange:
             raise Unclear(_one_line(error)) from error
         return answer
 
+    def once(self, operation: Callable[..., Any], **options: Any) -> Answer:
+        """Send a request once and give whatever is answered.
+
+        Raises:
+            Unclear: nothing is.
+        """
+        return self._call(operation, **options)
+
     @staticmethod
     def expect(answer: Answer, where: str, *, missing: bool = False) -> None:
         """Raise `Refused` when the answer is an error."""

@@ -77,14 +77,14 @@ def pinned() -> Release:
     return replace(known, name="pinned", images=images, packages=packages)
 
 
-def gen(world: World, project: Project, *arguments: str, die_at: int | None = None, signal: int = 9) -> Outcome:
+def gen(world: World, project: Project | None, *arguments: str, die_at: int | None = None, signal: int = 9) -> Outcome:
     """Run one command against the lab's world, and end it by a signal once its n-th change has taken effect."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     out, err = world.directory / "out", world.directory / "err"
     with world.fate.lock:
         world.fate.count, world.fate.at, world.fate.signal = 0, die_at, signal
-    words = [*arguments, "--lab", "-f", str(project.file)]
+    words = [*arguments, "--lab", *(["-f", str(project.file)] if project else [])]
     process = context.Process(target=_run, args=(words, world.connection, out, err))
     process.start()
     world.fate.process = process.pid

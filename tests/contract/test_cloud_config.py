@@ -12,8 +12,10 @@ import jsonschema
 import pytest
 import yaml
 
+from generator.catalogue import USER_DATA_BYTES
 from generator.documents import user_data
 from generator.plan.decide import Node, Plan
+from generator.probe import document as probe_document
 
 from .. import facts
 from ..conftest import TESTS
@@ -89,3 +91,39 @@ def _ask(root: Path, document: str) -> subprocess.CompletedProcess[str]:
     """
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script]
     return subprocess.run(command, input=document, capture_output=True, text=True, check=False)
+
+
+def test_the_probes_document_passes_as_well() -> None:
+    roots = _roots()
+    if not roots:
+        pytest.skip("no cloud-init here; `gen lab build` makes a base that has it")
+    config = yaml.safe_load(probe_document.document())
+    for root in roots:
+        schema: dict[str, Any] = json.loads((root / SCHEMA).read_text())
+        jsonschema.Draft4Validator(schema).validate(config)
+        if os.geteuid() == 0:
+            verdict = _ask(root, probe_document.document())
+            assert (verdict.returncode, "Valid schema" in verdict.stdout) == (0, True), verdict.stderr
+
+
+def test_cloud_init_reads_the_probes_parts() -> None:
+    """Have the lab's own cloud-init take the message apart, as it does on a droplet."""
+    roots = [root for root in _roots() if root != Path("/")]
+    if not roots or os.geteuid() != 0:
+        pytest.skip("no base of the lab here, or not root; `gen lab build` makes it")
+    told = probe_document.Told("n", "https://fra1.digitaloceanspaces.com/b/k?X-Amz-Signature=0", "ssh-ed25519 AAAA x")
+    text = probe_document.user_data(told, length=USER_DATA_BYTES)
+    read = """
+import json, sys
+from cloudinit.helpers import Paths
+from cloudinit.user_data import UserDataProcessor
+message = UserDataProcessor(Paths({})).process(sys.stdin.buffer.read())
+leaves = [part for part in message.walk() if not part.is_multipart()]
+print(json.dumps([(part.get_content_type(), part.get_payload(decode=True).decode()) for part in leaves]))
+"""
+    command = ["chroot", str(roots[0]), "/usr/bin/python3", "-c", read]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    (kind, config), (hook_kind, hook) = json.loads(done.stdout)
+    assert (kind, hook_kind) == ("text/cloud-config", "text/cloud-boothook")
+    assert yaml.safe_load(config) == yaml.safe_load(probe_document.document())
+    assert hook.startswith("#!/bin/sh\n")

@@ -15,6 +15,7 @@ from generator.documents import agent, roster, user_data
 from generator.lab.account import account
 from generator.pki import store
 from generator.plan import decide, inventory, names
+from generator.probe import beliefs
 from generator.release import lock_file
 
 HEAD = """\
@@ -42,6 +43,9 @@ WORDS: Sequence[Word] = (
     Word("action", "one thing that a launch does, safe to repeat", kind.Action),
     Word("addon", "manifests that a cluster's own job applies, in the description's order", schema.ClusterSpec),
     Word("agent", "what a node runs to assemble itself: an archive that each document pins", agent),
+    Word(
+        "belief", "a sentence about the provider with its source, and the lab's file that embodies it", beliefs.Belief
+    ),
     Word("bundle", "a node's secrets; sealed anew at each launch, its content pinned by the document", bundle),
     Word("catalogue", "what is known of the provider before it is asked", catalogue),
     Word("channel", "how the operator asks control-plane nodes through the API, and hears their answers", channel),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Collection as Several
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from generator import waiting
@@ -85,6 +85,32 @@ def erase(cloud: Cloud, droplet: Droplet) -> None:
         cloud.delete(COLLECTION, droplet.id, where)
 
     waiting.repeat(delete, REPEATS, cloud.clock.sleep, while_=lambda error: _says(error, "pending"))
+
+
+def clear(
+    cloud: Cloud, tag: str, say: Callable[[str], None], quiet: int, between: Callable[[], None] = lambda: None
+) -> bool:
+    """Delete all droplets that carry a tag; False when some are still there after ten minutes.
+
+    Args:
+        quiet: how many times in a row nothing has to be listed.
+        between: done before each look.
+    """
+    going: set[int] = set()
+    for _ in range(REMOVAL_POLLS):
+        between()
+        seen = listed(cloud, tag)
+        for droplet in seen:
+            if droplet.id not in going:
+                say(f"delete droplet {droplet.name} ({droplet.id})")
+            erase(cloud, droplet)
+            going.add(droplet.id)
+        if not seen and all(read(cloud, number) is None for number in going):
+            quiet -= 1
+            if quiet <= 0:
+                return True
+        cloud.clock.sleep(REMOVAL_POLL_SECONDS)
+    return False
 
 
 def _says(error: BaseException, words: str) -> bool:
@@ -222,21 +248,8 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         A bundle that was put a moment ago, or can't be seen, may belong to a droplet that lists don't show yet.
         """
         quiet = len(LOOKS) if removal.trouble or _may_be_in_flight(removal) else 1
-        going: set[int] = set()
-        for _ in range(REMOVAL_POLLS):
-            removal.keep_lock()
-            seen = listed(removal.cloud, removal.tag)
-            for droplet in seen:
-                if droplet.id not in going:
-                    removal.say(f"delete droplet {droplet.name} ({droplet.id})")
-                erase(removal.cloud, droplet)
-                going.add(droplet.id)
-            if not seen and all(read(removal.cloud, number) is None for number in going):
-                quiet -= 1
-                if quiet <= 0:
-                    return
-            removal.clock.sleep(REMOVAL_POLL_SECONDS)
-        raise Problem("can't be deleted", where=f"droplets tagged {removal.tag}", hint="destroy again, it goes on")
+        if not clear(removal.cloud, removal.tag, removal.say, quiet, removal.keep_lock):
+            raise Problem("can't be deleted", where=f"droplets tagged {removal.tag}", hint="destroy again, it goes on")
 
 
 def _joining(case: Case) -> list[str]:

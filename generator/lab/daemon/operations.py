@@ -15,6 +15,7 @@ from generator.lab.machines import network, packet_filter
 from generator.lab.machines.machine import Machine
 from generator.lab.process import Process
 from generator.lab.state import read_record
+from generator.lab.unkindness import adjust
 
 _STRANGER = {"region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
 
@@ -29,6 +30,7 @@ def table(daemon: Daemon) -> Mapping[str, Operation]:
         "power-cycle": lambda asked: power_cycle(daemon, list(asked["numbers"])),
         "antispoof": lambda asked: antispoof(daemon, on=bool(asked["on"])),
         "fail-creates": lambda asked: fail_creates(daemon, int(asked["count"])),
+        "unkind": lambda asked: unkind(daemon, list(asked["settings"])),
         "create": lambda asked: create(daemon, str(asked["name"]), asked.get("beside")),
         "delete": lambda asked: delete(daemon, int(asked["number"])),
         "shutdown": lambda _: shutdown(daemon),
@@ -104,6 +106,14 @@ def fail_creates(daemon: Daemon, count: int) -> Mapping[str, Any]:
     """Have the next droplet creations answer 500 although they happen."""
     with daemon.api.lock:
         daemon.account.failed_creates = daemon.account.unkind.failing_creates - count
+        daemon.touch()
+    return {}
+
+
+def unkind(daemon: Daemon, settings: list[str]) -> Mapping[str, Any]:
+    """Be as unkind as said from now on, until the daemon starts again."""
+    with daemon.api.lock:
+        daemon.account.unkind = adjust(daemon.account.unkind, settings)
         daemon.touch()
     return {}
 

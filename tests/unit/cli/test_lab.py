@@ -29,7 +29,14 @@ def test_the_page_and_the_command_list_the_same_points() -> None:
 def test_about_names_what_only_the_cloud_can_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lab", "up", "--about"]) == 0
     text = capsys.readouterr().out
-    for word in ("wireguard-go", "cgroup", "foreign source addresses", "Upstream's own bytes", "--kind"):
+    for word in (
+        "wireguard-go",
+        "Control groups",
+        "foreign source addresses",
+        "Upstream's own bytes",
+        "--kind",
+        "`gen probe`",
+    ):
         assert word in text
 
 
