@@ -170,6 +170,11 @@ class Launch:
             if key not in self._said:
                 self._said.add(key)
                 table.say(f"{key} failed: {failure.lines[-1] if failure.lines else 'it said nothing'}")
+        for node, lines in readiness.unheard(case).items():
+            if (key := f"{node}: nothing") not in self._said:
+                self._said.add(key)
+                for line in lines:
+                    table.say(line)
         table.show(rows(self._plan, case.observed), case.observed.time)
 
     def _serves(self, actions: Sequence[Action], case: Case) -> bool:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
+from generator.cluster.kinds import firewall
+from generator.cluster.kinds.droplet import SCREEN
 from generator.cluster.kinds.kind import Case
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import existing, ready
 from generator.cluster.observed import Observed, Report
+from generator.cluster.phase_table import age
 from generator.errors import Problem
 from generator.plan.decide import Node
 from generator.provider.resources import Droplet
 
+UNHEARD = timedelta(minutes=3)
+"""After so long without a first word from a droplet, what is known from outside is told."""
 SILENCE = timedelta(minutes=15)
 """After so long without a word from a node that Kubernetes calls ready, its report is not waited for."""
 
@@ -75,6 +81,24 @@ def failed(case: Case) -> list[str]:
             phases -= {"addons"}
         if phases:
             found.append(node.name)
+    return found
+
+
+def unheard(case: Case) -> Mapping[str, tuple[str, ...]]:
+    """Say what is known from outside of each node that has reported nothing for long since its droplet was made."""
+    found = {}
+    for node in case.plan.nodes:
+        droplet, observed = case.here.get(node.name), case.observed
+        is_young = droplet is None or observed.time - droplet.created < UNHEARD
+        if droplet is None or is_young or own_report(node.name, case) or ready(node, droplet, observed):
+            continue
+        addresses = f"at {droplet.public or 'no public'} and {droplet.private or 'no VPC'} address"
+        found[node.name] = (
+            f"{node.name}: has reported nothing for {age(droplet.created, observed.time)}; what is known from outside:",
+            f"  {node.name} | droplet {droplet.id} is {droplet.status}, {addresses}",
+            f"  {node.name} | {firewall.described(observed, case.plan)}",
+            f"  {node.name} | its screen has its phases, and cloud-init's words: {SCREEN.format(droplet.id)}",
+        )
     return found
 
 

@@ -34,14 +34,14 @@ MODES = (
     ("/var/lib/kube-proxy/*", PRIVATE),
 )
 # What goes wrong before the agent is there has nobody else to tell it, least of all files that were never written.
-# A timer would be waited for here, and begins only after this.
+# A timer would be waited for here, and begins only after this. The kernel's log takes a line a write, and no long one.
 OVERDUE = """\
 sleep {seconds}
 systemctl --quiet is-active hardway-status && exit
 screens=/dev/console; [ -e /run/systemd/container ] || screens="$screens /dev/tty1 /dev/kmsg"
 { echo "nothing reports after {seconds} seconds"; systemctl --no-legend --plain --failed; cloud-init status --long
   ip -brief address; ip route; journalctl --unit=hardway-prepare --lines=3 --output=cat; } 2>&1 |
-  sed --unbuffered "s/^/hardway: /" | tee $screens > /dev/null
+  while read -r line; do for each in $screens; do printf "hardway: %.900s\\n" "$line" > $each; done; done
 """
 OVERDUE_SECONDS = 180
 # Nobody logs in, nothing is patched, and nothing but the document decides what runs.

@@ -31,7 +31,10 @@ from generator.provider.retry import LOOKS, REPEATS, Refused
 
 COLLECTION = Collection("droplets", "droplet", answers.droplet)
 CONSOLE = "https://cloud.digitalocean.com/droplets/{}"
-"""Where the provider's panel has a droplet, by its number: its power switch, its console."""
+"""Where the provider's panel has a droplet, by its number."""
+SCREEN = CONSOLE + "/access"
+"""Where the panel opens a droplet's screen and keyboard, its recovery console.
+Source: https://docs.digitalocean.com/products/droplets/how-to/recovery/recovery-console/"""
 KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
 """Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
 IN_FLIGHT = timedelta(minutes=3)

@@ -39,6 +39,19 @@ def outbound() -> tuple[Rule, ...]:
     return rules(Rule(protocol, "0", addresses=ANYWHERE) for protocol in ("tcp", "udp", "icmp"))
 
 
+def described(observed: Observed, plan: Plan) -> str:
+    """Say in one line what the firewall lets through, as it was found."""
+    name = names.object_name(plan.name)
+    found = next((one for one in observed.of(FIREWALLS) if one.name == name), None)
+    if found is None:
+        return "there is no firewall of the cluster's"
+    outward = "everything out" if rules(found.outbound) == outbound() else f"{len(found.outbound)} rules out"
+    inward = ", ".join(
+        f"{one.protocol} {one.ports} from {', '.join((*one.addresses, *one.tags))}" for one in rules(found.inbound)
+    )
+    return f"the firewall lets {outward}, and in {inward or 'nothing'}"
+
+
 def listed(cloud: Cloud, name: str) -> tuple[Firewall, ...]:
     """List the firewalls of that name."""
     return tuple(sorted((one for one in cloud.list(COLLECTION) if one.name == name), key=lambda one: one.id))

@@ -24,7 +24,7 @@ def test_a_machine_shows_it_everywhere(screens: Path, capsys: pytest.CaptureFixt
     here.console("hardway node01: etcd running")
     assert shown(screens) == ["console", "kmsg", "tty1"]
     # the kernel takes a level before the text
-    assert (screens / "kmsg").read_text() == "<4>hardway node01: etcd running\n"
+    assert (screens / "kmsg").read_text() == "<3>hardway node01: etcd running\n"
     assert capsys.readouterr().out == ""
 
 
@@ -39,6 +39,11 @@ def test_where_there_is_no_screen_the_journal_has_it(root: Path, capsys: pytest.
     assert not (root / "dev").exists()
     here.console("hardway node01: etcd running")
     assert capsys.readouterr().out == "hardway node01: etcd running\n"
+
+
+def test_the_kernels_log_takes_no_long_line(screens: Path) -> None:
+    here.console("x" * 5000)
+    assert len((screens / "kmsg").read_bytes()) < 976
 
 
 @pytest.mark.parametrize("name", ["tty1", "kmsg", "console"])

@@ -111,11 +111,12 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
 def console(line: str) -> None:
     """Print to every screen that the provider may show, or where there is none to the journal.
 
-    What the kernel's log says comes on all of its consoles; a container's kernel and terminals are its host's.
+    What the kernel's log says comes on all of its consoles, also when they are told to be quiet; a container's kernel
+    and terminals are its host's.
     """
     screens = {"/dev/console": f"{line}\n"}
     if not at("/run/systemd/container").exists():
-        screens |= {"/dev/tty1": f"\r{line}\n", "/dev/kmsg": f"<4>{line}\n"}
+        screens |= {"/dev/tty1": f"\r{line}\n", "/dev/kmsg": f"<3>{line[:900]}\n"}
     told = 0
     for screen, text in screens.items():
         with suppress(OSError), at(screen).open("w") as file:
