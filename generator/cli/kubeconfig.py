@@ -29,22 +29,16 @@ def kubeconfig(factory: Factory | None, *, file: Path, lab: str | None, lifetime
 
     It holds a token that ends by itself; run it again for another one.
     """
-    from generator.cluster.access import Access, expiry
-    from generator.cluster.kinds.droplet import listed
-    from generator.cluster.kube_api import Kube
+    from generator.cluster.access import Access, expiry, serving
     from generator.provider.digitalocean import Cloud
 
     project = Project.load(file)
     connection = connect(factory, lab=lab)
     plan, keys = project.plan, project.keys_path
-    tags = {plan.node_tag(node) for node in plan.control_planes}
-    droplets = [one for one in listed(Cloud(connection), plan.cluster_tag) if tags & set(one.tags)]
-    addresses = [one.public for one in droplets if one.public]
+    found = serving(plan, Cloud(connection), operator_credentials(project), connection.proxy)
+    addresses, server = found.addresses, found.server
     if not addresses:
         raise Problem("has no control-plane droplet with an address", where=plan.name, hint="`gen launch`")
-    asking = operator_credentials(project)
-    servers = (Kube(one, asking, connection.proxy) for one in addresses)
-    server = next((one for one in servers if one.ready()), None)
     if certificate:
         say("warning: this file is the administrator for as long as its certificate holds, and can't be withdrawn")
         if server is None:

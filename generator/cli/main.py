@@ -37,6 +37,7 @@ VERBS: Mapping[str, Verb] = {
     "release": Verb("generator.cli.release:release", "List, show and pin the locks of releases."),
     "launch": Verb("generator.cli.launch:launch", "Create what is missing and wait until the cluster serves."),
     "status": Verb("generator.cli.status:status", "Show how the nodes are."),
+    "logs": Verb("generator.cli.logs:logs", "Print what a node's units have logged."),
     "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),
     "destroy": Verb("generator.cli.destroy:destroy", "Remove everything that launch made."),
     "probe": Verb("generator.cli.probe:probe", "Ask the provider what is believed of it, for about a cent."),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
 
 from generator.clock import stamp
-from generator.cluster.kube_api import Kube
+from generator.cluster.kinds.droplet import listed
+from generator.cluster.kube_api import Credentials, Kube
 from generator.errors import Problem
 from generator.files import write_atomic
 from generator.pki import kubeconfig, private_directory
 from generator.plan.decide import Plan
+from generator.provider.digitalocean import Cloud
 
 DAILY, CERTIFICATE = "operator.conf", "admin.conf"
 """Where in the private store the two lie."""
@@ -22,6 +25,23 @@ ACCOUNT = "/api/v1/namespaces/hardway/serviceaccounts/operator"
 LONGEST = timedelta(hours=24)
 SHORTEST = timedelta(minutes=10)
 """No API server gives a shorter one."""
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Where a cluster's API servers can be asked: the addresses of its control plane, and the first that answers."""
+
+    addresses: tuple[str, ...]
+    server: Kube | None
+
+
+def serving(plan: Plan, cloud: Cloud, credentials: Credentials, proxy: str | None) -> Doors:
+    """Find the control plane's droplets, and among them an API server that is ready."""
+    tags = {plan.node_tag(node) for node in plan.control_planes}
+    droplets = [one for one in listed(cloud, plan.cluster_tag) if tags & set(one.tags)]
+    addresses = tuple(one.public for one in droplets if one.public)
+    servers = (Kube(one, credentials, proxy) for one in addresses)
+    return Doors(addresses, next((one for one in servers if one.ready()), None))
 
 
 class Access:

@@ -160,6 +160,13 @@ class Kube:
         answer = _read(_TokenRequest, body)
         return answer.status.token if answer else None
 
+    def log(self, node: str, query: str) -> tuple[int | None, bytes]:
+        """Ask a node's kubelet for its journal; the status is None where no server answers.
+
+        Source: https://kubernetes.io/docs/concepts/cluster-administration/system-logs/#log-query
+        """
+        return self._request("GET", f"/api/v1/nodes/{node}/proxy/logs/?{query}")
+
     def create(self, path: str, body: Mapping[str, Any]) -> bool:
         """Make an object; tell whether it is made."""
         return self._request("POST", path, json.dumps(body).encode())[0] == HTTPStatus.CREATED

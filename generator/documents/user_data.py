@@ -103,6 +103,12 @@ def document(plan: Plan, node: Node, *, root: Path | None = None) -> str:
     return text
 
 
+def units(plan: Plan, node: Node) -> tuple[str, ...]:
+    """Name the services that a node's document brings, as systemd knows them, without their ending."""
+    found = (file.path for file in files(plan, node) if str(file.path.parent) == "/etc/systemd/system")
+    return tuple(sorted(path.stem for path in found if path.suffix == ".service"))
+
+
 def mode_of(path: PurePosixPath, *, executable: bool) -> int:
     """Give the mode of a file on the node.
 
