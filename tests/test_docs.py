@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+import yaml
 
-from generator.cli.main import VERBS, run
+from generator.cli.main import VERBS, gen, run
 from generator.description.load import load as load_description
 
 ROOT = Path(__file__).parent.parent
@@ -60,3 +65,44 @@ def test_every_page_is_linked_from_the_readme() -> None:
 def test_the_two_commands_are_there(script: str) -> None:
     assert f"    scripts/{script} " in README
     assert (ROOT / "scripts" / script).stat().st_mode & 0o111
+
+
+CI = (ROOT / "docs" / "ci.md").read_text()
+
+
+def _scripts(value: object) -> Iterator[str]:
+    """Give every shell script of a pipeline."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if key in ("run", "script", "before_script", "after_script"):
+                yield from [one] if isinstance(one, str) else one
+            else:
+                yield from _scripts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _scripts(one)
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", CI, re.DOTALL), ids=["github", "gitlab"])
+def test_a_pipeline_of_the_docs_is_one_and_its_commands_exist(text: str) -> None:
+    scripts = list(_scripts(yaml.safe_load(text)))
+    for script in scripts:
+        assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0, script
+    commands = [words for script in scripts for words in re.findall(r"^gen (.+)$", script, re.MULTILINE)]
+    assert {command.split()[0] for command in commands} == {"check", "render", "launch", "status"}
+    for command in commands:
+        verb, *words = command.split()
+        found = gen.get_command(click.Context(gen), verb)
+        assert found is not None
+        found.make_context(verb, words, resilient_parsing=False)
+
+
+def test_the_reviewing_commands_need_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "--api", "8.8.8.8"]) == 0
+    assert run(["render"]) == 0
+    shutil.rmtree(tmp_path / "keys" / "orderbook")
+    for name in ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert run(["check", "--min-days", "30"]) == 0
+    assert run(["render", "--check"]) == 0
