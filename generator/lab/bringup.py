@@ -57,6 +57,8 @@ def up(state: State, file: Path, unkind: Unkindness | None, display: Display) ->
     release = images.chosen(spec, lock_file.load(spec.release, file.parent))
     need = requirements.running(sum(pool.count for pool in spec.pools)) if daemon(state) is None else IDLE
     raise_all(requirements.missing(state, need, COMMANDS))
+    for line in requirements.slow(need):
+        display.say(f"warning: {line}")
     if daemon(state) is not None:
         serves = Settings.read(state).release
         if serves != release.name:

@@ -78,6 +78,16 @@ def missing(state: State, need: Need, more_commands: Mapping[str, str] | None = 
     return problems
 
 
+def slow(need: Need) -> tuple[str, ...]:
+    """Say what makes a piece of work slow, and forbids nothing."""
+    cores = len(os.sched_getaffinity(0))
+    return (
+        (f"{need.what} is slow on {cores} core, and times may run out: two are what it is made for",)
+        if cores < 2
+        else ()
+    )
+
+
 def _packages(commands: Mapping[str, str]) -> Iterator[Problem]:
     search = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
     lacking = {package for command, package in commands.items() if shutil.which(command, path=search) is None}

@@ -113,6 +113,15 @@ def test_a_host_that_is_too_small_is_told_each_lack(state: State) -> None:
     assert "HARDWAY_CACHE" in text
 
 
+def test_a_single_core_is_told_and_forbids_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    assert requirements.slow(Need("a lab")) == (
+        "a lab is slow on 1 core, and times may run out: two are what it is made for",
+    )
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 4})
+    assert requirements.slow(Need("a lab")) == ()
+
+
 def test_the_first_build_takes_more_than_later_ones(state: State) -> None:
     first = requirements.building(state).cache
     (state.cache / "results").mkdir(parents=True)
