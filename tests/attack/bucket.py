@@ -78,4 +78,6 @@ def _kind(key: str) -> str:
         return "the roster"
     if key.endswith(".sealed"):
         return "the addons' sealed secrets"
+    if key.endswith(".deb"):
+        return "Debian's packages"
     return "archives" if key.endswith(".tar") else key
