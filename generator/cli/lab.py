@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generator.cli.options import file_option, json_option, print_json
+from generator.cli.table import text_table
 from generator.errors import Problem
 from generator.lab import bringup
 from generator.lab.about import about as tell
@@ -90,12 +91,9 @@ def list_labs(state: State, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("lab", "is", "release", "droplets", box=None, pad_edge=False)
-    table.add_column("proxy", no_wrap=True)
-    table.add_column("made in", overflow="fold")
-    for row in found:
-        table.add_row(*(str(row[key] or "") for key in ("name", "is", "release", "droplets", "proxy", "made_in")))
-    Console(highlight=False).print(table)
+    keys = ("name", "is", "release", "droplets", "proxy", "made_in")
+    rows = [tuple("-" if row[key] is None else row[key] for key in keys) for row in found]
+    click.echo(text_table(("LAB", "IS", "RELEASE", "DROPLETS", "PROXY", "MADE IN"), rows))
 
 
 @lab.command()
