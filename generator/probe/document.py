@@ -14,7 +14,7 @@ from generator.files import resource
 
 COLLECTOR = PurePosixPath("usr/local/lib/hardway_probe.py")
 UNIT = "hardway-probe"
-FOREIGN = "10.42.254.1"
+FOREIGN = ("10.42.254.1", "10.42.254.2")
 """A source that nobody in the VPC has, as a pod's is."""
 WAIT_SECONDS, LISTEN_SECONDS, LONGER_SECONDS = 900, 420, 15
 """How long a droplet waits to hear who the other is, listens then, and goes on once it has heard something."""
@@ -105,7 +105,7 @@ def _values(told: Told) -> Mapping[str, Any]:
     if told.peer_url is not None:
         values["peer"] = {
             "url": told.peer_url,
-            "foreign": FOREIGN,
+            "foreign": list(FOREIGN),
             "seconds": WAIT_SECONDS,
             "listening": LISTEN_SECONDS,
             "longer": LONGER_SECONDS,

@@ -77,7 +77,8 @@ class Surroundings:
     def _inbound(self, *more: Rule) -> tuple[Rule, ...]:
         """Let UDP through by tag on one port, and from an address that is nobody's on another; all else is closed."""
         by_tag = Rule("udp", RULED, tags=(self.scope.tag,))
-        return resources.rules((by_tag, Rule("udp", RULED_FOREIGN, addresses=(f"{FOREIGN}/32",)), *more))
+        foreign = tuple(f"{address}/32" for address in FOREIGN)
+        return resources.rules((by_tag, Rule("udp", RULED_FOREIGN, addresses=foreign), *more))
 
     def register_key(self) -> tuple[Key, datetime]:
         """Register a key, and give the moment from which it is there."""

@@ -250,7 +250,7 @@ def test_two_droplets_hear_each_other(
 ) -> None:
     url, _, given = store
     given["/peers"] = json.dumps({"one": "127.0.0.21", "two": "127.0.0.22"}).encode()
-    peer = {"url": f"{url}/peers", "foreign": "127.0.0.23", "seconds": 5, "listening": 8, "longer": 1}
+    peer = {"url": f"{url}/peers", "foreign": ["127.0.0.23", "127.0.0.33"], "seconds": 5, "listening": 8, "longer": 1}
     heard: dict[str, Any] = {}
 
     def listen(name: str) -> None:
@@ -273,7 +273,7 @@ def test_two_droplets_hear_each_other(
 def test_who_hears_nothing_says_so(root: Path, store: tuple[str, list[bytes], dict[str, bytes]]) -> None:
     url, _, given = store
     given["/peers"] = json.dumps({"one": "127.0.0.24", "two": "127.0.0.25"}).encode()
-    peer = {"url": f"{url}/peers", "foreign": "127.0.0.26", "seconds": 5, "listening": 0.5, "longer": 1}
+    peer = {"url": f"{url}/peers", "foreign": ["127.0.0.26", "127.0.0.27"], "seconds": 5, "listening": 0.5, "longer": 1}
     said = hardway_probe.peer(Droplet(root, {"name": "one", "peer": peer}))
     assert said == {"ruled": False, "unruled": False, "foreign": False}
     assert (

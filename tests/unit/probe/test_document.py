@@ -82,7 +82,7 @@ def test_the_boothook_tells_root_alone(tmp_path: Path) -> None:
     file = tmp_path / "run" / "probe.json"
     told = json.loads(file.read_text())
     assert (told["name"], told["url"], told["ssh_key"]) == (TOLD.name, TOLD.url, TOLD.ssh_key)
-    assert (told["peer"]["url"], told["peer"]["foreign"]) == (TOLD.peer_url, FOREIGN)
+    assert (told["peer"]["url"], told["peer"]["foreign"]) == (TOLD.peer_url, list(FOREIGN))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert (tmp_path / "started").read_text().endswith(f"/usr/bin/python3 {tmp_path}/run/ear.py\n")
     compile((tmp_path / "run" / "ear.py").read_text(), "ear.py", "exec")

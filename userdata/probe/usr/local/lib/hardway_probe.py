@@ -238,31 +238,33 @@ def peer(droplet: Droplet) -> Facts:
     Who the other is comes by a presigned address, once both are known. What no rule allows is heard since the boothook.
     """
     told = droplet.told["peer"]
-    known = _until(lambda: _peer(told["url"], droplet.told["name"]), float(told["seconds"]))
+    known = _until(lambda: _peer(told, droplet.told["name"]), float(told["seconds"]))
     if known is None:
         return {}
-    (own, other), foreign = known, str(told["foreign"])
+    own, other, foreign, strange = known
     droplet.run("ip", "address", "add", f"{foreign}/32", "dev", "lo")
     with contextlib.ExitStack() as stack:
         ears = {port: stack.enter_context(_socket(own, port)) for port in (RULED, FOREIGN)}
         sources = {RULED: own, CLOSED: own, FOREIGN: foreign}
         mouths = {port: stack.enter_context(_socket(source)) for port, source in sources.items()}
-        came = _listen(told, ears, mouths, other)
+        came = _listen(told, ears, mouths, {RULED: other, FOREIGN: strange})
     droplet.run("ip", "address", "delete", f"{foreign}/32", "dev", "lo")
     return {"ruled": came[RULED], "unruled": other in droplet.text(HEARD).split(), "foreign": came[FOREIGN]}
 
 
 def _listen(
-    told: Mapping[str, Any], ears: Mapping[int, socket.socket], mouths: Mapping[int, socket.socket], other: str
+    told: Mapping[str, Any],
+    ears: Mapping[int, socket.socket],
+    mouths: Mapping[int, socket.socket],
+    senders: Mapping[int, str],
 ) -> Mapping[int, bool]:
     """Send to the other all the time, and say at which ports something came from whom it should."""
     came = dict.fromkeys(ears, False)
-    senders = {RULED: other, FOREIGN: str(told["foreign"])}
     end = time.monotonic() + float(told["listening"])
     while time.monotonic() < end:
         for port, mouth in mouths.items():
             with contextlib.suppress(OSError):  # no neighbour yet
-                mouth.sendto(b"hardway-probe", (other, port))
+                mouth.sendto(b"hardway-probe", (senders[RULED], port))
         time.sleep(0.2)
         for port, ear in ears.items():
             if not came[port] and _hears(ear, senders[port]):
@@ -272,12 +274,14 @@ def _listen(
     return came
 
 
-def _peer(url: str, name: str) -> tuple[str, str] | None:
-    status, body = fetch(url)
+def _peer(told: Mapping[str, Any], name: str) -> tuple[str, str, str, str] | None:
+    """Give own address and the other's, and a foreign one of each: what comes from one's own is dropped in any case."""
+    status, body = fetch(told["url"])
     if status != 200:
         return None
     addresses: Mapping[str, str] = json.loads(body)
-    return addresses[name], next(address for other, address in addresses.items() if other != name)
+    mine, strange = told["foreign"] if name == min(addresses) else reversed(told["foreign"])
+    return addresses[name], next(address for other, address in addresses.items() if other != name), mine, strange
 
 
 def _until(look: Callable[[], Any], seconds: float) -> Any:
