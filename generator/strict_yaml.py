@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -26,15 +26,29 @@ Location = tuple[str | int, ...]
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BOOLEANS = {"true": True, "false": False}
 _NULLS = ("", "~", "null")
-# What readers of YAML 1.1 and 1.2 make of some plain words, and what to write instead.
+
+
+class _Dispute(NamedTuple):
+    """What readers of YAML 1.1 and 1.2 make of a plain word, and what to write instead."""
+
+    message: str
+    hint: str
+
+
 _DISPUTED = {
-    "bool": ("is a boolean to some readers and a word to others", "write `true` or `false`, or the word in quotes"),
-    "int": ("is a number to some readers and a word to others", "write digits without leading zero, or use quotes"),
-    "float": ("is a fraction, and nothing here takes one", "write a whole number, or use quotes if text is meant"),
-    "timestamp": ("is a date to some readers and a word to others", "put it in quotes"),
-    "null": ("is nothing to some readers and a word to others", "put it in quotes"),
-    "merge": ("is a merge key to some readers", "put it in quotes"),
-    "value": ("has a meaning of its own to some readers", "put it in quotes"),
+    "bool": _Dispute(
+        "is a boolean to some readers and a word to others", "write `true` or `false`, or the word in quotes"
+    ),
+    "int": _Dispute(
+        "is a number to some readers and a word to others", "write digits without leading zero, or use quotes"
+    ),
+    "float": _Dispute(
+        "is a fraction, and nothing here takes one", "write a whole number, or use quotes if text is meant"
+    ),
+    "timestamp": _Dispute("is a date to some readers and a word to others", "put it in quotes"),
+    "null": _Dispute("is nothing to some readers and a word to others", "put it in quotes"),
+    "merge": _Dispute("is a merge key to some readers", "put it in quotes"),
+    "value": _Dispute("has a meaning of its own to some readers", "put it in quotes"),
 }
 # Controls, line separators, directional marks, zero-width and no-break spaces: a reviewer cannot see them.
 _INVISIBLE = re.compile(

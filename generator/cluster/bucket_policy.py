@@ -209,9 +209,9 @@ def _words(statement: Mapping[str, Any]) -> str:
     """Say what a statement allows."""
     who = ", ".join("everybody" if one == "*" else one for one in _principals(statement))
     who = who or ("some" if "Principal" in statement else _missing(statement, "Principal"))
-    verb = f"lets {who} do" if statement["Effect"] == "Allow" else f"forbids {who}"
     condition = " under a condition" if "Condition" in statement else ""
-    return f"{verb} {_listed(statement, 'Action')} on {_listed(statement, 'Resource')}{condition}"
+    what = f"{_listed(statement, 'Action')} on {_listed(statement, 'Resource')}{condition}"
+    return f"lets {who} do {what}" if statement["Effect"] == "Allow" else f"forbids {who} {what}"
 
 
 def _listed(statement: Mapping[str, Any], key: str) -> str:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -53,28 +53,36 @@ class Secret:
         return "kubernetes.io/tls" if self.data.keys() == TLS else "Opaque"
 
 
-def mistakes(files: Mapping[str, bytes], namespaces: Collection[str] | None = None) -> Iterator[tuple[str, str, str]]:
-    """Find what can't become a Secret, as path, message and hint.
+class Mistake(NamedTuple):
+    """One thing that can't become a Secret, and what to do."""
+
+    path: str
+    message: str
+    hint: str
+
+
+def mistakes(files: Mapping[str, bytes], namespaces: Collection[str] | None = None) -> Iterator[Mistake]:
+    """Find what can't become a Secret.
 
     Args:
         files: content by path below the store.
         namespaces: those that the addons make, where they are known.
     """
     for path in sorted(files):
-        yield from ((path, message, hint) for message, hint in _misnamed(path, namespaces))
+        yield from _misnamed(path, namespaces)
     size = sum(len(content) for content in files.values())
     if size > LIMIT_BYTES:
-        yield DIRECTORY, f"holds {size:,} bytes", f"at most {LIMIT_BYTES:,} are sent to a cluster as secrets"
+        yield Mistake(DIRECTORY, f"holds {size:,} bytes", f"at most {LIMIT_BYTES:,} are sent to a cluster as secrets")
     for secret in parse(files):
         where = f"{DIRECTORY}/{secret.namespace}/{secret.name}"
         if secret.data.keys() & TLS and secret.data.keys() != TLS:
             hint = "Kubernetes wants `tls.crt` and `tls.key` in a certificate's, and nothing else"
-            yield where, f"holds {', '.join(f'`{key}`' for key in sorted(secret.data))}", hint
+            yield Mistake(where, f"holds {', '.join(f'`{key}`' for key in sorted(secret.data))}", hint)
         if secret.data.keys() & DOCKER:
             wrong = docker_mistake(*secret.data.values()) if secret.data.keys() == DOCKER else _NO_DOCKER
             hint = "a pull secret holds `.dockerconfigjson` alone, as `docker login` writes it into `config.json`"
             if wrong is not None:
-                yield where, wrong, _HELPER_HINT if wrong == _HELPER else hint
+                yield Mistake(where, wrong, _HELPER_HINT if wrong == _HELPER else hint)
 
 
 def parse(files: Mapping[str, bytes]) -> tuple[Secret, ...]:
@@ -118,23 +126,29 @@ def _derived(key: bytes, purpose: str, text: bytes) -> bytes:
     return hmac.digest(own, text, "sha256")
 
 
-def _misnamed(path: str, namespaces: Collection[str] | None) -> Iterator[tuple[str, str]]:
+def _misnamed(path: str, namespaces: Collection[str] | None) -> Iterator[Mistake]:
     parts = path.split("/")
     if len(parts) != len(_SHAPE.split("/")):
-        yield "is no value of a Secret", f"a value lies at `{_SHAPE}`"
+        yield Mistake(path, "is no value of a Secret", f"a value lies at `{_SHAPE}`")
         return
     _, namespace, name, key = parts
     if not _LABEL.fullmatch(namespace):
-        yield f"`{namespace}` is no namespace", "use a-z, 0-9 and `-`, at most 63 characters (RFC 1123)"
+        yield Mistake(path, f"`{namespace}` is no namespace", "use a-z, 0-9 and `-`, at most 63 characters (RFC 1123)")
     elif namespaces is not None and namespace not in namespaces:
         known = f"it makes {', '.join(sorted(namespaces))}" if namespaces else "its addons make none"
-        yield f"the cluster has no namespace `{namespace}` of an addon", known
+        yield Mistake(path, f"the cluster has no namespace `{namespace}` of an addon", known)
     if not _NAME.fullmatch(name):
-        yield f"`{name}` is no name of a Secret", "use a-z, 0-9, `-` and `.`, at most 253 characters (RFC 1123)"
+        yield Mistake(
+            path, f"`{name}` is no name of a Secret", "use a-z, 0-9, `-` and `.`, at most 253 characters (RFC 1123)"
+        )
     if not _KEY.fullmatch(key):
-        yield f"`{key}` is no key of a Secret", "use a-z, A-Z, 0-9, `-`, `_` and `.`"
+        yield Mistake(path, f"`{key}` is no key of a Secret", "use a-z, A-Z, 0-9, `-`, `_` and `.`")
     elif _HALF_WRITTEN.fullmatch(key):
-        yield f"`{key}` is named as what this program leaves when it is killed", "give it another name, or delete it"
+        yield Mistake(
+            path,
+            f"`{key}` is named as what this program leaves when it is killed",
+            "give it another name, or delete it",
+        )
 
 
 def docker_mistake(content: bytes) -> str | None:

@@ -260,8 +260,8 @@ def _addons(store_path: Path, plan: Plan) -> dict[str, bytes]:
     return {**addon_files(store_path), **pull_secret.read(store_path, plan)}
 
 
-def _as_problems(store_path: Path, mistakes: Iterable[tuple[str, str, str]]) -> list[Problem]:
-    return [Problem(message, where=str(store_path / path), hint=hint) for path, message, hint in mistakes]
+def _as_problems(store_path: Path, mistakes: Iterable[addon_secrets.Mistake]) -> list[Problem]:
+    return [Problem(one.message, where=str(store_path / one.path), hint=one.hint) for one in mistakes]
 
 
 def _load(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:
