@@ -50,7 +50,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page",
+    # What errors name lies in a person's directory, not here.
+    [page for page in PAGES if page.name != "errors.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
 def test_files_that_a_page_names_are_there(page: Path) -> None:
     for place, is_new in PLACE.findall(" ".join(page.read_text().split())):
         assert (ROOT / place).exists() != bool(is_new), place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import commands, description, words
+from . import commands, description, errors, words
 
 ROOT = Path(__file__).parent.parent.parent
 DIRECTORY = ROOT / "docs" / "reference"
@@ -19,5 +19,6 @@ def pages(scratch: Path) -> Mapping[str, str]:
         "description.md": description.page(scratch),
         "commands.md": commands.page(),
         "words.md": words.page(),
+        "errors.md": errors.page(),
     }
     return {name: MADE + text for name, text in made.items()}
