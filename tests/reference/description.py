@@ -49,7 +49,7 @@ CHANGES: Mapping[str, Change] = {
     "pools[].schedulable": Change(False, workers=True),
     "pools[].count": Change(5),
     "pools[].size": Change("s-4vcpu-8gb"),
-    "access.api": Change(["203.0.113.0/24"]),
+    "access.api": Change(["28.51.100.0/24"]),
     "spaces.bucket": Change("trading-hardway"),
     "spaces.region": Change("ams3"),
     "ingress.namespaces": Change(["shop"]),
