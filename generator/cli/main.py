@@ -48,6 +48,11 @@ VERBS: Mapping[str, Verb] = {
 class Gen(click.Group):
     """The group of all verbs; each is imported when it is asked for."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let `--lab` alone take no word that follows for its name, which stands behind a `=`."""
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, ["--lab=" if word == "--lab" else word for word in args[:end]] + args[end:])
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Name the verbs in the order they are used."""
         return list(VERBS)

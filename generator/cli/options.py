@@ -34,7 +34,7 @@ optional_file_option = _file(show_default=str(DESCRIPTION), help="The descriptio
 THIS_DIRECTORY = ""
 lab_option = click.option(
     "--lab",
-    metavar="[NAME]",
+    metavar="[=NAME]",
     is_flag=False,
     flag_value=THIS_DIRECTORY,
     help="Use a lab of this machine instead of an account: this directory's, or `HARDWAY_LAB`, or the one named.",

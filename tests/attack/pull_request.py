@@ -24,7 +24,7 @@ THIEF = base64.b64encode(bytes(range(32))).decode()
 
 def pull_request(on: Stage) -> list[str]:
     """Try every change; give those that a launch would carry out, and what became of the keys."""
-    launch = ["launch", "--lab", on.cluster.lab.name, "--dry-run", "--yes"]
+    launch = ["launch", f"--lab={on.cluster.lab.name}", "--dry-run", "--yes"]
     run(GEN, *launch, cwd=on.cluster.directory)  # without any change it would carry on
     reached = set()
     known = secrets.of_store(on.store)

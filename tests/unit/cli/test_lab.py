@@ -84,3 +84,23 @@ def test_steps_are_plain_lines_where_nobody_watches(capsys: pytest.CaptureFixtur
         for detail in ("fetch", "fetch", "unpack"):
             display.step("kubelet", detail)
     assert capsys.readouterr().err.splitlines() == ["kubelet: fetch", "kubelet: unpack"]
+
+
+@pytest.mark.parametrize(
+    ("words", "lab"),
+    [
+        (["logs", "--lab", "node01"], "this"),
+        (["logs", "node01", "--lab"], "this"),
+        (["logs", "--lab=other", "node01"], "other"),
+        (["status", "--lab"], "this"),
+        (["destroy", "--lab", "orderbook", "--yes", "orderbook"], "this"),
+    ],
+)
+def test_a_lab_is_named_behind_an_equals_sign_alone(
+    words: list[str], lab: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARDWAY_LAB", "this")
+    assert run(["init", "--api", "8.8.8.8"]) == 0
+    capsys.readouterr()
+    assert run(words) == 1
+    assert f"error: the lab `{lab}` is not up\n" in capsys.readouterr().err
