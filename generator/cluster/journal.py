@@ -20,7 +20,10 @@ LONGEST = 100_000
 PAUSE_SECONDS = 2.0
 UNIT = re.compile(r"[a-zA-Z0-9._:@-]{1,256}")
 _TIME = re.compile(r"[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}\.[0-9]{6} ")
-_NOTHING = "-- No entries --"
+_NOTHING = re.compile(
+    r"-- No entries --|options present and query resolved to log files .*|try without specifying options"
+)
+"""What is said instead of lines: by journalctl of a unit that is silent, by the kubelet of one that is none."""
 
 
 class Journal:
@@ -84,7 +87,7 @@ def _timed(text: str) -> Iterator[tuple[str, str]]:
     """Give each line with its time; one that has none belongs to the line before."""
     time = ""
     for line in text.splitlines():
-        if line and line != _NOTHING:
+        if line and not _NOTHING.fullmatch(line):
             found = _TIME.match(line)
             time = found[0] if found else time
             yield time, line

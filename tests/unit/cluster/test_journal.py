@@ -56,6 +56,8 @@ def test_nothing_moves_a_cursor() -> None:
 
 def test_where_nothing_was_logged_nothing_is_given() -> None:
     assert journal(Server({}), "a").read(lines=1) == ()
+    unknown = "options present and query resolved to log files for [a]\ntry without specifying options\n"
+    assert journal(Server({"a": unknown}), "a").read(lines=1) == ()
 
 
 def test_a_time_is_asked_for_in_utc() -> None:
