@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -96,7 +97,8 @@ def store() -> Iterator[Store]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            self.wfile.write(answer.body[: len(answer.body) - answer.cut])
+            with suppress(ConnectionError):  # who has heard enough hangs up
+                self.wfile.write(answer.body[: len(answer.body) - answer.cut])
 
         def send_response(self, code: int, message: str | None = None) -> None:
             self.send_response_only(code, message)
