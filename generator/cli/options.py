@@ -49,13 +49,14 @@ min_days_option = click.option(
 def say_what_ends(project: Project, min_days: int | None) -> str | None:
     """Say which certificates end soon, and give it where fewer days than wanted are left."""
     from generator.clock import Clock
-    from generator.plan.ending import SPEAKS_DAYS, ending
+    from generator.plan.ending import SPEAKS, ending
 
     now, name = Clock().now(), project.plan.name
-    soon = ending(project.inventory, now, SPEAKS_DAYS if min_days is None else max(min_days, SPEAKS_DAYS))
+    wanted = timedelta(days=min_days or 0)
+    soon = ending(project.inventory, now, max(wanted, SPEAKS))
     if soon is not None:
         say(f"warning: {soon}\n  hint: {soon.hint(name)}")
-    short = ending(project.inventory, now, min_days) if min_days is not None else None
+    short = ending(project.inventory, now, wanted) if min_days is not None else None
     return str(short) if short else None
 
 

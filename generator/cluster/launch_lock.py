@@ -130,7 +130,16 @@ def _gone(holder: dict[str, Any]) -> bool:
         return False
     if not isinstance(process, int) or not isinstance(started, int):
         return False
-    return liveness.start_time(process) != started
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    try:
+        return liveness.start_time(process) != started
+    except PermissionError:
+        return False
 
 
 def _who(holder: dict[str, Any]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from generator.clock import moment, stamp
 from generator.plan.inventory import Inventory
 
-SPEAKS_DAYS = 30
-"""So many days before a certificate ends every verb that looks at it says so."""
+SPEAKS = timedelta(days=30)
+"""So long before a certificate ends every verb that looks at it says so."""
+SERVES = timedelta(hours=2)
+"""What ends sooner than this may end before a launch is through."""
+_NODE = re.compile(r"nodes/([^/]+)/")
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,19 @@ class Ending:
         return f"the certificate `{self.paths[0]}` {when}, at {stamp(self.first)}{more}"
 
     def hint(self, cluster: str) -> str:
-        """Say how a certificate is made anew."""
-        return (
+        """Say what becomes of the first: how it is made anew, and who has to have the new one."""
+        if self.paths[0].endswith("-ca"):
+            return "an authority stays as it is for the life of its cluster: make another cluster in time"
+        anew = (
             f"move its `.crt` and `.key` in `keys/{cluster}/` away, delete its row in"
-            f" `rendered/{cluster}/inventory.yaml`, and `gen render` makes a new one; its node is then to be recreated"
+            f" `rendered/{cluster}/inventory.yaml`, and `gen render` makes a new one"
         )
+        node = _NODE.match(self.paths[0])
+        return f"{anew}; then recreate {node[1]}, and do the others with it" if node else f"{anew}, for you alone"
 
 
-def ending(inventory: Inventory | None, now: datetime, days: int = SPEAKS_DAYS) -> Ending | None:
-    """Find what ends within so many days; None where nothing does."""
+def ending(inventory: Inventory | None, now: datetime, within: timedelta = SPEAKS) -> Ending | None:
+    """Find what ends within some time; None where nothing does."""
     rows = [(moment(fact.expires), fact.path) for fact in inventory.keys if fact.expires] if inventory else []
-    soon = sorted(row for row in rows if row[0] < now + timedelta(days=days))
+    soon = sorted(row for row in rows if row[0] < now + within)
     return Ending(tuple(path for _, path in soon), soon[0][0], now) if soon else None

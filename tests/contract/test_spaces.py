@@ -300,6 +300,31 @@ def test_a_process_that_was_killed_gives_its_lock_up_at_once_whoever_has_its_num
         pass
 
 
+@pytest.mark.parametrize("hidden", [None, PermissionError("hidden")])
+def test_the_lock_of_anothers_process_that_proc_hides_stays(
+    spaces: Spaces, monkeypatch: pytest.MonkeyPatch, hidden: Exception | None
+) -> None:
+    """As `/proc` looks with hidepid, where a signal is refused."""
+
+    real = liveness.start_time
+
+    def start_time(pid: int) -> int | None:
+        if pid == 1 and hidden:
+            raise hidden
+        return None if pid == 1 else real(pid)
+
+    def kill(_: int, signal: int) -> None:
+        assert signal == 0
+        raise PermissionError
+
+    content = json.loads(lock(spaces)._content()) | {"process": 1}
+    spaces.put("c/lock", json.dumps(content).encode())
+    monkeypatch.setattr(liveness, "start_time", start_time)
+    monkeypatch.setattr(os, "kill", kill)
+    with pytest.raises(Problem, match="works on this cluster"), lock(spaces):
+        pass
+
+
 @pytest.mark.parametrize("elsewhere", ["host", "boot", "namespace"])
 def test_a_number_means_nothing_on_another_machine(spaces: Spaces, elsewhere: str) -> None:
     content = json.loads(lock(spaces)._content()) | {"process": 2**22 + 1, elsewhere: "another"}

@@ -38,5 +38,20 @@ def test_the_first_to_end_is_named_from_a_month_before_on(days: tuple[float, ...
 
 def test_the_others_are_counted() -> None:
     assert str(ending(inventory(5, 4, 3, 99), NOW)).endswith("; 2 more end soon")
-    assert isinstance(ending(inventory(99), NOW, 100), Ending)
+    assert isinstance(ending(inventory(99), NOW, DAY * 100), Ending)
     assert ending(None, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nodes/node02/kubelet", "then recreate node02"),
+        ("admin", "for you alone"),
+        ("etcd-peer-ca", "make another cluster in time"),
+    ],
+)
+def test_what_to_do_follows_from_whose_it_is(path: str, words: str) -> None:
+    row = KeyFact(path, expires=stamp(NOW + DAY))
+    found = ending(Inventory(CLUSTER_ID, "orderbook", {}, (row,)), NOW)
+    assert found is not None
+    assert words in found.hint("orderbook")
