@@ -75,7 +75,7 @@ def warnings(offered: Availability) -> list[str]:
 
 
 def _standing(account: Account) -> str:
-    said = f": {account.message}" if account.message else ""
+    said = f": {account.message.rstrip('.')}" if account.message else ""
     return f"the account's status is `{account.status}`{said}"
 
 

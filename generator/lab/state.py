@@ -32,6 +32,7 @@ DNS_ADDRESS = IPv4Address("203.0.113.53")
 METADATA_ADDRESS = IPv4Address("169.254.169.254")
 FIRST_DROPLET_ADDRESS = IPv4Address("203.0.113.101")
 LAST_DROPLET_ADDRESS = IPv4Address("203.0.113.250")
+# Public ones, as a description has to name such; of a range that nobody announces, and in the lab's networks alone.
 OPERATOR_GATEWAY = IPv4Interface("28.51.100.1/24")
 OPERATOR_ADDRESS = IPv4Address("28.51.100.7")
 # a second address of the operator's namespace: somebody on the internet whom no rule names

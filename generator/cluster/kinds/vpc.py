@@ -20,6 +20,8 @@ from generator.provider.resources import Vpc
 
 COLLECTION = Collection("vpcs", "vpc", answers.vpc)
 NEUTRAL = "the region's default, made so that a cluster's own VPC can be deleted; no cluster's"
+NEUTRAL_PREFIX = 20
+"""As long a prefix as the provider's own defaults have."""
 POLLS = 120 * (5.0,)
 """Ten minutes: a VPC counts droplets as members for a while after they are gone."""
 
@@ -80,9 +82,12 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
                 yield self.action("refuse", name, why, vpc.id)
             elif vpc.name == name and vpc.ip_range != plan.vpc:
                 why = f"has {vpc.ip_range}, not {plan.vpc}, which can't be changed"
-                yield self.action("refuse", name, why, vpc.id)
+                hint = _other_range(vpc, case) if vpc.description == RELEASED else f"write `vpc: {vpc.ip_range}` again"
+                yield self.action("refuse", name, why, vpc.id, hint)
             elif vpc.name == name and vpc.region != plan.region:
-                yield self.action("refuse", name, f"is in {vpc.region}, not in {plan.region}", vpc.id)
+                hint = f"`region: {vpc.region}`, or give that VPC another name: a destroyed cluster left it"
+                why = f"is in {vpc.region}, not in {plan.region}"
+                yield self.action("refuse", name, why, vpc.id, hint if vpc.description == RELEASED else None)
             elif vpc.name != name and vpc.ip_range.overlaps(plan.vpc) and not _is_to_be_had(vpc, plan):
                 why = f"its {vpc.ip_range} overlaps `network.vpc` ({plan.vpc})"
                 yield self.action("refuse", vpc.name, why, vpc.id, _other_range(vpc, case))
@@ -97,7 +102,7 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
             why = f"{left.name}, left over by a destroyed cluster as the region's default, gets this name"
             yield self.action("update", name, why, left.id)
         elif vpc is None:
-            if all(one.region != plan.region for one in present) and (free := _free_range(case)):
+            if all(one.region != plan.region for one in present) and (free := _free_range(case, NEUTRAL_PREFIX)):
                 why = f"{free}: a region's first VPC becomes its default and can't be deleted, so this one is nobody's"
                 yield self.action("create", names.default_vpc(plan.region), why)
             yield self.action("create", name, str(plan.vpc))
@@ -112,7 +117,7 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         if action.verb == "create":
             ip_range = str(plan.vpc)
             if action.name == names.default_vpc(plan.region):
-                free = _free_range(Case(plan, work.launchable.documents, observed))
+                free = _free_range(Case(plan, work.launchable.documents, observed), NEUTRAL_PREFIX)
                 description, ip_range = NEUTRAL, str(free)
             made = make(work.cloud, action.name, description, plan.region, ip_range)
             return observed.having(VPCS, (*present, made))
@@ -155,7 +160,8 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         for vpc in remains:
             if vpc.default:
                 removal.say(f"release vpc {vpc.name}")
-                describe(removal.cloud, vpc, RELEASED)
+                # Its name is for whoever needs it: the next cluster of this one may want another range or region.
+                describe(removal.cloud, vpc, RELEASED, f"{names.default_vpc(vpc.region)}-{vpc.id[:8]}")
                 removal.left.append(
                     f"vpc {vpc.name}, as the default of {vpc.region}: it costs nothing, the next launch takes it"
                 )
@@ -181,9 +187,9 @@ def _is_to_be_had(vpc: Vpc, plan: Plan) -> bool:
     return vpc.description == RELEASED and (vpc.region, vpc.ip_range) == (plan.region, plan.vpc)
 
 
-def _free_range(case: Case) -> IPv4Network | None:
+def _free_range(case: Case, prefix: int | None = None) -> IPv4Network | None:
     taken = (*(vpc.ip_range for vpc in case.observed.of(VPCS)), *free_range.own(case.plan), case.plan.vpc)
-    return free_range.propose(taken, case.plan.vpc.prefixlen)
+    return free_range.propose(taken, prefix or case.plan.vpc.prefixlen)
 
 
 def _other_range(vpc: Vpc, case: Case) -> str:

@@ -42,7 +42,7 @@ def test_an_account_that_has_everything_is_fine() -> None:
         (replace(OFFERED, account=Account(10, "locked")), ": the account's status is `locked`"),
         (
             replace(OFFERED, account=Account(10, "locked", "Open a ticket.")),
-            ": the account's status is `locked`: Open a ticket.",
+            ": the account's status is `locked`: Open a ticket",
         ),
         (replace(OFFERED, sizes=()), "size: `s-2vcpu-4gb` does not exist"),
         (
@@ -72,9 +72,7 @@ def test_an_account_that_is_not_locked_launches_and_is_told(status: str) -> None
     offered = replace(OFFERED, account=Account(10, status, "Please add a payment method."))
     assert messages(offered) == []
     [line] = warnings(offered)
-    assert (
-        line == f"the account's status is `{status}`: Please add a payment method.; droplets can be made all the same"
-    )
+    assert line == f"the account's status is `{status}`: Please add a payment method; droplets can be made all the same"
     assert warnings(OFFERED) == []
 
 

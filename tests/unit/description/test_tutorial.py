@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+import yaml
 
 from generator.catalogue import NOBODYS
 from generator.cli.main import run
@@ -25,6 +27,21 @@ def test_each_template_is_right_and_renders(template: str, count: int, tmp_path:
     assert [str(one) for one in spec.access.api] == ["8.8.8.8/32", "9.9.0.0/16"]
     file = str(tmp_path / "cluster.yaml")
     assert (run(["check", "-f", file]), run(["render", "-f", file])) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "api"),
+    [("8.8.8.8\n", ["8.8.8.8/32"]), ("8.8.8.8, 9.9.0.0/16\n", ["8.8.8.8/32", "9.9.0.0/16"]), ("\n", [])],
+)
+def test_a_person_is_asked_for_the_address(
+    answer: str, api: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = StringIO(answer)
+    monkeypatch.setattr(asked, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", asked)
+    assert run(["init", "--directory", str(tmp_path)]) == 0
+    written = yaml.safe_load((tmp_path / "cluster.yaml").read_text())
+    assert written["access"]["api"] == api
 
 
 def test_without_an_address_nothing_else_is_wrong(tmp_path: Path) -> None:
