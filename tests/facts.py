@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import replace
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
 from generator.pki import plain_keys
+from generator.plan.debugging import Debugging
+from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact
 from generator.plan.project import Project
 
@@ -36,6 +39,11 @@ def load(file: Path, inventory: Inventory | None = None) -> Project:
         secrets=_digest("secrets of addons"),
     )
     return replace(named, inventory=facts)
+
+
+def debugged(plan: Plan) -> Plan:
+    """Give the same cluster while two people debug it."""
+    return replace(plan, debug=Debugging(("anna", "ben's laptop"), date(2026, 12, 24)))
 
 
 def _material(path: str, *, published: bool) -> KeyFact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,6 +15,7 @@ from generator.plan.inventory import Inventory
 from generator.release.lock_file import Release
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+DEBUG_UNTIL = date(2026, 12, 1)
 CLUSTER_ID = "3d6f0a4e-8f5b-4c7e-9a53-0d6a3c1b2e4f"
 
 
@@ -26,8 +27,9 @@ def planned(
     control_planes: int = 3,
     workers: int = 1,
     services: str = "10.43.0.0/16",
+    debug: str | None = None,
 ) -> Plan:
-    """Plan a cluster; without an inventory its id is `CLUSTER_ID` and it has no keys yet."""
+    """Plan a cluster; without an inventory its id is `CLUSTER_ID` and it has no keys yet; `debug` names an SSH key."""
     spec = ClusterSpec.model_validate(
         {
             "name": name,
@@ -47,6 +49,7 @@ def planned(
             "access": {"api": ["28.51.100.7/32"]},
             "spaces": {"bucket": "orderbook-hardway", "region": "fra1"},
             "addons": ["bridge", "coredns"],
+            "debug": {"ssh_keys": [debug], "until": str(DEBUG_UNTIL)} if debug else None,
         }
     )
     release = Release("k8s-1.36", "v1.36.4", (), (), ())

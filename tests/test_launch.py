@@ -2,7 +2,8 @@
 
 A case says what differs from a cluster that has everything but droplets and a roster:
 
-    cluster   control_planes and workers, 3 and 0 unless given
+    cluster   control_planes and workers, 3 and 0 unless given; debug names an SSH key
+    ssh_keys  names of others' keys in the account
     lacks     what isn't there: vpc, firewall, ssh key, tags, bucket, policy, addons, secrets, expiry (the store knows
               no rules)
     vpc       description (`other` or `released`), bucket, generation, ip_range, region
@@ -66,7 +67,8 @@ def test_the_actions_follow_from_what_is_there(path: Path, golden: Golden) -> No
     plan = planned_for(**case.get("cluster", {}))
     documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS, secrets=SECRETS)
     actions = [
-        f"{action}" + (f" hint: {action.hint}" if action.kind in (VPC, DROPLET) and action.hint else "")
+        f"{action}"
+        + (f" hint: {action.hint}" if action.kind in (VPC, DROPLET, ssh_key.SSH_KEY) and action.hint else "")
         for action in diff(plan, documents, observed(plan, documents, case))
     ]
     golden.check(path, json.dumps(case | {"actions": actions}, indent=2) + "\n")
@@ -77,11 +79,12 @@ def test_every_case_is_there() -> None:
 
 
 @cache
-def planned_for(control_planes: int = 3, workers: int = 0) -> Plan:
+def planned_for(control_planes: int = 3, workers: int = 0, debug: str | None = None) -> Plan:
     names = [f"node{number:02}" for number in range(1, control_planes + 1)]
     names += [f"worker{number:02}" for number in range(1, workers + 1)]
     keys = tuple(KeyFact(wireguard_key(name), public=f"key of {name}") for name in names)
-    return planned(Inventory(CLUSTER_ID, "orderbook", {}, keys), control_planes=control_planes, workers=workers)
+    inventory = Inventory(CLUSTER_ID, "orderbook", {}, keys)
+    return planned(inventory, control_planes=control_planes, workers=workers, debug=debug)
 
 
 def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Observed:
@@ -92,7 +95,7 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
     found = {
         VPCS: tuple(_vpcs(plan, case, lacks)),
         FIREWALLS: () if "firewall" in lacks else tuple(_firewalls(plan, case)),
-        ssh_key.SSH_KEYS: () if "ssh key" in lacks else (SshKey(1, "hardway-orderbook", "3b:16"),),
+        ssh_key.SSH_KEYS: tuple(_ssh_keys(case, lacks)),
         tag.TAGS: frozenset() if "tags" in lacks else frozenset(tags),
         DROPLETS: droplets,
         bucket.BUCKET_SETTINGS: None if "bucket" in lacks else _settings(case.get("bucket", {})),
@@ -144,6 +147,13 @@ def _firewalls(plan: Plan, case: Mapping[str, Any]) -> Iterator[Firewall]:
     rules = inbound(plan)[1:] if case.get("firewall") == "changed" else inbound(plan)
     tags = ("web",) if case.get("firewall") == "other" else (plan.cluster_tag,)
     yield Firewall("f1", "hardway-orderbook", tags, rules, outbound())
+
+
+def _ssh_keys(case: Mapping[str, Any], lacks: frozenset[str]) -> Iterator[SshKey]:
+    if "ssh key" not in lacks:
+        yield SshKey(1, "hardway-orderbook", "3b:16")
+    for number, name in enumerate(case.get("ssh_keys", ()), start=2):
+        yield SshKey(number, name, f"3b:{number}")
 
 
 def _droplets(plan: Plan, documents: Documents, told: Mapping[str, Any]) -> Iterator[Droplet]:

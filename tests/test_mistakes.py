@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from generator.plan.project import Project
 
 from .conftest import TESTS, Golden
 
+TODAY = date(2026, 11, 22)
 MISTAKES = sorted((TESTS / "mistakes").glob("*.yaml"))
 
 
@@ -21,7 +23,7 @@ def test_message(description: Path, golden: Golden, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(description.parent)
     started = time.monotonic()
     with pytest.raises((Problem, Problems)) as caught:
-        Project.load(Path(description.name))
+        Project.load(Path(description.name), today=TODAY)
     assert time.monotonic() - started < 5
     golden.check(description.with_suffix(".txt"), f"{caught.value}\n")
 

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from generator.cli.options import file_option, json_option, min_days_option, print_json, say, say_what_ends
+from generator.cli.options import (
+    file_option,
+    json_option,
+    min_days_option,
+    print_json,
+    say,
+    say_what_ends,
+    say_who_debugs,
+    today,
+)
 from generator.documents import render as rendering
 from generator.documents import summary
 from generator.errors import Problem, Problems
@@ -23,7 +32,7 @@ def check(file: Path, *, min_days: int | None, as_json: bool) -> int:
     Reads the description, the lock it names and what is committed; asks nobody and changes nothing.
     """
     try:
-        project = Project.load(file)
+        project = Project.load(file, today=today())
         rendering.rehearse(project)
     except (Problem, Problems) as error:
         if not as_json:
@@ -37,6 +46,7 @@ def check(file: Path, *, min_days: int | None, as_json: bool) -> int:
         found = [_problem(Problem(short, where=str(project.rendered_path / INVENTORY)))] if short else []
         print_json({"problems": found, "notes": notes})
         return 1 if short else 0
+    say_who_debugs(project)
     for note in notes:
         say(f"note: {note}")
     say(f"{file}: no mistakes")

@@ -23,7 +23,9 @@ from generator.cli.options import (
     operator_credentials,
     say,
     say_what_ends,
+    say_who_debugs,
     span_text,
+    today,
 )
 from generator.errors import Problem, Problems, raise_all
 from generator.plan.decide import Plan
@@ -92,7 +94,7 @@ def launch(
     end_on_signal()
     started = time.monotonic()
     clock = Clock()
-    project = Project.load(file)
+    project = Project.load(file, today=today())
     connection = connect(factory, lab=lab)
     reviewed = review.of(project, uncommitted=uncommitted)
     if reviewed.commit:
@@ -100,6 +102,7 @@ def launch(
     else:
         say("warning: what boots is in no commit, so nothing vouches for it")
     say_what_ends(project, None)
+    say_who_debugs(project)
     launchable = prepare(project, now=clock.now(), commit=reviewed.commit)
     work = Launch(
         launchable,

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,21 @@ def say_what_ends(project: Project, min_days: int | None) -> str | None:
         say(f"warning: {soon}\n  hint: {soon.hint(name)}")
     short = ending(project.inventory, now, wanted) if min_days is not None else None
     return str(short) if short else None
+
+
+def today() -> date:
+    """Give the day by which `debug.until` has to be right, in UTC."""
+    from generator.clock import Clock
+
+    return Clock().now().date()
+
+
+def say_who_debugs(project: Project) -> None:
+    """Say aloud who can log into nodes, or that the day until which somebody could has passed."""
+    plan = project.plan
+    if plan.debug is not None:
+        say(f"warning: {plan.debug.warning(today(), plan.api_access)}")
+        say("  hint: take `debug` away, render and commit, then replace the nodes: destroy each droplet and launch")
 
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from generator.cli.options import file_option, say
+from generator.cli.options import file_option, say, say_who_debugs, today
 from generator.documents import committed
 from generator.documents import render as rendering
 from generator.errors import Problem
@@ -24,9 +24,11 @@ LISTED = 12
 def render(file: Path, *, only_check: bool) -> int:
     """Make missing keys and write all documents below rendered/NAME/.
 
-    With --check neither the keys nor the clock are used, so that it runs where only the committed files are.
+    With --check neither the keys nor the clock are used, so that it runs where only the committed files are; that
+    `debug.until` has passed is a warning then, and no mistake.
     """
-    project = Project.load(file)
+    project = Project.load(file, today=None if only_check else today())
+    say_who_debugs(project)
     if only_check:
         return _compare(project)
     is_first = not project.keys_path.exists()

@@ -20,6 +20,7 @@ from generator.cli.options import (
     print_json,
     say,
     say_what_ends,
+    say_who_debugs,
 )
 from generator.cli.table import text_table
 from generator.plan.project import Project
@@ -87,6 +88,7 @@ def status(
         click.echo("\n".join([_text(seen), *_view_lines(views)]))
         for warning in warnings(plan, observed, seen):
             say(f"warning: {warning}")
+    say_who_debugs(project)
     short = say_what_ends(project, min_days)
     return 0 if seen.whole and not short else 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, get_args
@@ -26,8 +27,12 @@ _CREDENTIAL = re.compile(
 )
 
 
-def load(path: Path) -> ClusterSpec:
+def load(path: Path, *, today: date | None = None) -> ClusterSpec:
     """Read a description.
+
+    Args:
+        today: the day by which `debug.until` has to be right; None where what is described is compared or looked
+            at, and nothing comes of it any more.
 
     Raises:
         Problem: the file cannot be read.
@@ -45,7 +50,7 @@ def load(path: Path) -> ClusterSpec:
         found = list(validation.sentences(error, document, _keys))
     else:
         found = list(document.oddities)
-    draft = _draft(document.value, {place for place, _ in found})
+    draft = _draft(document.value, {place for place, _ in found}, today)
     checked = [
         Problem(finding.message, where=document.where(finding.path), hint=finding.hint)
         for finding in rules.findings(draft)
@@ -89,7 +94,7 @@ def _leak(what: str, where: str) -> Problem:
     return Problem(f"{what} looks like a credential (not shown)", where=where, hint=hint)
 
 
-def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
+def _draft(value: Any, wrong: set[Location], today: date | None) -> rules.Draft:
     """Take what is right by itself, so that the other checks can go on beside a mistake."""
 
     def right(*path: str | int) -> bool:
@@ -107,6 +112,10 @@ def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
     served = served if isinstance(served, list) else []
     book = top.get("order_book")
     book = book if isinstance(book, dict) else {}
+    debug = top.get("debug")
+    debug = debug if isinstance(debug, dict) else {}
+    keys = debug.get("ssh_keys")
+    keys = keys if isinstance(keys, list) else []
     pool = TypeAdapter(PoolSpec)
     return rules.Draft(
         region=top["region"] if "region" in top and right("region") else None,
@@ -121,4 +130,7 @@ def _draft(value: Any, wrong: set[Location]) -> rules.Draft:
         served=[item if right("ingress", "namespaces", index) else None for index, item in enumerate(served)],
         order_book=[key for key in ("image", "pull_secret") if key in book],
         addons=top.get("addons") if isinstance(top.get("addons"), list) and right("addons") else None,
+        ssh_keys=[item if right("debug", "ssh_keys", index) else None for index, item in enumerate(keys)],
+        until=date.fromisoformat(debug["until"]) if "until" in debug and right("debug", "until") else None,
+        today=today,
     )

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from ipaddress import IPv4Network
 
 from generator.catalogue import REGIONS, RESERVED, VPC_RESERVED
@@ -15,6 +16,7 @@ from generator.validation import shown, suggestion
 
 POD_PREFIX = 24
 CONTROL_PLANE_COUNTS = (1, 3, 5)
+LONGEST_DEBUG = timedelta(days=30)
 # Those that have to hold every node; services do not grow with them.
 GROWING = frozenset({"vpc", "nodes", "pods"})
 ADDONS: Mapping[str, tuple[str, ...]] = {
@@ -30,7 +32,7 @@ LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for n
 class Draft:
     """Those values of a description that are right by themselves; None where one is missing or wrong.
 
-    `order_book` names the keys that it has there.
+    `order_book` names the keys that it has there; `today` is None where no day is asked for, and any may be written.
     """
 
     region: str | None
@@ -41,6 +43,9 @@ class Draft:
     addons: Sequence[str] | None
     served: Sequence[str | None]
     order_book: Sequence[str]
+    ssh_keys: Sequence[str | None]
+    until: date | None
+    today: date | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ def findings(draft: Draft) -> Iterator[Finding]:
     yield from _addons(draft)
     yield from _served(draft)
     yield from _order_book(draft)
+    yield from _debug(draft)
 
 
 def _overlaps(draft: Draft) -> Iterator[Finding]:
@@ -189,3 +195,19 @@ def _order_book(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 ("order_book", key), f"`order_book.{key}` is there, but the addon `order-book` is not in `addons`"
             )
+
+
+def _debug(draft: Draft) -> Iterator[Finding]:
+    for index, name in enumerate(draft.ssh_keys):
+        if name is not None and name in draft.ssh_keys[:index]:
+            path: Location = ("debug", "ssh_keys", index)
+            yield Finding(path, f"`debug.ssh_keys[{index}]` is {shown(name)} a second time")
+    if draft.until is None or draft.today is None:
+        return
+    last = draft.today + LONGEST_DEBUG
+    if draft.until < draft.today:
+        message = f"`debug.until` is {draft.until}, which has passed: today is {draft.today}, in UTC"
+        yield Finding(("debug", "until"), message, f"take `debug` away, or name a day from today to {last}")
+    elif draft.until > last:
+        message = f"`debug.until` is {draft.until}, more than {LONGEST_DEBUG.days} days ahead"
+        yield Finding(("debug", "until"), message, f"name a day from today to {last}; it can be moved by then")

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ IMAGES = (DEBIAN_13.slug,)
 NODES_PER_POOL = 250
 CLUSTER_NAME_LENGTH, POOL_NAME_LENGTH = 32, 24
 NAMESPACE_LENGTH = 63
+SSH_KEYS, SSH_KEY_NAME_LENGTH = 5, 64
 # The cluster's own, and the addons': the ingress has no business in them.
 CLOSED_NAMESPACES = ("hardway", "ingress", "kube-node-lease", "kube-public", "kube-system")
 OWN_NAMESPACES = ("order-book", "order-book-web")
@@ -192,6 +194,30 @@ def _allowed(network: IPv4Network) -> IPv4Network:
     return network
 
 
+def _ssh_key(value: str) -> str:
+    """Take the name of a key as documents and tables can show it."""
+    if not re.fullmatch(rf"(?! )[ -_a-{{}}~]{{1,{SSH_KEY_NAME_LENGTH}}}(?<! )", value):
+        hint = f"1 to {SSH_KEY_NAME_LENGTH} ASCII characters, without `|`, backtick, or space at an end; rename the key"
+        raise Misfit("not a name that can be shown", hint)
+    return value
+
+
+def _ssh_keys(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not 1 <= len(value) <= SSH_KEYS:
+        raise Misfit(f"{len(value)} keys, not 1 to {SSH_KEYS}", "whoever holds one is root on every node")
+    return value
+
+
+def _date(value: Any) -> date:
+    """Read `2026-12-24` and nothing that only looks like it."""
+    try:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            return date.fromisoformat(value)
+    except ValueError as error:
+        raise Misfit("no day of the calendar") from error
+    raise Misfit('not a date such as "2026-12-24"')
+
+
 def _count(value: int) -> int:
     if not 0 <= value <= NODES_PER_POOL:
         raise Misfit(f"a pool has 0 to {NODES_PER_POOL} nodes")
@@ -275,6 +301,18 @@ class SpacesSpec(_Section):
     """Where the bucket is."""
 
 
+class DebugSpec(_Section):
+    """Who may log into nodes, and how long."""
+
+    ssh_keys: Annotated[
+        tuple[Annotated[str, _rule("a name that is printable ASCII", _ssh_key)], ...],
+        _rule(f"1 to {SSH_KEYS}", _ssh_keys),
+    ]
+    """Names of SSH keys of the account; whoever holds one can log in as root. Nobody can without `debug`."""
+    until: Annotated[date, BeforeValidator(Rule("a day from today on, at most 30 ahead", _date))]
+    """The last day on which somebody can, in UTC, in quotes; each node closes its sshd by itself then."""
+
+
 class ClusterSpec(_Section):
     """What a person wrote, checked; nothing derived."""
 
@@ -300,3 +338,5 @@ class ClusterSpec(_Section):
     """Which image the addon `order-book` runs."""
     addons: tuple[str, ...]
     """What the cluster runs, in the order in which it is applied."""
+    debug: DebugSpec | None = None
+    """Who may log into nodes, where somebody has to look."""

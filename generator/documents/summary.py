@@ -18,7 +18,13 @@ from generator.release.lock_file import Release
 
 def caveats(plan: Plan) -> tuple[str, ...]:
     """Say what this cluster does not protect, and what is not pinned, each in one sentence."""
-    found = ["NetworkPolicy is not enforced: the addon `bridge` connects every pod with every other"]
+    found = []
+    if plan.debug is not None:
+        found.append(
+            f"until {plan.debug.until} who holds {plan.debug.keys} of the account is root on every node: what is done"
+            " there is in no commit"
+        )
+    found.append("NetworkPolicy is not enforced: the addon `bridge` connects every pod with every other")
     if "order-book" in plan.addons:
         found.append("the database dies with its node: its data lies on the droplet's own disk, and orders with it")
     found.append("pods that use the host's network can reach the metadata service, and with it the node's document")
@@ -160,7 +166,11 @@ def _open_ports(plan: Plan) -> str:
         ("icmp", f"droplets tagged `{plan.cluster_tag}`", "path probes"),
     ]
     rows.insert(1, ("80/tcp, 443/tcp", "everyone", "the ingress"))
-    return _table("Open from outside", head, rows) + "\nEverything else is closed by the firewall; nobody can log in.\n"
+    who = "nobody can log in"
+    if plan.debug is not None:
+        rows.insert(0, ("22/tcp", rows[0][1], f"**debugging** until {plan.debug.until}: sshd, on every node"))
+        who = f"who holds {plan.debug.keys} of the account can log in as root, until then"
+    return _table("Open from outside", head, rows) + f"\nEverything else is closed by the firewall; {who}.\n"
 
 
 def _addons(plan: Plan, archives: Archives) -> str:

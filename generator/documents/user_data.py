@@ -44,8 +44,9 @@ screens=/dev/console; [ -e /run/systemd/container ] || screens="$screens /dev/tt
   while read -r line; do for each in $screens; do printf "hardway: %.900s\\n" "$line" > $each; done; done
 """
 OVERDUE_SECONDS = 180
-# Nobody logs in, nothing is patched, and nothing but the document decides what runs.
-MASKED = ("ssh.service", "ssh.socket", "apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service")
+# Nobody logs in unless the description has `debug`, nothing is patched, and nothing but the document decides what runs.
+LOGINS = ("ssh.service", "ssh.socket")
+MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class NodeFile:
 def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile, ...]:
     """Give the files of a node's document, sorted by path.
 
-    A file's place below `node/` or the role's directory is its place on the node; `.j2` is rendered and stripped.
+    A file's place below `node/`, the role's directory or, where somebody debugs, `debug/` is its place on the node;
+    `.j2` is rendered and stripped.
 
     Raises:
         Problems: a template is wrong, two files have one path, or a file is no plain text.
@@ -68,10 +70,11 @@ def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile
     root = root or resource("userdata")
     found: dict[PurePosixPath, NodeFile] = {}
     problems: list[Problem] = []
-    for role in ("node", "controlplane" if node.is_control_plane else "worker"):
-        for source in _sources(root / role):
+    trees = ("node", "controlplane" if node.is_control_plane else "worker", *(("debug",) if plan.debug else ()))
+    for tree in trees:
+        for source in _sources(root / tree):
             try:
-                file = _file(source, root / role, plan, node)
+                file = _file(source, root / tree, plan, node)
             except Problem as problem:
                 problems.append(problem)
                 continue
@@ -93,7 +96,7 @@ def document(plan: Plan, node: Node, *, root: Path | None = None) -> str:
         Problems: see `files`.
     """
     node_files = files(plan, node, root=root)
-    text = HEADER.format(cluster=plan.name, node=node.name) + dump(_cloud_config(node, node_files))
+    text = HEADER.format(cluster=plan.name, node=node.name) + dump(_cloud_config(plan, node, node_files))
     size = len(text.encode())
     if size > LIMIT_BYTES:
         largest = sorted(node_files, key=lambda file: len(file.content), reverse=True)[:3]
@@ -136,17 +139,18 @@ def _file(source: Path, base: Path, plan: Plan, node: Node) -> NodeFile:
     return NodeFile(path, content, mode_of(path, executable=content.startswith("#!")))
 
 
-def _cloud_config(node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any]:
+def _cloud_config(plan: Plan, node: Node, node_files: tuple[NodeFile, ...]) -> dict[str, Any]:
+    masked = MASKED if plan.debug else (*LOGINS, *MASKED)
     return {
         "hostname": node.name,
         "manage_etc_hosts": False,
         "vendor_data": {"enabled": False},
         "ssh_pwauth": False,
-        "disable_root": True,
-        "allow_public_ssh_keys": False,
+        "disable_root": plan.debug is None,
+        "allow_public_ssh_keys": plan.debug is not None,
         "users": [],
         "bootcmd": [
-            ["systemctl", "--no-block", "mask", "--now", *MASKED],
+            ["systemctl", "--no-block", "mask", "--now", *masked],
             ["systemd-run", "--no-block", "--quiet", "sh", "-c", Block(overdue())],
         ],
         "write_files": [_entry(file) for file in node_files],

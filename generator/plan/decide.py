@@ -13,6 +13,7 @@ from generator.description.schema import ClusterSpec, Datapath, PoolSpec
 from generator.errors import Problem, raise_all
 from generator.plan import certificates, images, names, ports
 from generator.plan.certificates import Certificate
+from generator.plan.debugging import Debugging
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Package, Release, Role
 
@@ -75,6 +76,7 @@ class Plan:
     user_namespaces: tuple[str, ...]
     operator_public_key: str
     pull_secret: str | None = None
+    debug: Debugging | None = None
     cluster_domain: str = "cluster.local"
     order_book_host: str = ORDER_BOOK_HOST
 
@@ -129,7 +131,8 @@ class Plan:
 
     def admitted(self, node: Node) -> tuple[str, ...]:
         """Give what a node's own packet filter lets in, as matches of nftables."""
-        return ports.admitted(node.role, vpc=self.vpc, nodes=self.node_cidr, pods=self.pod_cidr)
+        debuggers = self.api_access if self.debug else ()
+        return ports.admitted(node.role, vpc=self.vpc, nodes=self.node_cidr, pods=self.pod_cidr, debuggers=debuggers)
 
     @property
     def cluster_tag(self) -> str:
@@ -189,6 +192,7 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,
+        debug=Debugging(spec.debug.ssh_keys, spec.debug.until) if spec.debug else None,
     )
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, collapse_addresses
 from typing import Literal
 
 from generator.plan import names
 from generator.release.lock_file import Role
 
 Protocol = Literal["tcp", "udp"]
-Source = Literal["anyone", "operators", "vpc", "nodes", "pods", "link"]
+Source = Literal["anyone", "operators", "vpc", "nodes", "pods", "link", "debuggers"]
 """Who may reach a port, besides the node itself.
 
 `operators` are the networks of `access.api`, which the provider's firewall knows: they change without a new node, so
 the node itself lets anyone through there. `vpc` are droplets by their addresses in the VPC, `nodes` those of the
-cluster through the mesh, `pods` those of every node, `link` a DHCP server.
+cluster through the mesh, `pods` those of every node, `link` a DHCP server. `debuggers` are the networks of `access.api`
+as long as the description has `debug`, and nobody else; the node itself knows them then.
 """
 
 CONTROL_PLANE: tuple[Role, ...] = ("control-plane",)
@@ -54,6 +56,8 @@ PORTS = (
     Port("containerd.service", "tcp", 443, EVERY, ("anyone",)),
     # A DHCP server that answers to all has no connection here yet.
     Port("systemd-networkd.service", "udp", 68, EVERY, ("link",)),
+    # Masked as long as nobody debugs.
+    Port("ssh.service", "tcp", 22, EVERY, ("debuggers",)),
 )
 
 
@@ -67,7 +71,14 @@ def reached_by(source: Source) -> tuple[Port, ...]:
     return tuple(port for port in PORTS if source in port.sources)
 
 
-def admitted(role: Role, *, vpc: IPv4Network, nodes: IPv4Network, pods: IPv4Network) -> tuple[str, ...]:
+def admitted(
+    role: Role,
+    *,
+    vpc: IPv4Network,
+    nodes: IPv4Network,
+    pods: IPv4Network,
+    debuggers: Sequence[IPv4Network] = (),
+) -> tuple[str, ...]:
     """Give what the packet filter of a role accepts, as matches of nftables, one for each source and protocol."""
     matches: dict[Source, str] = {
         "anyone": "",
@@ -77,6 +88,9 @@ def admitted(role: Role, *, vpc: IPv4Network, nodes: IPv4Network, pods: IPv4Netw
         "pods": f"ip saddr {pods} ",
         "link": "udp sport 67 ",
     }
+    if debuggers:
+        # networks that overlap are no set to nftables
+        matches["debuggers"] = f"ip saddr {{ {', '.join(map(str, collapse_addresses(debuggers)))} }} "
     numbers: dict[tuple[str, Protocol], list[int]] = {}
     for source, match in matches.items():
         for port in of(role):

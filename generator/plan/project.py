@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
@@ -30,14 +31,18 @@ class Project:
     inventory: Inventory | None
 
     @classmethod
-    def load(cls, file: Path = DESCRIPTION) -> Project:
+    def load(cls, file: Path = DESCRIPTION, *, today: date | None = None) -> Project:
         """Read a description, the release it names and the inventory committed for it.
+
+        Args:
+            file: the description.
+            today: see `description.load`.
 
         Raises:
             Problem: a file cannot be read, or the inventory is another cluster's.
             Problems: every mistake in the description, or every image that it needs and the release lacks.
         """
-        spec = load_description(file)
+        spec = load_description(file, today=today)
         release = lock_file.load(spec.release, file.parent)
         raise_all(images.missing(spec, release))
         return cls(file, spec, release, committed_inventory(file, spec.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def _roots() -> list[Path]:
 def _nodes() -> list[tuple[Plan, Node]]:
     """Take one node of each role and cluster."""
     plans = [facts.load(file).plan for file in CLUSTERS]
+    plans.append(replace(facts.debugged(plans[0]), name="debugged"))
     return [(plan, node) for plan in plans for node in (plan.control_planes[-1:] + plan.workers[-1:])]
 
 

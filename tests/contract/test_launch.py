@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from pathlib import Path
 
@@ -26,12 +26,14 @@ from generator.cluster.kinds.vpc import NEUTRAL
 from generator.cluster.launch_lock import LaunchLock
 from generator.documents import committed, render
 from generator.errors import Problems
+from generator.lab.account import ssh_keys
 from generator.lab.account.account import Firewall
 from generator.lab.unkindness import KIND
 from generator.pki.store import KeyStore
 from generator.plan.names import RELEASED, Owner, bundle_key, read_owner, roster_key, status_key
 from generator.plan.project import Project
 from generator.provider.spaces import Spaces
+from generator.provider.ssh_key import throw_away
 from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw
 from tests.contract.world import World, launch_part, running
 
@@ -194,6 +196,33 @@ def test_no_droplet_is_ordered_so_that_a_password_is_mailed_or_an_agent_comes(wo
     left = [path for path in project.file.parent.rglob("*") if path.is_file()]
     assert len(left) > 50
     assert [path for path in left if blob in path.read_bytes() or b"OPENSSH PRIVATE KEY" in path.read_bytes()] == []
+
+
+def test_who_debugs_gets_in_by_the_accounts_own_keys(world: World, project: Project) -> None:
+    until = datetime.now(UTC).date() + timedelta(days=3)
+    project.file.write_text(f'{project.file.read_text()}debug: {{ssh_keys: [ben, anna], until: "{until}"}}\n')
+    debugged = render.refresh(Project.load(project.file), now=datetime.now(UTC))
+    committed.write(debugged, render.documents(debugged))
+    keys = {name: ssh_keys.create(world.account, {"name": name, "public_key": throw_away().line}, 0) for name in "abc"}
+    refused = gen(world, debugged, "launch", "--yes")
+    assert refused.code == 1
+    assert "error: ssh key ben: is in `debug.ssh_keys`, and not in the account" in refused.err
+    assert "error: ssh key anna: is in `debug.ssh_keys`, and not in the account" in refused.err
+    assert "hint: the account's keys are `a`, `b`, `c`; name one" in refused.err
+    assert world.fate.count == 0
+    keys["b"].name, keys["c"].name = "anna", "ben"
+    said = ok(gen(world, debugged, "launch", "--yes")).err
+    assert f"warning: `debug` is set: until {until}, who holds `ben`, `anna` logs in as root" in said
+    (own,) = (key for key in world.account.keys.values() if key.name == "hardway-orderbook")
+    for droplet in world.account.living():
+        assert droplet.keys == [own.id, keys["c"].id, keys["b"].id]
+    (wall,) = world.account.firewalls.values()
+    from_people = [rule for rule in wall.inbound_rules if rule["sources"].get("addresses") == ["28.51.100.7"]]
+    assert {rule["ports"] for rule in from_people} == {"22", "6443"}
+    assert "warning: `debug` is set" in ok(gen(world, debugged, "status")).err
+    # what is the account's stays there
+    ok(gen(world, debugged, "destroy", "--yes", "orderbook"))
+    assert sorted(key.name for key in world.account.keys.values()) == ["a", "anna", "ben"]
 
 
 def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Project) -> None:

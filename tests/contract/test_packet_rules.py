@@ -13,7 +13,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
 
 import pytest
 
@@ -222,6 +223,16 @@ def _able() -> None:
 def test_each_caller_reaches_what_is_planned_and_nothing_else(wires: Wires, node: Node, name: str) -> None:
     caller = callers(node)[name]
     assert wires.passed(caller) == planned_for(caller, node)
+
+
+def test_while_somebody_debugs_sshd_is_reached_from_their_networks_and_from_nowhere_else(node: Node) -> None:
+    _able()
+    debugged = facts.debugged(replace(PLAN, api_access=(ip_network(f"{STRANGER}/32"),)))
+    rules = {str(file.path): file.content for file in user_data.files(debugged, node)}[RULES]
+    with wired(node, rules) as wires:
+        for name, caller in callers(node).items():
+            theirs = {("tcp", 22)} if name in ("a stranger", "a DHCP server") else set()
+            assert wires.passed(caller) == planned_for(caller, node) | theirs, name
 
 
 def test_the_node_itself_reaches_everything(wires: Wires, node: Node) -> None:

@@ -14,7 +14,7 @@ import yaml
 from generator.cluster.kinds import firewall
 from generator.documents import user_data
 from generator.plan import ports
-from generator.plan.decide import Node
+from generator.plan.decide import Node, Plan
 from generator.plan.ports import Port
 
 from .. import facts
@@ -23,6 +23,7 @@ from . import binaries
 
 PLAN = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
 NODES = (PLAN.control_planes[0], PLAN.workers[0])
+DEBUGGED = facts.debugged(PLAN)
 
 # Who listens where, as units and configurations say it.
 LISTENS = {
@@ -42,6 +43,8 @@ SILENT = {
     "kubelet.service": ("kubelet", ("port", "healthz-port")),
 }
 NOBODY = {("hardway-mesh.service", 9), ("systemd-networkd.service", 68)}
+# Debian's own unit, masked as long as nobody debugs.
+NOT_OURS = {("ssh.service", 22)}
 
 
 @pytest.fixture(params=NODES, ids=lambda node: node.role)
@@ -94,7 +97,7 @@ def hosts(addon: str = "ingress") -> set[tuple[str, int]]:
 def test_whoever_listens_has_a_row_and_each_row_somebody_who_listens(node: Node) -> None:
     files = contents(node)
     rows = {(row.unit, row.number) for row in ports.of(node.role)}
-    assert rows - NOBODY == (said(files) | defaults(files) | hosts()) - NOBODY
+    assert rows - NOBODY - NOT_OURS == (said(files) | defaults(files) | hosts()) - NOBODY
 
 
 def test_what_the_node_keeps_to_itself_listens_on_loopback(node: Node) -> None:
@@ -105,25 +108,34 @@ def test_what_the_node_keeps_to_itself_listens_on_loopback(node: Node) -> None:
             assert bound.endswith("127.0.0.1"), (row, bound)
 
 
-def test_the_providers_firewall_says_the_same() -> None:
+@pytest.mark.parametrize(("plan", "people"), [(PLAN, {"operators"}), (DEBUGGED, {"operators", "debuggers"})])
+def test_the_providers_firewall_says_the_same(plan: Plan, people: set[str]) -> None:
     rows = {(row.protocol, str(row.number)): row for row in ports.PORTS}
-    for rule in firewall.inbound(PLAN):
+    for rule in firewall.inbound(plan):
         if rule.protocol == "icmp":
             continue
         row: Port = rows.pop((rule.protocol, rule.ports))
         if "anyone" in row.sources:
             assert rule.addresses == firewall.ANYWHERE
-        elif "operators" in row.sources:
+        elif people & set(row.sources):
             assert {ip_network(address) for address in rule.addresses} == set(PLAN.api_access)
         else:
             assert "vpc" in row.sources
             assert rule.tags == (PLAN.cluster_tag,)
-    assert not [row for row in rows.values() if {"anyone", "operators", "vpc"} & set(row.sources)]
+    assert not [row for row in rows.values() if {"anyone", "vpc", *people} & set(row.sources)]
 
 
 def test_a_change_of_access_makes_no_new_node() -> None:
     other = replace(PLAN, api_access=(ip_network("198.18.0.0/24"),))
     assert [user_data.document(other, node) for node in NODES] == [user_data.document(PLAN, node) for node in NODES]
+
+
+def test_while_somebody_debugs_the_node_itself_knows_the_same_networks() -> None:
+    wide, narrow = ip_network("28.51.0.0/16"), ip_network("28.51.100.7/32")
+    plan = replace(DEBUGGED, api_access=(narrow, wide, ip_network("28.113.2.0/24")))
+    for node in NODES:
+        before, after = PLAN.admitted(node), plan.admitted(node)
+        assert after == (*before, "ip saddr { 28.51.0.0/16, 28.113.2.0/24 } tcp dport { 22 }")
 
 
 def test_the_rules_are_there_before_anything_can_be_reached(node: Node) -> None:

@@ -21,6 +21,7 @@ from ..conftest import TESTS
 UNITS = PurePosixPath("/etc/systemd/system")
 PLAN = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
 NODES = (PLAN.control_planes[0], PLAN.workers[0])
+DEBUGGED = facts.debugged(PLAN)
 # Links that unpacking a package makes.
 PROGRAM = b"#!/bin/true\n"
 VERIFY = ("verify", "--man=no")
@@ -33,6 +34,7 @@ EXPOSURE = {
     "hardway-binaries.service": 3.6,
     "hardway-bootstrap.service": 2.9,
     "hardway-channel.service": 3.1,
+    "hardway-debug.service": 3.1,
     "hardway-firewall.service": 3.3,
     "hardway-mesh.service": 3.3,
     "hardway-node.service": 3.1,
@@ -98,7 +100,7 @@ def node(request: pytest.FixtureRequest) -> Node:
 
 @pytest.fixture
 def files(node: Node) -> dict[str, user_data.NodeFile]:
-    return {str(file.path): file for file in user_data.files(PLAN, node)}
+    return _files(node)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def analyze(base: Path, tree: Mapping[str, bytes], mount: Path, *words: str) -> 
 
 
 def test_systemd_finds_nothing(base: Path, node: Node, tmp_path: Path) -> None:
-    verdict = analyze(base, on_node(PLAN, node), tmp_path, *VERIFY)
+    verdict = analyze(base, on_node(DEBUGGED, node), tmp_path, *VERIFY)
     # The exit status alone says nothing of misspelt directives.
     assert verdict.stderr.decode() == ""
     assert verdict.returncode == 0
@@ -197,7 +199,7 @@ def _number(text: str, scale: Mapping[str, int]) -> int:
 
 def test_no_service_is_more_exposed_than_its_row(base: Path, node: Node, tmp_path: Path) -> None:
     words = ("security", "--offline=true", "--no-pager", "--threshold=100")
-    verdict = analyze(base, on_node(PLAN, node), tmp_path, *words)
+    verdict = analyze(base, on_node(DEBUGGED, node), tmp_path, *words)
     assert verdict.returncode == 0, verdict.stderr.decode()
     lines = re.findall(r"Overall exposure level for (\S+\.service): ([\d.]+)", verdict.stdout.decode())
     found = {name: float(level) for name, level in lines}
@@ -245,7 +247,8 @@ def test_no_service_says_what_its_drop_in_says_over_it(files: dict[str, user_dat
 
 
 def _files(node: Node) -> dict[str, user_data.NodeFile]:
-    return {str(file.path): file for file in user_data.files(PLAN, node)}
+    """Give all that a node may have: with what is there while somebody debugs."""
+    return {str(file.path): file for file in user_data.files(DEBUGGED, node)}
 
 
 def test_every_unit_says_what_it_is(files: dict[str, user_data.NodeFile]) -> None:
@@ -279,7 +282,7 @@ def test_flags_stand_one_a_line_in_order(files: dict[str, user_data.NodeFile]) -
 
 
 def test_every_program_of_ours_is_brought(node: Node, files: dict[str, user_data.NodeFile]) -> None:
-    brought = set(on_node(PLAN, node))
+    brought = set(on_node(DEBUGGED, node))
     for path, text in units(files).items():
         for program, *_ in _commands(text):
             name = program.lstrip("+-:!@|")

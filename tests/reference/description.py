@@ -18,6 +18,7 @@ from .effects import Effects, listed
 from .keys import Key, keys
 
 RELEASE, OTHER_RELEASE = "k8s-1.36", "of-our-own"
+DEBUG = {"ssh_keys": ["anna"], "until": "2026-12-10"}
 WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"}
 
 
@@ -25,13 +26,14 @@ WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"
 class Change:
     """Another value of a key; None where there is none.
 
-    `pool` is the place of the pool that changes; `workers` says that the tutorial's cluster has two workers beside,
-    because the change would not be valid without.
+    `pool` is the place of the pool that changes; `workers` and `debug` say that the tutorial's cluster has two workers
+    or a `debug` beside, because the change would not be valid without.
     """
 
     value: Any
     pool: int = 0
     workers: bool = False
+    debug: bool = False
 
 
 CHANGES: Mapping[str, Change] = {
@@ -56,6 +58,8 @@ CHANGES: Mapping[str, Change] = {
     "order_book.image": Change(f"docker.io/me/book:1@sha256:{'1a2b' * 16}"),
     "order_book.pull_secret": Change("docker.json"),
     "addons": Change(["bridge", "coredns", "ingress"]),
+    "debug.ssh_keys": Change(["anna", "ben"], debug=True),
+    "debug.until": Change("2026-12-24", debug=True),
 }
 
 HEAD = """\
@@ -79,6 +83,7 @@ TOGETHER = """\
 * Some node takes pods: a worker, or a control-plane node that is `schedulable`. A worker can't be told not to.
 * Pools have different names, and `network.vpc`, `network.nodes` and `network.pods` have room for every node.
 * Addons are {addons}, each once and `bridge` first. {needs}.
+* `debug` is left out, or has both of its keys: the section as a whole is what nobody should need.
 * {later} and the datapath `vpc` are refused for now.
 """
 
@@ -93,7 +98,7 @@ def page(scratch: Path) -> str:
 
 def _section(key: Key, effects: Effects) -> str:
     change = CHANGES[key.path]
-    before, after = _tutorial(workers=change.workers), _tutorial(workers=change.workers)
+    before, after = (_tutorial(workers=change.workers, debug=change.debug) for _ in range(2))
     place, name = _place(after, key.path, change.pool)
     old, place[name] = place.get(name, key.field.default), change.value
     example = _shown(WORKERS[name] if change.pool else change.value if old is None else old)
@@ -110,9 +115,10 @@ def _section(key: Key, effects: Effects) -> str:
     return "\n".join([f"## `{key.path}`\n", f"{key.about}\n", "| | |", "|---|---|", *table, ""])
 
 
-def _tutorial(*, workers: bool) -> dict[str, Any]:
+def _tutorial(*, workers: bool, debug: bool) -> dict[str, Any]:
     value: dict[str, Any] = yaml.safe_load(tutorial.description("orderbook", RELEASE, [OPERATOR]))
     value["pools"] += [dict(WORKERS)] if workers else []
+    value |= {"debug": dict(DEBUG)} if debug else {}
     return value
 
 

@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from ipaddress import IPv4Network
 from itertools import pairwise
 from types import NoneType
@@ -55,7 +56,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
             assert name in sentences, f"`{path}` has no line below it in the schema that says what it is"
             yield Key(path, sentences[name], field)
         else:
-            yield from keys(inner, f"{path}." if field.annotation is inner else f"{path}[].")
+            is_list = get_origin(field.annotation) is tuple
+            yield from keys(inner, f"{path}[]." if is_list else f"{path}.")
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
@@ -88,4 +90,6 @@ def _kind(annotation: Any) -> str:
         return f"list of {_kind(get_args(annotation)[0])}s"
     if NoneType in get_args(annotation):
         return _kind(next(one for one in get_args(annotation) if one is not NoneType))
-    return {str: "text", int: "whole number", bool: "`true` or `false`", IPv4Network: "IPv4 network"}[annotation]
+    return {str: "text", int: "whole number", bool: "`true` or `false`", date: "date", IPv4Network: "IPv4 network"}[
+        annotation
+    ]

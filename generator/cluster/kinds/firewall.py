@@ -24,9 +24,14 @@ POLLS = 40 * (3.0,)
 def inbound(plan: Plan) -> tuple[Rule, ...]:
     """List what may reach a droplet; the provider drops everything else, inside the VPC too."""
     people = tuple(sorted(str(network) for network in plan.api_access))
+    sources: tuple[ports.Source, ...] = ("operators", "debuggers") if plan.debug else ("operators",)
     return rules(
         (
-            *(Rule(port.protocol, str(port.number), addresses=people) for port in ports.reached_by("operators")),
+            *(
+                Rule(port.protocol, str(port.number), addresses=people)
+                for source in sources
+                for port in ports.reached_by(source)
+            ),
             *(Rule(port.protocol, str(port.number), addresses=ANYWHERE) for port in ports.reached_by("anyone")),
             *(Rule(port.protocol, str(port.number), tags=(plan.cluster_tag,)) for port in ports.reached_by("vpc")),
             Rule("icmp", "0", tags=(plan.cluster_tag,)),

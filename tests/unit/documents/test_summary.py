@@ -64,6 +64,21 @@ def test_pinned_images_need_no_caveat(project: Project) -> None:
     assert "digest" not in " ".join(summary.caveats(pinned))
 
 
+def test_who_debugs_is_named_with_the_day_on_which_it_ends(project: Project) -> None:
+    before = render.documents(project)["summary.md"].decode()
+    assert "nobody can log in" in before
+    assert "22/tcp" not in before
+    plan = facts.debugged(project.plan)
+    digests = summary.Archives((), "", "")
+    assert project.inventory is not None
+    text = summary.summary(plan, project.inventory, {node.name: "" for node in plan.nodes}, digests)
+    row = f"| 22/tcp | {plan.api_access[0]} | **debugging** until 2026-12-24: sshd, on every node |"
+    assert row in text.splitlines()
+    assert "who holds `anna`, `ben's laptop` of the account can log in as root, until then" in text
+    assert "until 2026-12-24 who holds `anna`, `ben's laptop` of the account is root" in summary.caveats(plan)[0]
+    assert "nobody can log in" not in text
+
+
 def test_cost(project: Project) -> None:
     assert cost.monthly(project.plan) == (3 * 24 + 5, True)
     nodes = tuple(replace(node, size="s-99vcpu-1gb") for node in project.plan.nodes)
