@@ -110,4 +110,4 @@ def test_each_boot_asks_whether_it_is_over(debugged: dict[str, Any], tmp_path: P
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     assert (subprocess.run(["sh", "-c", script], env=environment, check=False).returncode == 0) == is_over
     assert "Before=ssh.service" in unit
-    assert "ExecStart=systemctl mask --now ssh.service ssh.socket" in unit
+    assert "ExecStart=systemctl --no-block mask --now ssh.service ssh.socket" in unit
