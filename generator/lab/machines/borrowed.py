@@ -54,7 +54,8 @@ def watchers(state: State, droplets: int) -> int | None:
         write_record(state.labs / _RECORD, {**record, "watchers": {"droplets": counted, "was": was}})
         if needed <= limit:
             return None
-        WATCHERS.write_text(str(needed))
+        with suppress(OSError):  # a container may not: what is there has to do
+            WATCHERS.write_text(str(needed))
         return needed
 
 
@@ -85,7 +86,8 @@ def give_back(state: State) -> None:
             with suppress(OSError):  # somebody else has come to need it since
                 (CGROUPS_DIRECTORY / "cgroup.subtree_control").write_text(" ".join(f"-{name}" for name in controllers))
         if (was := record.get("watchers", {}).get("was")) is not None:
-            WATCHERS.write_text(str(was))
+            with suppress(OSError):
+                WATCHERS.write_text(str(was))
         _unload(set(record.get("modules", ())))
         (state.labs / _RECORD).unlink(missing_ok=True)
         with suppress(OSError):  # where it was there before, and holds other things

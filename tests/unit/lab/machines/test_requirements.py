@@ -163,6 +163,22 @@ def test_watchers_are_raised_to_what_all_labs_take_and_given_back(
     assert limit.read_text() == "128"
 
 
+def test_where_the_limit_can_not_be_raised_droplets_are_made_nevertheless(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fixed(type(tmp_path)):  # type: ignore[misc]
+        def write_text(self, *_: object, **__: object) -> int:
+            raise OSError(30, "Read-only file system")
+
+    (tmp_path / "limit").write_text("128\n")
+    monkeypatch.setattr(borrowed, "WATCHERS", Fixed(tmp_path / "limit"))
+    state.claim()
+    assert borrowed.watchers(state, 9) == 302
+    shutil.rmtree(state.directory)
+    borrowed.give_back(state)
+    assert not state.labs.exists()
+
+
 def test_a_record_is_written_before_anything_is_switched_on(state: State) -> None:
     borrowed.note(state, "controllers", ["cpu"])
     borrowed.note(state, "controllers", ["memory"])
