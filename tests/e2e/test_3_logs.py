@@ -18,7 +18,7 @@ def test_all_units_of_the_document_are_read_by_time(cluster: Cluster) -> None:
     lines = cluster.gen("logs", "--lab", "node01", "--lines", "5000").stdout.splitlines()
     assert {"etcd", "kubelet", "containerd"} <= {line.split("[")[0].rpartition(" ")[2] for line in lines}
     times = [line[:22] for line in lines if re.match(r"[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}\.", line)]
-    assert len(times) > 1000
+    assert len(times) > len(lines) / 2, "most lines begin with their time; a message of several lines has it once"
     assert times == sorted(times)
 
 
