@@ -28,7 +28,7 @@ class Observer:
     """Looks at one cluster.
 
     `memory` is what it knows better than the provider's lists; `server` is the API server that answered last, None
-    where none did.
+    where none did. Those of nodes that are `leaving` are asked last.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Observer:
         self._servers: dict[str, Kube] = {}
         self.memory = Memory()
         self.server: Kube | None = None
+        self.leaving: frozenset[str] = frozenset()
 
     @property
     def address(self) -> str | None:
@@ -101,8 +102,10 @@ class Observer:
         """Ask the control plane's droplets until one answers; the one that did last comes first."""
         here = placed(self._plan, observed)
         droplets = [(node, here[node.name]) for node in self._plan.control_planes if node.name in here]
-        addresses = [one.public for node, one in droplets if one.public and _may_answer(node, one, observed)]
-        found = sorted((one for one in addresses if one), key=lambda one: one != self.address)
+        addresses = {
+            one.public: node.name for node, one in droplets if one.public and _may_answer(node, one, observed)
+        }
+        found = sorted(addresses, key=lambda one: (addresses[one] in self.leaving, one != self.address))
         self.server = None
         for address in found:
             server = self._servers.setdefault(address, Kube(address, self._credentials, self._proxy))

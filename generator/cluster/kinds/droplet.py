@@ -232,9 +232,7 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         if action.verb == "create":
             return _create(work.plan.node(action.name), work, observed)
         droplet = next(one for one in observed.droplets if str(one.id) == action.id)
-        erase(work.cloud, droplet)
-        work.memory.removed[droplet.id] = work.clock.now()
-        _await_end(droplet, work)
+        end(droplet, work)
         return observed.having(DROPLETS, tuple(one for one in observed.droplets if one != droplet))
 
     def remains(self, removal: Removal) -> Sequence[Droplet]:
@@ -327,8 +325,14 @@ def _order(node: Node, work: Work, observed: Observed) -> Json:
     return order
 
 
-def _await_end(droplet: Droplet, work: Work) -> None:
-    """Wait until a droplet is gone: two machines of one identity must never run side by side."""
+def end(droplet: Droplet, work: Work) -> None:
+    """Delete a droplet and wait until it is gone: two machines of one identity must never run side by side.
+
+    Raises:
+        Problem: it is still there a minute later.
+    """
+    erase(work.cloud, droplet)
+    work.memory.removed[droplet.id] = work.clock.now()
 
     def is_gone() -> bool | None:
         return True if read(work.cloud, droplet.id) is None else None

@@ -1,0 +1,112 @@
+"""Makes a cluster what its plan says, round after round, until it serves: the rows that launch, and every verb after it.
+
+Each round starts from what is there: it compares, carries out what follows, and looks again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from generator.cluster import readiness
+from generator.cluster.diff import diff
+from generator.cluster.engine import Names, Row, Step
+from generator.cluster.kinds.kind import Action
+from generator.cluster.site import Site
+from generator.errors import Problem, raise_all
+
+MOST_TRIES = 10
+SECOND_LOOK = timedelta(seconds=10)
+"""A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while."""
+
+
+@dataclass
+class Tries:
+    """How often each action was carried out: what never takes effect is not tried for ever."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def count(self, action: Action) -> None:
+        """Count one more try.
+
+        Raises:
+            Problem: it was tried often enough.
+        """
+        self.counts[str(action)] += 1
+        if self.counts[str(action)] > MOST_TRIES:
+            message = f"{action.verb} was tried {MOST_TRIES} times, and is to be done still"
+            raise Problem(message, where=action.where, hint="look there for what stands in its way, and launch again")
+
+
+def compare(site: Site) -> tuple[Action, ...]:
+    """Say what follows from what was seen last.
+
+    Raises:
+        Problems: what forbids to do anything.
+    """
+    actions = diff(site.plan, site.documents, site.observed)
+    raise_all(Problem(one.why, where=one.where, hint=one.hint) for one in actions if one.verb == "refuse")
+    return actions
+
+
+class Assembly:
+    """The rows by which everything that is missing is made and awaited.
+
+    Args:
+        say: hears of each action once, and of each that changes something whenever it is carried out.
+        keep: keeps the launch lock, before each change.
+    """
+
+    def __init__(self, say: Callable[[str], None], keep: Callable[[], None]) -> None:
+        self._say = say
+        self._keep = keep
+        self._said: set[str] = set()
+        self._tries = Tries()
+        self._acted: tuple[Action, ...] | None = None
+        self._ready_since: datetime | None = None
+        self.rows = (
+            Row("make", "make what is missing", self._round, self._unmade),
+            Row("serve", "wait until every node is up and the addons are applied", self._round, self._unready),
+        )
+
+    def steps(self) -> tuple[Step, ...]:
+        """Give the rows for the cluster as a whole."""
+        self._acted, self._ready_since = None, None
+        return tuple(Step(row) for row in self.rows)
+
+    def _round(self, site: Site, nodes: Names) -> None:  # noqa: ARG002
+        actions = compare(site)
+        for action in actions:
+            if action.changes or str(action) not in self._said:
+                self._say(str(action))
+                self._said.add(str(action))
+            if action.changes:
+                self._tries.count(action)
+                self._keep()
+                site.observed = action.kind.apply(action, site.work, site.observed)
+        self._acted = actions
+
+    def _unmade(self, site: Site, nodes: Names) -> str:  # noqa: ARG002
+        return _listed([str(action) for action in compare(site) if _is_open(action)])
+
+    def _unready(self, site: Site, nodes: Names) -> str:  # noqa: ARG002
+        """Tell what is not up; a cluster of which nothing was made has to have been up for some seconds."""
+        now = site.observed.time
+        acted = compare(site) if self._acted is None else self._acted
+        found = [str(action) for action in acted if _is_open(action)] or readiness.awaited(site.case)
+        if found:
+            self._ready_since = None
+            return _listed(found)
+        self._ready_since = self._ready_since or now
+        is_certain = bool(site.work.tries) or now - self._ready_since >= SECOND_LOOK
+        return "" if is_certain else "a second look"
+
+
+def _is_open(action: Action) -> bool:
+    return action.changes or action.verb == "wait"
+
+
+def _listed(found: Sequence[str]) -> str:
+    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

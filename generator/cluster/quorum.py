@@ -1,0 +1,129 @@
+"""Judges by what control-plane nodes say whether etcd and the API servers do without some of them; pure but for asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from generator.cluster.channel import Answer
+from generator.cluster.node_report import Etcd, Member, clean, read_etcd
+from generator.cluster.site import Site
+from generator.errors import Problem
+
+
+@dataclass(frozen=True)
+class Council:
+    """What the control-plane nodes that were asked say of etcd, by the node's name; `silent` names who says nothing."""
+
+    views: Mapping[str, Etcd]
+    silent: tuple[str, ...]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Give the members that a quorum knows, by the view of the first that has one."""
+        return next((view.members for view in self.views.values() if view.members), ())
+
+    @property
+    def voters(self) -> tuple[str, ...]:
+        """Name the voters."""
+        return tuple(one.name for one in self.members if not one.learner)
+
+    @property
+    def healthy(self) -> frozenset[str]:
+        """Name the voters that answer and follow a leader."""
+        return frozenset(
+            node
+            for node, view in self.views.items()
+            if not view.trouble and not view.learner and int(view.leader or "0", 16) and node in self.voters
+        )
+
+    @property
+    def leader(self) -> str | None:
+        """Name the member that leads, if one does."""
+        numbers = {one.id: one.name for one in self.members}
+        return next((numbers.get(view.leader) for view in self.views.values() if view.leader), None)
+
+    def member(self, node: str) -> Member | None:
+        """Give a node's member, if it has one."""
+        return next((one for one in self.members if one.name == node), None)
+
+
+def convene(site: Site, *, without: Sequence[str] = ()) -> Council:
+    """Ask the control-plane nodes what they see of etcd.
+
+    Raises:
+        Problem: no API server takes the request.
+    """
+    nodes = [node.name for node in site.plan.control_planes if node.name in site.case.here and node.name not in without]
+    answers = site.ask("etcd", nodes) if nodes else {}
+    views = {node: view for node in nodes if (view := _view(answers.get(node))) is not None}
+    return Council(views, tuple(node for node in nodes if node not in views))
+
+
+def objections(council: Council, leaving: Sequence[str]) -> Iterator[Problem]:
+    """Find what speaks against etcd's doing without some nodes.
+
+    Members leave one by one, each while a majority of all is healthy; what is left has to be healthy as a whole.
+    """
+    hint = "`gen status --ask` shows what each node sees; `gen launch` makes what is missing"
+    where = ", ".join(leaving)
+    if not council.members:
+        silent = f" ({', '.join(council.silent)} said nothing)" if council.silent else ""
+        yield Problem(f"no control-plane node tells who etcd's members are{silent}", where=where, hint=hint)
+        return
+    rest = [name for name in council.voters if name not in leaving]
+    if not rest:
+        message = "is etcd's only member: without it there is no API, and its data is gone with the droplet"
+        yield Problem(message, where=where, hint="three control-plane nodes can be replaced one by one: `count: 3`")
+        return
+    for one in council.members:
+        if one.learner and one.name not in leaving:
+            yield Problem("is a learner of etcd still", where=one.name, hint="wait until it votes: `gen launch`")
+    for name in rest:
+        if name not in council.healthy:
+            trouble = council.views[name].trouble if name in council.views else "it says nothing"
+            why = f": {trouble}" if trouble else ""
+            message = f"its etcd member is not healthy{why}; without {where} the rest would be {len(rest)}"
+            yield Problem(message, where=name, hint=hint)
+    for view in council.views.values():
+        for alarm in view.alarms:
+            yield Problem(f"etcd has an alarm: {alarm}", where=where, hint=hint)
+
+
+def unanswering(site: Site, *, without: Sequence[str] = ()) -> Iterator[Problem]:
+    """Find API servers that do not answer behind some node's balancer.
+
+    Raises:
+        Problem: no API server takes the request.
+    """
+    nodes = [node.name for node in site.plan.control_planes if node.name in site.case.here and node.name not in without]
+    answers = site.ask("servers", nodes) if nodes else {}
+    for node in nodes:
+        answer = answers.get(node)
+        if answer is None or answer.result is None:
+            said = answer.message if answer else "it says nothing"
+            yield Problem(f"can't tell which API servers answer: {said}", where=node, hint="`gen status --ask`")
+            continue
+        for server, trouble in _servers(answer):
+            if trouble and server not in without:
+                hint = f"`gen logs {server} kube-apiserver` shows what it does"
+                yield Problem(f"its API server does not answer {node}: {trouble}", where=server, hint=hint)
+
+
+def _view(answer: Answer | None) -> Etcd | None:
+    if answer is None or answer.result is None:
+        return None
+    try:
+        return read_etcd(answer.result)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _servers(answer: Answer) -> Iterator[tuple[str, str]]:
+    """Read what a node says of each API server; what can't be read is trouble."""
+    found = answer.result if isinstance(answer.result, list) else []
+    for one in found[:64]:
+        try:
+            yield clean(str(one["node"]))[:63], clean(str(one["trouble"] or ""))[:300]
+        except (KeyError, TypeError):
+            yield answer.node, "its answer can't be read"
