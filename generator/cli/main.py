@@ -36,6 +36,8 @@ VERBS: Mapping[str, Verb] = {
     "render": Verb("generator.cli.render:render", "Make missing keys and write all documents."),
     "release": Verb("generator.cli.release:release", "List, show and pin the locks of releases."),
     "launch": Verb("generator.cli.launch:launch", "Create what is missing and wait until the cluster serves."),
+    "replace": Verb("generator.cli.replace:replace", "Recreate nodes, one at a time, without harm."),
+    "rollout": Verb("generator.cli.rollout:rollout", "Bring every node to its document, one safe step at a time."),
     "status": Verb("generator.cli.status:status", "Show how the nodes are."),
     "logs": Verb("generator.cli.logs:logs", "Print what a node's units have logged."),
     "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),

@@ -1,4 +1,4 @@
-"""Makes a cluster what its plan says, round after round, until it serves: the rows that launch, and every verb after it.
+"""Makes a cluster what its plan says, round after round, until it serves: the rows of a launch, and of verbs after it.
 
 Each round starts from what is there: it compares, carries out what follows, and looks again.
 """

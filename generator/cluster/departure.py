@@ -61,9 +61,18 @@ class Departure:
                 hint="give the pod's owner time or more replicas; `--drain-timeout` waits longer, `--force` deletes",
             ),
             Row("lead", "move etcd's leadership away", self._move_lead, self._leading, self._inseparable, MOVED),
-            Row("retire", "end the API server, its clients go to the others", self._retire, self._serving, self._needed, MOVED),
+            Row(
+                "retire",
+                "end the API server, its clients go to the others",
+                self._retire,
+                self._serving,
+                self._needed,
+                MOVED,
+            ),
             Row("leave", "remove the member of etcd", self._leave, self._member, self._inseparable, MOVED),
-            Row("delete", "delete the droplet, and await its end", self._delete, self._living, self._still_needed, GONE),
+            Row(
+                "delete", "delete the droplet, and await its end", self._delete, self._living, self._still_needed, GONE
+            ),
         )
 
     def machines(self, site: Site, node: str) -> tuple[Droplet, ...]:
@@ -212,5 +221,3 @@ def others_unready(site: Site, nodes: Sequence[str]) -> Iterator[Problem]:
             hint = f"`gen replace {node.name}` first" if there else "`gen launch` makes it"
             state = "is not Ready" if there else "has no droplet"
             yield Problem(f"{state}, and {', '.join(nodes)} would be away as well", where=node.name, hint=hint)
-
-

@@ -123,7 +123,9 @@ class Engine:
             self._watch.stop_on_failure(site)
             self._watch.stop_when_late(site)
             if row.patience is not None and site.clock.now() - begun > row.patience:
-                message = f"{row.name}: time is up after {row.patience.total_seconds():.0f} s, still waiting for {awaited}"
+                message = (
+                    f"{row.name}: time is up after {row.patience.total_seconds():.0f} s, still waiting for {awaited}"
+                )
                 raise Problem(message, where=", ".join(step.nodes), hint=row.hint)
             site.clock.sleep(TICK)
             site.look()

@@ -102,9 +102,7 @@ class Observer:
         """Ask the control plane's droplets until one answers; the one that did last comes first."""
         here = placed(self._plan, observed)
         droplets = [(node, here[node.name]) for node in self._plan.control_planes if node.name in here]
-        addresses = {
-            one.public: node.name for node, one in droplets if one.public and _may_answer(node, one, observed)
-        }
+        addresses = {one.public: node.name for node, one in droplets if one.public and _may_answer(node, one, observed)}
         found = sorted(addresses, key=lambda one: (addresses[one] in self.leaving, one != self.address))
         self.server = None
         for address in found:

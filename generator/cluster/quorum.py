@@ -1,4 +1,4 @@
-"""Judges by what control-plane nodes say whether etcd and the API servers do without some of them; pure but for asking."""
+"""Judges, by what control-plane nodes say, whether etcd and the API servers can do without some of them."""
 
 from __future__ import annotations
 

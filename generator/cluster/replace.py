@@ -30,7 +30,13 @@ class Replacement:
         """Give the steps for some nodes."""
         first = Row("begin", "see that the others can do without it", self._begin, self._unmarked, self._forbidden)
         last = (
-            Row("rejoin", "prove that it is back: Ready in its own boot, voting, serving", _nothing, self._away, patience=BACK),
+            Row(
+                "rejoin",
+                "prove that it is back: Ready in its own boot, voting, serving",
+                _nothing,
+                self._away,
+                patience=BACK,
+            ),
             Row("uncordon", "let pods come again", self._uncordon, self._cordoned),
             Row("close", "take the mark away", self._close, self._marked),
         )
@@ -107,5 +113,5 @@ def _is_back(site: Site, name: str, departure: Departure) -> bool:
     return is_ready and reported(site.plan.node(name), droplet, site.observed, "node")
 
 
-def _nothing(site: Site, nodes: Names) -> None:  # noqa: ARG001
+def _nothing(site: Site, nodes: Names) -> None:
     """Wait only."""

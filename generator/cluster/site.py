@@ -120,7 +120,11 @@ class Site:
         return self._observed
 
     def ask(
-        self, verb: str, nodes: Sequence[str], arguments: Mapping[str, Any] | None = None, patience: timedelta = PATIENCE
+        self,
+        verb: str,
+        nodes: Sequence[str],
+        arguments: Mapping[str, Any] | None = None,
+        patience: timedelta = PATIENCE,
     ) -> Mapping[str, Answer]:
         """Have control-plane nodes do something, and give what they answered.
 

@@ -100,6 +100,11 @@ def _pools(draft: Draft) -> Iterator[Finding]:
         if pool.role == "worker" and pool.schedulable is False:
             message = f"`pools[{index}].schedulable` is false, but a worker is there to be scheduled on"
             yield Finding(("pools", index, "schedulable"), message)
+        if pool.role == "control-plane" and pool.max_unavailable != 1:
+            message = (
+                f"`pools[{index}].max_unavailable` is {pool.max_unavailable}, but control-plane nodes go one by one"
+            )
+            yield Finding(("pools", index, "max_unavailable"), message, "leave it out: etcd needs the others")
         if pool.role == "control-plane" and not _holds_control_plane(pool.size):
             message = f"`pools[{index}].size` is {shown(pool.size)}: a control-plane node needs 2 CPUs and 4 GB"
             yield Finding(("pools", index, "size"), message, "the smallest that does is `s-2vcpu-4gb`")

@@ -224,6 +224,12 @@ def _count(value: int) -> int:
     return value
 
 
+def _max_unavailable(value: int) -> int:
+    if not 1 <= value <= NODES_PER_POOL:
+        raise Misfit(f"a rollout replaces 1 to {NODES_PER_POOL} nodes at once")
+    return value
+
+
 _LABEL = "a-z, 0-9 and `-`, beginning with a letter and not ending with `-`, at most {} characters"
 
 Network = Annotated[IPv4Network, BeforeValidator(_network)]
@@ -265,6 +271,8 @@ class PoolSpec(_Section):
     """How many nodes it has."""
     size: Annotated[str, _rule("a size of the provider, by its form", _size)]
     """What its droplets are: processors and memory, by the provider's name."""
+    max_unavailable: Annotated[Count, _rule(f"1 to {NODES_PER_POOL}", _max_unavailable)] = 1
+    """How many of its nodes a rollout may replace at once; of control-plane nodes always one."""
 
 
 class AccessSpec(_Section):

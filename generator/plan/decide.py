@@ -24,7 +24,8 @@ ORDER_BOOK_HOST = "limit-order-book.local"
 class Node:
     """One node: what survives its droplet.
 
-    `wireguard_public_key` and `bundle_sha256` are empty until the keys exist.
+    `wireguard_public_key` and `bundle_sha256` are empty until the keys exist; `max_unavailable` is how many nodes of
+    its pool a rollout may replace at once.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Node:
     pod_cidr: IPv4Network
     wireguard_public_key: str
     bundle_sha256: str
+    max_unavailable: int = 1
 
     @property
     def is_control_plane(self) -> bool:
@@ -238,4 +240,5 @@ def _node(spec: ClusterSpec, pool: PoolSpec, name: str, number: int, known: Inve
         pod_cidr=IPv4Network((first, POD_PREFIX)),
         wireguard_public_key=known.public(wireguard_key(name)),
         bundle_sha256=known.bundles.get(name, ""),
+        max_unavailable=pool.max_unavailable,
     )

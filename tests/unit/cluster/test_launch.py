@@ -6,7 +6,7 @@ import pytest
 
 from generator.cluster.kinds.bundle import BUNDLE
 from generator.cluster.kinds.kind import Action
-from generator.cluster.launch import MOST_TRIES, Tries
+from generator.cluster.assembly import MOST_TRIES, Tries
 from generator.errors import Problem
 
 

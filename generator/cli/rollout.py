@@ -1,0 +1,112 @@
+"""`gen rollout`: recreates each node that is other than described, one safe step at a time, and removes those that left."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from generator.cli.options import Duration, Factory, file_option, json_option, lab_option, say
+from generator.cli.session import (
+    ask,
+    drain_option,
+    dry_run_option,
+    force_option,
+    lifetime_option,
+    opened,
+    uncommitted_option,
+    working,
+    yes_option,
+)
+
+
+@click.command()
+@file_option
+@lab_option
+@yes_option
+@force_option
+@drain_option
+@click.option(
+    "--older-than",
+    type=Duration(timedelta(minutes=1), timedelta(days=3650)),
+    help="Replace as well what was made, from the image of that day, longer ago.",
+)
+@uncommitted_option
+@dry_run_option
+@json_option
+@lifetime_option
+@click.option(
+    "--timeout",
+    type=Duration(timedelta(seconds=10), timedelta(hours=48)),
+    default="4h",
+    show_default=True,
+    help="How long all of it may take.",
+)
+@click.pass_obj
+def rollout(
+    factory: Factory | None,
+    *,
+    file: Path,
+    lab: str | None,
+    yes: bool,
+    force: bool,
+    drain_timeout: timedelta,
+    older_than: timedelta | None,
+    uncommitted: bool,
+    dry_run: bool,
+    as_json: bool,
+    url_lifetime: timedelta,
+    timeout: timedelta,
+) -> None:
+    """Bring every node to its document: make what is missing, remove what left, replace what was born otherwise.
+
+    Control-plane nodes go one at a time, workers as many as their pool allows. It stops at the first failure, and goes
+    on when it is run again.
+    """
+    from generator.cluster import marks, quorum
+    from generator.cluster.assembly import Assembly
+    from generator.cluster.departure import Terms
+    from generator.cluster.drift import drifted
+    from generator.cluster.launch import rehearse
+    from generator.cluster.preflight import warnings
+    from generator.cluster.rollout import Rollout, batches
+
+    session = opened(factory, file=file, lab=lab, uncommitted=uncommitted, lifetime=url_lifetime)
+    site, terms = session.site, Terms(drain_timeout, force)
+    actions, offered = rehearse(site)
+    for line in warnings(offered):
+        say(f"warning: {line}")
+    drifts = drifted(site.plan, site.documents, site.observed, older_than=older_than)
+    unfinished = tuple(marks.read(site.server))
+    leader = quorum.convene(site).leader if drifts else None
+    found = batches(site.plan, drifts, unfinished, leader)
+    missing = [action for action in actions if action.changes]
+    if dry_run:
+        rows = [{"verb": one.verb, "nodes": one.nodes, "why": one.why} for one in found]
+        click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(map(str, (*missing, *found))))
+        return
+    if not found and not missing:
+        say("every node is as it is described: nothing is to be done")
+        return
+    for line in (*missing, *found):
+        say(f"  {line}")
+    ask(yes=yes, question=f"Roll out, {len(found)} steps?", undone="not rolled out; nothing was changed")
+    started = time.monotonic()
+    goes_on = "what was done stays done: `gen rollout` goes on"
+    with working(site, timeout=timeout, goes_on=goes_on, tells=True, as_json=as_json) as (engine, table, keep):
+        for number, (batch, steps) in enumerate(Rollout(terms, Assembly(table.say, keep)).steps(found)):
+            if batch is not None:
+                table.say(f"[{number}/{len(found)}] {batch}{_left(started, number, len(found))}")
+            engine.run(steps)
+    say(f"rolled out in {round(time.monotonic() - started)} s; `gen status` shows the cluster")
+
+
+def _left(started: float, number: int, count: int) -> str:
+    """Tell how long the rest will take, by what has taken so far."""
+    if number < 2:
+        return ""
+    each = (time.monotonic() - started) / (number - 1)
+    return f"; about {each * (count - number + 1) / 60:.0f} min left"
