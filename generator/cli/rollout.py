@@ -1,4 +1,4 @@
-"""`gen rollout`: recreates each node that is other than described, one safe step at a time, and removes those that left."""
+"""`gen rollout`: brings every node to its document, one safe step at a time, and removes those that left."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def rollout(
     if not found and not missing:
         say("every node is as it is described: nothing is to be done")
         return
-    for line in (*missing, *found):
-        say(f"  {line}")
+    for due in (*missing, *found):
+        say(f"  {due}")
     ask(yes=yes, question=f"Roll out, {len(found)} steps?", undone="not rolled out; nothing was changed")
     started = time.monotonic()
     goes_on = "what was done stays done: `gen rollout` goes on"

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from generator import waiting
 from generator.clock import Clock, moment, stamp
 from generator.cluster import node_report
-from generator.cluster.kube_api import Kube
-from generator.errors import Problem
+from generator.cluster.kube_api import Kube, NotYet
 from generator.pki import signature
 
 NAMESPACE = "hardway"
@@ -59,7 +58,7 @@ class Channel:
         A node that says nothing is left out. The request is withdrawn at the end.
 
         Raises:
-            Problem: the API server does not take the request.
+            NotYet: the API server does not take the request.
         """
         self._sweep()
         name = f"{PREFIX}{secrets.token_hex(8)}"
@@ -77,7 +76,7 @@ class Channel:
         made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"request": text}}
         if not self._server.create(PLACE, made):
             hint = f"is the namespace `{NAMESPACE}` there? it comes with the first addons"
-            raise Problem("the API server does not take a request for the nodes", where=self._server.address, hint=hint)
+            raise NotYet("the API server does not take a request for the nodes", where=self._server.address, hint=hint)
         answers: dict[str, Answer] = {}
 
         def all_of_them() -> bool | None:

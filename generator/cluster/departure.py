@@ -14,6 +14,7 @@ from typing import Any
 from generator.cluster import claims, drain, quorum
 from generator.cluster.engine import Names, Row
 from generator.cluster.kinds import droplet as droplets
+from generator.cluster.kube_api import NotYet
 from generator.cluster.matching import node_of
 from generator.cluster.observed import DROPLETS
 from generator.cluster.site import Site
@@ -49,30 +50,16 @@ class Departure:
     @property
     def rows(self) -> tuple[Row, ...]:
         """Give the rows in their order."""
+        waits = "give the pod's owner time, or more replicas; `--drain-timeout` waits longer, `--force` deletes it"
+        longest = self.terms.drain + timedelta(minutes=1)
         return (
             Row("cordon", "let no new pod come", self._cordon, self._uncordoned, patience=MOVED),
-            Row(
-                "drain",
-                "evict the pods, their budgets respected",
-                self._drain,
-                self._undrained,
-                self._undrainable,
-                patience=self.terms.drain + timedelta(minutes=1),
-                hint="give the pod's owner time or more replicas; `--drain-timeout` waits longer, `--force` deletes",
-            ),
+            Row("drain", "evict the pods", self._drain, self._undrained, self._undrainable, longest, waits),
             Row("lead", "move etcd's leadership away", self._move_lead, self._leading, self._inseparable, MOVED),
-            Row(
-                "retire",
-                "end the API server, its clients go to the others",
-                self._retire,
-                self._serving,
-                self._needed,
-                MOVED,
-            ),
+            Row("retire", "send the API server's clients away", self._retire, self._serving, self._needed, MOVED),
             Row("leave", "remove the member of etcd", self._leave, self._member, self._inseparable, MOVED),
-            Row(
-                "delete", "delete the droplet, and await its end", self._delete, self._living, self._still_needed, GONE
-            ),
+            Row("delete", "delete the droplet", self._delete, self._living, self._still_needed, GONE),
+            Row("settle", "end the pods that went with it", self._settle, self._unsettled, patience=MOVED),
         )
 
     def machines(self, site: Site, node: str) -> tuple[Droplet, ...]:
@@ -111,6 +98,7 @@ class Departure:
             return
         for node in self._going(site, nodes):
             yield from lost_data(site, node)
+            yield from drain.refuse_orphans(site.server, node)
 
     def _drain_of(self, site: Site, node: str) -> drain.Drain:
         if node not in self._drains:
@@ -152,7 +140,7 @@ class Departure:
             if member is not None and self._is_leaving(site, node):
                 helper = next((one for one in sorted(council.healthy) if one not in nodes), None)
                 if helper is None:
-                    raise Problem("no other member of etcd is healthy", where=node, hint="`gen status --ask`")
+                    raise NotYet("no other member of etcd is healthy", where=node, hint="`gen status --ask`")
                 site.have("remove", helper, {"name": node, "member": member.id})
 
     def _member(self, site: Site, nodes: Names) -> str:
@@ -182,6 +170,18 @@ class Departure:
     def _living(self, site: Site, nodes: Names) -> str:
         going = [f"droplet {machine.id} of {node}" for node in nodes for machine in self.machines(site, node)]
         return f"{', '.join(going)} to go" if going else ""
+
+    def _settle(self, site: Site, nodes: Names) -> None:
+        for node in self._without_machine(site, nodes):
+            drain.settle(site.server, node)
+
+    def _unsettled(self, site: Site, nodes: Names) -> str:
+        left = [str(pod) for node in self._without_machine(site, nodes) for pod in drain.stuck(site.server, node)]
+        return f"{', '.join(left)} to end" if left else ""
+
+    def _without_machine(self, site: Site, nodes: Names) -> tuple[str, ...]:
+        there = {node_of(site.plan, one) for one in site.observed.droplets}
+        return tuple(node for node in nodes if node not in there)
 
     def _still_needed(self, site: Site, nodes: Names) -> Iterator[Problem]:
         """Find members of etcd among those that go: their machine stays until they have left."""

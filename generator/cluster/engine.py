@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from generator.clock import stamp
+from generator.cluster.kube_api import NotYet
 from generator.cluster.launch_lock import LaunchLock
 from generator.cluster.site import Site
 from generator.cluster.watch import Watch
@@ -109,17 +110,22 @@ class Engine:
 
     def _carry_out(self, step: Step, begun: datetime) -> State:
         row, site = step.row, self._site
-        if not row.awaited(site, step.nodes):
-            return "passed"
-        raise_all(row.guard(site, step.nodes))
-        self._say(step, "begun", begun)
+        state: State = "passed"
         while True:
-            self._lock.keep()
-            row.doing(site, step.nodes)
-            self._watch.show(site)
-            awaited = row.awaited(site, step.nodes)
+            try:
+                awaited = row.awaited(site, step.nodes)
+                if awaited and state == "passed":
+                    raise_all(row.guard(site, step.nodes))
+                    self._say(step, state := "begun", begun)
+                if awaited:
+                    self._lock.keep()
+                    row.doing(site, step.nodes)
+                    self._watch.show(site)
+                    awaited = row.awaited(site, step.nodes)
+            except NotYet as reason:
+                awaited = f"{reason.where}: {reason.message}"
             if not awaited:
-                return "done"
+                return "passed" if state == "passed" else "done"
             self._watch.stop_on_failure(site)
             self._watch.stop_when_late(site)
             if row.patience is not None and site.clock.now() - begun > row.patience:

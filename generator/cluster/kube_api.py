@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from generator import bounded, deadline
+from generator.errors import Problem
 from generator.plan.names import API_PORT
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ REPORT = "hardway/report"
 """The annotation of its own Node in which a node reports."""
 ADDONS_RECORD = "/api/v1/namespaces/kube-system/configmaps/hardway"
 """Where the bootstrap job writes which addons it has applied, once all of them are up."""
+
+
+class NotYet(Problem):
+    """Something could not be asked or done now, and may come by itself: who has patience tries again."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +159,10 @@ class Kube:
         """Ask for a token of a service account; None where it gives none."""
         spec = {"expirationSeconds": int(lifetime.total_seconds())}
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        status, body = self._request("POST", f"{account}/token", json.dumps(request).encode())
+        status, body = self.request("POST", f"{account}/token", request)
         if status != HTTPStatus.CREATED:
             return None
-        answer = _read(_TokenRequest, body)
+        answer = read_json(_TokenRequest, body)
         return answer.status.token if answer else None
 
     def log(self, node: str, query: str) -> tuple[int | None, bytes]:
@@ -165,34 +170,37 @@ class Kube:
 
         Source: https://kubernetes.io/docs/concepts/cluster-administration/system-logs/#log-query
         """
-        return self._request("GET", f"/api/v1/nodes/{node}/proxy/logs/?{query}")
+        return self.request("GET", f"/api/v1/nodes/{node}/proxy/logs/?{query}")
 
     def create(self, path: str, body: Mapping[str, Any]) -> bool:
         """Make an object; tell whether it is made."""
-        return self._request("POST", path, json.dumps(body).encode())[0] == HTTPStatus.CREATED
+        return self.request("POST", path, body)[0] == HTTPStatus.CREATED
 
     def delete(self, path: str) -> None:
         """Delete an object, if it is there and a server answers."""
-        self._request("DELETE", path)
+        self.request("DELETE", path)
 
     def _asked(self, model: type[M], path: str) -> M | None:
         body = self._get(path)
-        return None if body is None else _read(model, body)
+        return None if body is None else read_json(model, body)
 
     def _get(self, path: str) -> bytes | None:
-        status, body = self._request("GET", path)
+        status, body = self.request("GET", path)
         return body if status == HTTPStatus.OK else None
 
-    def _request(self, method: str, path: str, sent: bytes | None = None) -> tuple[int | None, bytes]:
+    def request(
+        self, method: str, path: str, sent: Mapping[str, Any] | None = None, *, kind: str = "application/json"
+    ) -> tuple[int | None, bytes]:
         """Send a request; the status is None where no server answers within bounds."""
         from urllib3.exceptions import HTTPError
 
         url = f"https://{self.address}:{API_PORT}{path}"
-        headers = {"Content-Type": "application/json"} if sent is not None else None
+        body_sent = json.dumps(sent).encode() if sent is not None else None
+        headers = {"Content-Type": kind} if sent is not None else None
         try:
             with deadline.within(LIMIT_SECONDS):
                 answer = self._pool.request(
-                    method, url, body=sent, headers=headers, redirect=False, preload_content=False
+                    method, url, body=body_sent, headers=headers, redirect=False, preload_content=False
                 )
                 try:
                     body = bounded.read(answer.read1, limit_bytes=LIMIT_BYTES, seconds=LIMIT_SECONDS)
@@ -203,7 +211,8 @@ class Kube:
         return answer.status, body
 
 
-def _read(model: type[M], body: bytes) -> M | None:
+def read_json(model: type[M], body: bytes) -> M | None:
+    """Read an answer; None where it is no such thing."""
     try:
         return model.model_validate(bounded.parse_json(body))
     except ValueError:

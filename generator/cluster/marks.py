@@ -12,8 +12,7 @@ from datetime import datetime
 
 from generator.clock import moment, stamp
 from generator.cluster.channel import NAMESPACE, PLACE
-from generator.cluster.kube_api import Kube
-from generator.errors import Problem
+from generator.cluster.kube_api import Kube, NotYet
 
 PREFIX = "replacement-"
 
@@ -44,7 +43,7 @@ def write(server: Kube, mark: Mark) -> None:
     """Write a mark; one that is there already holds.
 
     Raises:
-        Problem: the API server does not take it.
+        NotYet: the API server does not take it.
     """
     name = f"{PREFIX}{mark.node}"
     data = {"droplet": str(mark.droplet), "begun": stamp(mark.begun)}
@@ -52,7 +51,7 @@ def write(server: Kube, mark: Mark) -> None:
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     if not server.create(PLACE, made) and mark.node not in read(server):
         hint = f"is the namespace `{NAMESPACE}` there? it comes with the first addons: `gen launch`"
-        raise Problem("the API server does not take the mark of a replacement", where=mark.node, hint=hint)
+        raise NotYet("the API server does not take the mark of a replacement", where=mark.node, hint=hint)
 
 
 def remove(server: Kube, node: str) -> None:

@@ -52,7 +52,7 @@ def convene(site: Site, *, without: Sequence[str] = ()) -> Council:
     """Ask the control-plane nodes what they see of etcd.
 
     Raises:
-        Problem: no API server takes the request.
+        NotYet: no API server takes the request.
     """
     nodes = [node.name for node in site.plan.control_planes if node.name in site.case.here and node.name not in without]
     answers = site.ask("etcd", nodes) if nodes else {}
@@ -94,7 +94,7 @@ def unanswering(site: Site, *, without: Sequence[str] = ()) -> Iterator[Problem]
     """Find API servers that do not answer behind some node's balancer.
 
     Raises:
-        Problem: no API server takes the request.
+        NotYet: no API server takes the request.
     """
     nodes = [node.name for node in site.plan.control_planes if node.name in site.case.here and node.name not in without]
     answers = site.ask("servers", nodes) if nodes else {}

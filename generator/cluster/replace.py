@@ -78,7 +78,6 @@ class Replacement:
 
     def _uncordon(self, site: Site, nodes: Names) -> None:
         for node in nodes:
-            drain.settle(site.server, node)
             drain.uncordon(site.server, node)
 
     def _cordoned(self, site: Site, nodes: Names) -> str:

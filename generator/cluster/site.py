@@ -10,11 +10,10 @@ from generator.clock import Clock
 from generator.cluster.channel import Answer, Channel
 from generator.cluster.kinds.kind import Case, Work
 from generator.cluster.kinds.registry import KINDS
-from generator.cluster.kube_api import Credentials, Kube
+from generator.cluster.kube_api import Credentials, Kube, NotYet
 from generator.cluster.launchable import Documents, Launchable
 from generator.cluster.observed import Observed
 from generator.cluster.observer import Observer
-from generator.errors import Problem
 from generator.plan.decide import Plan
 from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud
@@ -90,11 +89,11 @@ class Site:
         """Give the API server that answered last.
 
         Raises:
-            Problem: none did.
+            NotYet: none did.
         """
         if self._observer.server is None:
             hint = "is this machine's address in `access.api`? `gen status` shows how the nodes are"
-            raise Problem("no API server answers", where=self.plan.name, hint=hint)
+            raise NotYet("no API server answers", where=self.plan.name, hint=hint)
         return self._observer.server
 
     @property
@@ -129,7 +128,7 @@ class Site:
         """Have control-plane nodes do something, and give what they answered.
 
         Raises:
-            Problem: no API server takes the request.
+            NotYet: no API server takes the request.
         """
         key = self._launchable.store.operator_key
         channel = Channel(self.plan.cluster_id, self.server, key, self._report_keys, self.clock)
@@ -139,12 +138,12 @@ class Site:
         """Have one node do something, and give what came of it.
 
         Raises:
-            Problem: it failed there, or said nothing.
+            NotYet: it failed there, or said nothing.
         """
         answer = self.ask(verb, [node], arguments).get(node)
         if answer is None:
             hint = f"`gen logs {node} hardway-channel` shows what it does; run the command again, it goes on"
-            raise Problem(f"did not answer `{verb}` within {PATIENCE.total_seconds():.0f} s", where=node, hint=hint)
+            raise NotYet(f"did not answer `{verb}` within {PATIENCE.total_seconds():.0f} s", where=node, hint=hint)
         if answer.result is None:
-            raise Problem(f"could not `{verb}`: {answer.message}", where=node, hint="run the command again, it goes on")
+            raise NotYet(f"could not `{verb}`: {answer.message}", where=node, hint="run the command again, it goes on")
         return answer.result

@@ -1,0 +1,69 @@
+"""Finds the data that lies on a node's own disk and nowhere else: local volumes that a claim holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from generator.cluster.kube_api import Kube
+from generator.cluster.kube_objects import PersistentVolume, Pod, listed
+from generator.plain_text import harmless
+
+HOSTNAME = "kubernetes.io/hostname"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim whose volume is a directory of one node."""
+
+    namespace: str
+    name: str
+    size: str
+    pods: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name it, with who uses it."""
+        used = f", used by {', '.join(self.pods)}" if self.pods else ""
+        return harmless(f"{self.namespace}/{self.name} ({self.size}){used}")
+
+
+def on(server: Kube, node: str) -> tuple[Claim, ...]:
+    """List the claims whose data a node takes with it.
+
+    Raises:
+        NotYet: the API server does not say.
+    """
+    volumes = [one for one in listed(server, PersistentVolume, "/api/v1/persistentvolumes") if is_bound_to(one, node)]
+    return tuple(_claim(server, one) for one in volumes)
+
+
+def is_bound_to(volume: PersistentVolume, node: str) -> bool:
+    """Tell whether a volume is claimed, and lies on this node."""
+    spec = volume.spec
+    is_local = spec.local is not None or spec.hostPath is not None
+    return is_local and spec.claimRef is not None and node in _hosts(spec.nodeAffinity or {})
+
+
+def _hosts(affinity: Mapping[str, Any]) -> Iterator[str]:
+    """Give the host names that an affinity requires."""
+    terms = (affinity.get("required") or {}).get("nodeSelectorTerms") or ()
+    for term in terms:
+        for one in term.get("matchExpressions") or ():
+            if one.get("key") == HOSTNAME and one.get("operator") == "In":
+                yield from map(str, one.get("values") or ())
+
+
+def _claim(server: Kube, volume: PersistentVolume) -> Claim:
+    reference = volume.spec.claimRef
+    namespace, name = (reference.namespace or "", reference.name) if reference else ("", "")
+    pods = listed(server, Pod, f"/api/v1/namespaces/{quote(namespace)}/pods")
+    users = tuple(pod.metadata.name for pod in pods if _uses(pod, name))
+    size = str((volume.spec.capacity or {}).get("storage", "of unknown size"))
+    return Claim(namespace, name, size, users)
+
+
+def _uses(pod: Pod, claim: str) -> bool:
+    sources = (volume.persistentVolumeClaim for volume in pod.spec.volumes or ())
+    return any(source is not None and source.claimName == claim for source in sources)
