@@ -75,11 +75,11 @@ def say_who_debugs(project: Project) -> None:
         say("  hint: take `debug` away, render and commit, then replace the nodes: destroy each droplet and launch")
 
 
-_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 class Duration(click.ParamType[timedelta]):
-    """A time span as `90s`, `30m` or `2h`, within bounds."""
+    """A time span as `90s`, `30m`, `2h` or `30d`, within bounds."""
 
     name = "duration"
 
@@ -90,9 +90,9 @@ class Duration(click.ParamType[timedelta]):
         """Read one."""
         if isinstance(value, timedelta):
             return value
-        match = re.fullmatch(r"([0-9]{1,6})([smh])", str(value))
+        match = re.fullmatch(r"([0-9]{1,6})([smhd])", str(value))
         if match is None:
-            self.fail(f"'{value}' is no duration, write 90s, 30m or 2h", param, ctx)
+            self.fail(f"'{value}' is no duration, write 90s, 30m, 2h or 30d", param, ctx)
         span = int(match[1]) * _UNITS[match[2]]
         if not self._shortest <= span <= self._longest:
             self.fail(

@@ -25,8 +25,9 @@ from generator import clock
 from generator.cli import launch as launch_verb  # noqa: F401
 from generator.cli import main as cli
 from generator.cluster import (
-    launch,
+    assembly,
     launch_lock,  # noqa: F401
+    watch,
 )
 from generator.description import tutorial
 from generator.documents import committed, render
@@ -99,8 +100,8 @@ def _run(words: list[str], connection: Connection, out: Path, err: Path) -> None
     handle(SIGINT, default_int_handler)  # a shell's background job has it ignored, and these tests may run in one
     real = clock.Clock
     clock.Clock = lambda: real(sleep=lambda seconds: time.sleep(seconds / HASTE))  # type: ignore[misc,assignment]
-    launch.SECOND_LOOK = timedelta(seconds=0.5)
-    launch.PATIENCE = timedelta(seconds=1)
+    assembly.SECOND_LOOK = timedelta(seconds=0.5)
+    watch.PATIENCE = timedelta(seconds=1)
     cli._lab_connection = lambda _: connection
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(out.open("w", buffering=1))))

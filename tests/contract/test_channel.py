@@ -54,7 +54,7 @@ def trace(arguments):
     if arguments["word"] == "fail":
         raise here.Failure("no luck")
     return {{"word": arguments["word"]}}
-channel.VERBS = {{"trace": trace}}
+channel.duties.VERBS = {{"trace": trace}}
 channel.PAUSE_SECONDS = 0.2
 {statement}
 """

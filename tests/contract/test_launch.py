@@ -633,7 +633,7 @@ def test_what_boots_is_what_was_committed(world: World, project: Project) -> Non
 def test_the_lab_asks_too(world: World, project: Project) -> None:
     outcome = gen(world, project, "launch")
     assert (outcome.code, world.fate.count) == (1, 0)
-    assert "`--yes` launches without asking" in outcome.err
+    assert "`--yes` goes on without asking" in outcome.err
 
 
 def test_a_dry_run_shows_what_would_be_done(world: World, project: Project) -> None:

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner
 
-from generator.cli.launch import LONGEST_URL, SHORTEST_URL, _ask, launch
+from generator.cli.launch import launch
 from generator.cli.options import Duration
+from generator.cli.session import LONGEST_URL, SHORTEST_URL, ask
 from generator.errors import Problem
 
 
@@ -34,6 +35,6 @@ def test_no_is_an_answer(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     with pytest.raises(Problem, match="nothing was made"):
-        _ask(yes=False, question="Launch?")
+        ask(yes=False, question="Launch?", undone="not launched; nothing was made")
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
-    _ask(yes=False, question="Launch?")
+    ask(yes=False, question="Launch?", undone="")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from generator.cluster.assembly import MOST_TRIES, Tries
 from generator.cluster.kinds.bundle import BUNDLE
 from generator.cluster.kinds.kind import Action
-from generator.cluster.assembly import MOST_TRIES, Tries
 from generator.errors import Problem
 
 

@@ -12,6 +12,7 @@ PACKAGE = resource("userdata") / "agent/usr/local/lib/hardway"
 # From the top; modules of one layer know nothing of each other.
 LAYERS = (
     ("binaries", "bootstrap", "channel", "etcd", "follow", "node", "secrets", "status"),  # what the loader runs
+    ("duties",),
     ("addon_secrets", "etcdctl", "kube", "mesh", "roster"),  # what several steps share
     ("fetch", "signed", "vouch", "waiting"),
     ("here",),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hardway import etcdctl, here, kube, mesh, signed, vouch
+from hardway import duties, here, kube, signed, vouch
 from hardway.here import Failure
 
 CONTEXT = "hardway-request-v1"
@@ -16,12 +15,6 @@ PLACE = "/api/v1/namespaces/hardway/configmaps"
 WATCH_SECONDS = 300
 PAUSE_SECONDS = 10
 ANSWER_BYTES = 64 << 10
-
-# What may be asked; each takes the request's arguments, and gives what JSON can hold.
-VERBS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
-    "etcd": lambda _: etcdctl.bookkeeping(),
-    "paths": lambda _: [{"peer": peer, "cause": cause} for peer, cause in mesh.paths()],
-}
 
 
 def step() -> None:
@@ -96,7 +89,7 @@ def read(text: str, name: str) -> dict[str, Any]:
 
 def do(request: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked, and tell what came of it."""
-    verb = VERBS.get(request["verb"])
+    verb = duties.VERBS.get(request["verb"])
     if verb is None:
         return {"outcome": "failed", "message": f"this node's agent knows no `{request['verb']}`"}
     try:

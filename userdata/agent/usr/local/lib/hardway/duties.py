@@ -1,0 +1,115 @@
+"""What a control-plane node does when the operator asks: look at etcd and its peers, step aside, help another out."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hardway import etcdctl, fetch, here, mesh
+from hardway.here import Failure
+
+# In the order in which they end: what asks the API server before the API server itself.
+SERVING = (
+    "hardway-bootstrap.service",
+    "kube-scheduler.service",
+    "kube-controller-manager.service",
+    "kube-apiserver.service",
+)
+STOP_SECONDS = 40
+ANSWER_SECONDS = 3
+LIMIT_BYTES = 64 << 10
+
+
+def paths(_: dict[str, Any]) -> list[dict[str, Any]]:
+    """Say of each peer what is in the way."""
+    return [{"peer": peer, "cause": cause} for peer, cause in mesh.paths()]
+
+
+def etcd(_: dict[str, Any]) -> dict[str, Any]:
+    """Say what etcd is like."""
+    return etcdctl.bookkeeping()
+
+
+def lead(_: dict[str, Any]) -> dict[str, Any]:
+    """Hand etcd's leadership to another voter, if it is here."""
+    seen = etcdctl.bookkeeping()
+    if "trouble" in seen:
+        raise Failure(seen["trouble"])
+    others = [one["id"] for one in seen["members"] if not one["learner"] and one["id"] != seen["member"]]
+    if seen["leader"] != seen["member"]:
+        return seen
+    said = "there is no other voter"
+    for other in others:
+        try:
+            etcdctl.control(etcdctl.OWN, "move-leader", other)
+        except Failure as failure:
+            said = str(failure)
+        if (after := etcdctl.bookkeeping()).get("leader") not in (None, seen["member"], "0"):
+            return after
+    raise Failure(f"the leadership stays: {said}")
+
+
+def remove(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Remove a member of etcd that is not this node's; one that is gone already is as good."""
+    number = f"{int(str(arguments['member']), 16):x}"
+    seen = etcdctl.bookkeeping()
+    if "trouble" in seen:
+        raise Failure(seen["trouble"])
+    if number == seen["member"]:
+        raise Failure("a node does not remove its own member")
+    known = {one["id"]: one["name"] for one in seen["members"]}
+    if number not in known:
+        return seen
+    if known[number] not in ("", arguments["name"]):
+        raise Failure(f"member {number} is {known[number]}, not {arguments['name']}")
+    try:
+        etcdctl.control(etcdctl.OWN, "member", "remove", number)
+    except Failure:
+        # It may have taken effect all the same.
+        if number in {one["id"] for one in etcdctl.bookkeeping().get("members", [{"id": number}])}:
+            raise
+    return etcdctl.bookkeeping()
+
+
+def retire(_: dict[str, Any]) -> dict[str, Any]:
+    """End what serves and rules the cluster from here, gracefully; kubelet and etcd go on."""
+    for unit in SERVING:
+        here.run("systemctl", "stop", unit, timeout=STOP_SECONDS)
+    return {"stopped": list(SERVING)}
+
+
+def serve(_: dict[str, Any]) -> dict[str, Any]:
+    """Start again what `retire` has ended."""
+    here.run("systemctl", "start", "--no-block", *reversed(SERVING), timeout=STOP_SECONDS)
+    return {"started": list(reversed(SERVING))}
+
+
+def servers(_: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask every API server of the roster, over the mesh, whether it is ready."""
+    nodes = [node for node in here.read(here.ROSTER)["nodes"] if node["role"] == "control-plane"]
+    return [{"node": node["name"], "trouble": _trouble(node["address"])} for node in nodes]
+
+
+def _trouble(address: str) -> str | None:
+    pki = here.at("/etc/kubernetes/pki")
+    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    try:
+        status, _, _ = fetch.ask(
+            f"https://{address}:6443/readyz", context=context, seconds=ANSWER_SECONDS, limit_bytes=LIMIT_BYTES
+        )
+    except Failure as failure:
+        return str(failure)[-300:]
+    return None if status == 200 else f"answer {status}"
+
+
+# What may be asked; each takes the request's arguments, and gives what JSON can hold.
+VERBS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+    "etcd": etcd,
+    "lead": lead,
+    "paths": paths,
+    "remove": remove,
+    "retire": retire,
+    "serve": serve,
+    "servers": servers,
+}
