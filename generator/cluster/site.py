@@ -91,15 +91,12 @@ class Site:
         Raises:
             NotYet: none did.
         """
+        if self._observed is None:
+            self.look()
         if self._observer.server is None:
             hint = "is this machine's address in `access.api`? `gen status` shows how the nodes are"
             raise NotYet("no API server answers", where=self.plan.name, hint=hint)
         return self._observer.server
-
-    @property
-    def has_server(self) -> bool:
-        """Tell whether an API server answered at the last look."""
-        return self._observer.server is not None
 
     @property
     def leaving(self) -> frozenset[str]:

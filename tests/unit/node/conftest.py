@@ -32,10 +32,10 @@ FACTS: dict[str, Any] = {
     "vpc": "10.110.0.0/20",
     "mtu": 1420,
     "wireguard_port": 51820,
+    "api_port": 6443,
     "balancer_port": 7443,
     "bundle_sha256": "",
     "operator_public_key": "",
-    "control_planes": [{"name": f"node0{number}", "address": f"10.44.0.{number}"} for number in (1, 2, 3)],
 }
 
 

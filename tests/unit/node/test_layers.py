@@ -13,7 +13,7 @@ PACKAGE = resource("userdata") / "agent/usr/local/lib/hardway"
 LAYERS = (
     ("binaries", "bootstrap", "channel", "etcd", "follow", "node", "secrets", "status"),  # what the loader runs
     ("duties",),
-    ("addon_secrets", "etcdctl", "kube", "mesh", "roster"),  # what several steps share
+    ("addon_secrets", "balancer", "etcdctl", "kube", "mesh", "roster"),  # what several steps share
     ("fetch", "signed", "vouch", "waiting"),
     ("here",),
 )

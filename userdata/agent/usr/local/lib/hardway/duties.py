@@ -95,9 +95,8 @@ def _trouble(address: str) -> str | None:
     pki = here.at("/etc/kubernetes/pki")
     context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     try:
-        status, _, _ = fetch.ask(
-            f"https://{address}:6443/readyz", context=context, seconds=ANSWER_SECONDS, limit_bytes=LIMIT_BYTES
-        )
+        url = f"https://{address}:{here.facts()['api_port']}/readyz"
+        status, _, _ = fetch.ask(url, context=context, seconds=ANSWER_SECONDS, limit_bytes=LIMIT_BYTES)
     except Failure as failure:
         return str(failure)[-300:]
     return None if status == 200 else f"answer {status}"

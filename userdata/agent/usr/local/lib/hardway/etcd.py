@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from hardway import fetch, here
 from hardway import roster as rosters
@@ -23,10 +24,11 @@ LIMIT_BYTES = 1 << 20
 def step() -> None:
     """Write etcd's initial flags; where it has to join a cluster, announce it there first."""
     facts = here.facts()
-    urls = {node["name"]: f"https://{node['address']}:2380" for node in facts["control_planes"]}
+    has_data = here.at(DATA).exists()
+    roster, fresh = (here.read(here.ROSTER), False) if has_data else rosters.refresh()
+    urls = {node["name"]: f"https://{node['address']}:2380" for node in voting(roster)}
     name, state, token = facts["node"], "existing", ""
-    if not here.at(DATA).exists():
-        roster, fresh = rosters.refresh()
+    if not has_data:
         token = roster["etcd"]["token"]
         views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
         way = decide(name, urls[name], roster["etcd"], fresh, datetime.now(UTC), list(views.values()))
@@ -43,6 +45,11 @@ def step() -> None:
     if token:
         settings["ETCD_INITIAL_CLUSTER_TOKEN"] = token
     here.write(ENVIRONMENT, "".join(f"{key}={value}\n" for key, value in settings.items()))
+
+
+def voting(roster: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the nodes of the roster that run etcd."""
+    return [node for node in roster["nodes"] if node["role"] == "control-plane"]
 
 
 def decide(
@@ -115,7 +122,7 @@ def promote() -> None:
     status = patiently(own_status, PATIENCE, PAUSE, say=say)
     if not status.get("isLearner"):
         return
-    others = [node["address"] for node in facts["control_planes"] if node["name"] != facts["node"]]
+    others = [node["address"] for node in voting(here.read(here.ROSTER)) if node["name"] != facts["node"]]
     endpoints = [f"https://{address}:2379" for address in others]
     learner = f"{status['header']['member_id']:x}"
     patiently(lambda: control(endpoints, "member", "promote", learner), PATIENCE, PAUSE, say=say)

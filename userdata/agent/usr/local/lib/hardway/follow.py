@@ -1,4 +1,4 @@
-"""Lets mesh and addons follow the roster: at boot until there is a way to each peer that matters, then each change."""
+"""Lets mesh, balancer and addons follow the roster: at boot until each peer that matters is found, then each change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hardway import here, mesh, roster
+from hardway import balancer, here, mesh, roster
 from hardway.here import Failure
 from hardway.waiting import patiently
 
@@ -27,6 +27,7 @@ def meet() -> None:
     def look() -> None:
         found = next(rosters)
         mesh.follow(found)
+        balancer.follow(found)
         if not here.at(MET).exists() and (lost := mesh.unknown(facts, found)):
             raise Lost(f"no endpoint yet: {', '.join(lost)}")
 
@@ -43,12 +44,13 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def changes() -> None:
-    """Read the roster again; mesh and addons follow its changes."""
+    """Read the roster again; mesh, balancer and addons follow its changes."""
     before = here.read(here.ROSTER)
     after, _ = roster.refresh()
     # What was applied is compared, not what was known: another step may have read the roster first.
     if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), after):
         mesh.follow(after)
+    balancer.follow(after)
     is_other = bool(before) and any(before.get(key) != after.get(key) for key in ("addons", "secrets"))
     if is_other and here.facts()["role"] == "control-plane":
         here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")

@@ -90,9 +90,9 @@ def met() -> set[str]:
 
 def unknown(facts: dict[str, Any], roster: dict[str, Any]) -> list[str]:
     """Name the control-plane nodes that neither the roster nor a handshake says where they are."""
-    known, names = met(), {node["name"] for node in facts["control_planes"]}
+    known = met()
     lost = [peer for peer in peers(facts, roster) if not peer["endpoint"] and peer["wireguard"] not in known]
-    return [peer["name"] for peer in lost if peer["name"] in names]
+    return [peer["name"] for peer in lost if peer["role"] == "control-plane"]
 
 
 def probe() -> None:

@@ -13,6 +13,8 @@ from hardway.waiting import patiently
 MOST_SERVERS = 3  # the kubelet takes no more, and neither does the C library
 OWN_RESOLVER = "/var/lib/hardway/resolv.conf"
 RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
+# An API server that begins takes questions and lets them hang.
+SECONDS = 5
 DROP_IN = "/etc/kubernetes/kubelet.conf.d/10-resolv.conf"
 
 
@@ -37,9 +39,11 @@ def make(facts: dict[str, Any]) -> None:
     """Make the Node with the kubelet's own credential; one that is there keeps its pod CIDR."""
     wanted = planned(facts)
     path = f"/api/v1/nodes/{facts['node']}"
-    status, node = api("GET", path)
+    status, node = api("GET", path, seconds=SECONDS)
     if status == 404:
-        status, node = api("POST", "/api/v1/nodes", wanted)
+        status, node = api("POST", "/api/v1/nodes", wanted, seconds=SECONDS)
+        if status == 409:  # an answer was lost after it took effect
+            status, node = api("GET", path, seconds=SECONDS)
     elif status == 200 and not node["spec"].get("podCIDR"):
         spec = {key: wanted["spec"][key] for key in ("podCIDR", "podCIDRs")}
         status, node = patch(path, {"spec": spec})
