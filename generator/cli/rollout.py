@@ -21,6 +21,7 @@ from generator.cli.session import (
     working,
     yes_option,
 )
+from generator.errors import raise_all
 
 
 @click.command()
@@ -68,7 +69,7 @@ def rollout(
     """
     from generator.cluster import marks, quorum
     from generator.cluster.assembly import Assembly
-    from generator.cluster.departure import Terms
+    from generator.cluster.departure import Terms, lost_data
     from generator.cluster.drift import drifted
     from generator.cluster.launch import rehearse
     from generator.cluster.preflight import warnings
@@ -93,6 +94,8 @@ def rollout(
         return
     for due in (*missing, *found):
         say(f"  {due}")
+    if not force:
+        raise_all(problem for batch in found for node in batch.nodes for problem in lost_data(site, node))
     ask(yes=yes, question=f"Roll out, {len(found)} steps?", undone="not rolled out; nothing was changed")
     started = time.monotonic()
     goes_on = "what was done stays done: `gen rollout` goes on"

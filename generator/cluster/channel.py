@@ -23,7 +23,7 @@ PLACE = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 CONTEXT = "hardway-answer-v1"
 PREFIX = "request-"
 VERSION = 1
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Channel:
             return True if len(answers) == len(nodes) else None
 
         try:
-            waiting.until(all_of_them, int(patience.total_seconds()) * (POLL_SECONDS,), self._clock.sleep)
+            waiting.until(all_of_them, int(patience.total_seconds() / POLL_SECONDS) * (POLL_SECONDS,), self._clock.sleep)
         finally:
             self._server.delete(f"{PLACE}/{name}")
         return answers

@@ -50,7 +50,8 @@ def changes() -> None:
     # What was applied is compared, not what was known: another step may have read the roster first.
     if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), after):
         mesh.follow(after)
-    balancer.follow(after)
+    if mesh.exists():
+        balancer.follow(after)
     is_other = bool(before) and any(before.get(key) != after.get(key) for key in ("addons", "secrets"))
     if is_other and here.facts()["role"] == "control-plane":
         here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
