@@ -84,7 +84,8 @@ class Channel:
             return True if len(answers) == len(nodes) else None
 
         try:
-            waiting.until(all_of_them, int(patience.total_seconds() / POLL_SECONDS) * (POLL_SECONDS,), self._clock.sleep)
+            polls = int(patience.total_seconds() / POLL_SECONDS) * (POLL_SECONDS,)
+            waiting.until(all_of_them, polls, self._clock.sleep)
         finally:
             self._server.delete(f"{PLACE}/{name}")
         return answers

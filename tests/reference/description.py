@@ -51,6 +51,7 @@ CHANGES: Mapping[str, Change] = {
     "pools[].schedulable": Change(False, workers=True),
     "pools[].count": Change(5),
     "pools[].size": Change("s-4vcpu-8gb"),
+    "pools[].max_unavailable": Change(2, pool=1, workers=True),
     "access.api": Change(["28.51.100.0/24"]),
     "spaces.bucket": Change("trading-hardway"),
     "spaces.region": Change("ams3"),
@@ -101,7 +102,7 @@ def _section(key: Key, effects: Effects) -> str:
     before, after = (_tutorial(workers=change.workers, debug=change.debug) for _ in range(2))
     place, name = _place(after, key.path, change.pool)
     old, place[name] = place.get(name, key.field.default), change.value
-    example = _shown(WORKERS[name] if change.pool else change.value if old is None else old)
+    example = _shown(WORKERS.get(name, old) if change.pool else change.value if old is None else old)
     rows = [("type", key.kind), ("default", key.default), ("takes", "; ".join(key.rules)), ("example", f"`{example}`")]
     if change.value is None:
         rows += [("a change", "there is no other value yet")]

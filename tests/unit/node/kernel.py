@@ -13,6 +13,7 @@ from hardway.here import Failure
 def peer(number: int, endpoint: str | None = None, key: str = "") -> dict[str, Any]:
     return {
         "name": f"node0{number}",
+        "role": "control-plane",
         "address": f"10.44.0.{number}",
         "pod_cidr": f"10.42.{number - 1}.0/24",
         "wireguard": key or f"key{number}",

@@ -10,6 +10,8 @@ import pytest
 from hardway import etcd, here, roster, waiting
 from hardway.here import Failure
 
+from .kernel import peer
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 URL = "https://10.44.0.1:2380"
 NEW = {"state": "new", "token": "t", "new_until": "2026-11-23T12:30:00Z"}
@@ -24,6 +26,7 @@ def member(number: int, *, served: bool = True, learner: bool = False, named: bo
     return found | ({"isLearner": True} if learner else {})
 
 
+NODES = [peer(1), peer(2), peer(3), peer(4) | {"name": "work01", "role": "worker"}]
 FORMING = [member(1, served=False), member(2, served=False), member(3, served=False)]
 QUORUM = [member(1, served=False), member(2), member(3)]
 WHOLE = [member(1), member(2), member(3)]
@@ -117,7 +120,9 @@ class Cluster:
 def allowed(facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]) -> dict[str, str]:
     """A node without data, with a roster that says `existing`; a test may say otherwise."""
     said = dict(EXISTING)
-    monkeypatch.setattr(roster, "refresh", lambda: ({"etcd": said}, True))
+    known = {"etcd": said, "nodes": NODES}
+    here.write(here.ROSTER, json.dumps(known))
+    monkeypatch.setattr(roster, "refresh", lambda: (known, True))
     return said
 
 
@@ -130,6 +135,7 @@ PLANNED = "node01=https://10.44.0.1:2380,node02=https://10.44.0.2:2380,node03=ht
 
 def test_starts_on_its_data(facts: dict[str, Any]) -> None:
     here.at(etcd.DATA).mkdir(parents=True)
+    here.write(here.ROSTER, json.dumps({"nodes": NODES}))
     etcd.step()
     assert environment() == {"ETCD_INITIAL_CLUSTER": PLANNED, "ETCD_INITIAL_CLUSTER_STATE": "existing"}
 
@@ -200,6 +206,7 @@ def test_promotes_a_learner_once_it_is_in_sync(
     facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
 ) -> None:
     own = {"ID": 9, "peerURLs": [URL], "isLearner": True}
+    here.write(here.ROSTER, json.dumps({"nodes": NODES}))
     cluster = Cluster(monkeypatch, own, member(2), member(3), alive={2, 3})
 
     def caught_up(seconds: float) -> None:
@@ -214,6 +221,26 @@ def test_promotes_a_learner_once_it_is_in_sync(
     cluster.calls.clear()
     etcd.promote()
     assert cluster.calls == ["endpoint status"]
+
+
+def test_a_promotion_whose_answer_is_lost_is_a_promotion(
+    facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
+) -> None:
+    here.write(here.ROSTER, json.dumps({"nodes": NODES}))
+    cluster = Cluster(
+        monkeypatch, {"ID": 9, "peerURLs": [URL], "isLearner": True}, member(2), member(3), alive={2, 3, 9}
+    )
+
+    def run(program: str, *words: str, **_: object) -> str:
+        said = cluster.run(program, *words)
+        if words[1] == "promote":
+            raise Failure("context deadline exceeded")
+        return said
+
+    monkeypatch.setattr(here, "run", run)
+    etcd.promote()
+    assert "isLearner" not in cluster.members[9]
+    assert cluster.calls.count("member promote 9") == 1
 
 
 def test_a_peer_that_does_not_answer_is_no_member(monkeypatch: pytest.MonkeyPatch) -> None:

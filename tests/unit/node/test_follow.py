@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hardway import follow, here, mesh, roster
+from hardway import balancer, follow, here, mesh, roster
 from hardway.here import Failure
 
 from .kernel import Kernel, peer
@@ -19,7 +19,7 @@ def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
     no_waiting: list[float],
 ) -> None:
     kernel = Kernel(monkeypatch)
-    worker = peer(4) | {"name": "work01"}
+    worker = peer(4) | {"name": "work01", "role": "worker"}
     rosters = [
         {"nodes": [peer(2), peer(3), worker]},
         {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
@@ -71,6 +71,14 @@ def test_what_else_fails_meanwhile_is_no_reason_to_wait(
     assert not here.at(follow.MET).exists()
 
 
+@pytest.fixture(autouse=True)
+def balanced(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The names of the nodes that the balancer has been told of, each time."""
+    found: list[list[str]] = []
+    monkeypatch.setattr(balancer, "follow", lambda said: found.append([node["name"] for node in said["nodes"]]))
+    return found
+
+
 @pytest.fixture
 def said(facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the store says; a test may change it."""
@@ -98,8 +106,8 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_mesh_and_addons_follow_a_change(
-    said: dict[str, Any], followed: list[int], commands: list[tuple[str, ...]]
+def test_mesh_balancer_and_addons_follow_a_change(
+    said: dict[str, Any], followed: list[int], balanced: list[list[str]], commands: list[tuple[str, ...]]
 ) -> None:
     follow.changes()
     follow.changes()
@@ -113,15 +121,20 @@ def test_mesh_and_addons_follow_a_change(
     said |= {"generation": 103, "secrets": "2" * 64}
     follow.changes()
     assert followed == [100, 101]
+    assert balanced == [*2 * [["node01"]], *3 * [["node01", "node02"]]]
     assert commands == 2 * [("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")]
 
 
 def test_before_there_is_a_mesh_none_follows(
-    said: dict[str, Any], followed: list[int], commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    said: dict[str, Any],
+    followed: list[int],
+    balanced: list[list[str]],
+    commands: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mesh, "exists", lambda: False)
     follow.changes()
-    assert (followed, commands) == ([], [])
+    assert (followed, balanced, commands) == ([], [], [])
     assert here.read(here.ROSTER) == said
 
 

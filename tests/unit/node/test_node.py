@@ -16,9 +16,9 @@ class Api:
         self.node = found
         self.calls: list[tuple[str, str]] = []
         monkeypatch.setattr(node, "api", self.ask)
-        monkeypatch.setattr(node, "patch", lambda path, body: self.ask("PATCH", path, body))
+        monkeypatch.setattr(node, "patch", lambda path, body, **_: self.ask("PATCH", path, body))
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: Any = None, **_: object) -> tuple[int, Any]:
         self.calls.append((method, path))
         if method == "GET":
             return (200, self.node) if self.node else (404, {"message": "not found"})
@@ -43,6 +43,22 @@ def test_makes_the_node_as_planned(monkeypatch: pytest.MonkeyPatch, facts: dict[
     }
 
 
+def test_a_node_that_was_made_although_no_answer_came_is_made(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
+) -> None:
+    api = Api(monkeypatch)
+
+    def ask(method: str, path: str, body: Any = None, **_: object) -> tuple[int, Any]:
+        if method == "GET" and len(api.calls) == 0:
+            api.ask("POST", path, node.planned(facts))
+            return 404, {}
+        return (409, {"message": "it exists"}) if method == "POST" else api.ask(method, path, body)
+
+    monkeypatch.setattr(node, "api", ask)
+    node.make(facts)
+    assert [method for method, _ in api.calls] == ["POST", "GET"]
+
+
 def test_a_node_that_is_not_schedulable_is_born_with_its_taint(facts: dict[str, Any]) -> None:
     spec = node.planned(facts | {"schedulable": False})["spec"]
     assert spec["taints"] == [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
@@ -61,7 +77,7 @@ def test_another_pod_cidr_is_the_end(monkeypatch: pytest.MonkeyPatch, facts: dic
 
 
 def test_a_refusal_is_tried_again(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
-    monkeypatch.setattr(node, "api", lambda *_: (403, {"message": "not yet"}))
+    monkeypatch.setattr(node, "api", lambda *_, **__: (403, {"message": "not yet"}))
     with pytest.raises(Failure, match="answer 403: not yet") as caught:
         node.make(facts)
     assert not isinstance(caught.value, Terminal)

@@ -119,14 +119,18 @@ def join(name: str, urls: dict[str, str], endpoints: Sequence[str]) -> dict[str,
 def promote() -> None:
     """Make this node's learner a voter once it is in sync; a voter stays what it is."""
     facts = here.facts()
-    status = patiently(own_status, PATIENCE, PAUSE, say=say)
-    if not status.get("isLearner"):
-        return
     others = [node["address"] for node in voting(here.read(here.ROSTER)) if node["name"] != facts["node"]]
     endpoints = [f"https://{address}:2379" for address in others]
-    learner = f"{status['header']['member_id']:x}"
-    patiently(lambda: control(endpoints, "member", "promote", learner), PATIENCE, PAUSE, say=say)
-    say("the learner is a voter now")
+
+    def look_and_ask() -> bool:
+        """Tell whether it had to be asked for; an answer may be lost after it took effect, so each try looks first."""
+        status = own_status()
+        if status.get("isLearner"):
+            control(endpoints, "member", "promote", f"{status['header']['member_id']:x}")
+        return bool(status.get("isLearner"))
+
+    if patiently(look_and_ask, 2 * PATIENCE, PAUSE, say=say):
+        say("the learner is a voter now")
 
 
 def say(line: str) -> None:
