@@ -14,7 +14,7 @@ from .reference import errors, printed
 
 ROOT = reference.ROOT
 PASS_ON = {
-    "generator/cluster/launch.py",
+    "generator/cluster/assembly.py",
     "generator/cluster/preflight.py",
     "generator/description/load.py",
     "generator/description/tutorial.py",

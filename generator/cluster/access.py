@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from generator.clock import stamp
-from generator.cluster.kinds.droplet import listed
+from generator.cluster.fleet import listed
 from generator.cluster.kube_api import Credentials, Kube
 from generator.errors import Problem
 from generator.files import write_atomic

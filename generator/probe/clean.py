@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from generator import waiting
-from generator.cluster import bucket_policy
+from generator.cluster import bucket_policy, fleet
 from generator.cluster.kinds import droplet, firewall, ssh_key, tag, vpc
 from generator.errors import Problem
 from generator.probe.scope import Place, Scope, scopes
@@ -47,7 +47,7 @@ class Cleaner:
         Raises:
             Problem: something is still there.
         """
-        if not droplet.clear(self.cloud, scope.tag, self.say, 1 if is_known else len(LOOKS)):
+        if not fleet.clear(self.cloud, scope.tag, self.say, 1 if is_known else len(LOOKS)):
             raise Problem("can't be deleted", where=f"droplets tagged {scope.tag}", hint=HINT)
         for wall in firewall.listed(self.cloud, scope.name):
             self.say(f"delete firewall {wall.name}")
@@ -69,7 +69,7 @@ class Cleaner:
             raise Problem(f"is still there: {'; '.join(left)}", where=scope.tag, hint=HINT)
 
     def _lines(self, scope: Scope) -> Iterator[str]:
-        yield from droplet.DROPLET.lines(droplet.listed(self.cloud, scope.tag))
+        yield from droplet.DROPLET.lines(fleet.listed(self.cloud, scope.tag))
         yield from firewall.FIREWALL.lines(firewall.listed(self.cloud, scope.name))
         yield from ssh_key.SSH_KEY.lines(ssh_key.listed(self.cloud, scope.name))
         yield from vpc.VPC.lines(self._vpcs(scope))

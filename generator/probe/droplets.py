@@ -11,7 +11,7 @@ from datetime import datetime
 
 from generator import waiting
 from generator.clock import Clock
-from generator.cluster.kinds import droplet
+from generator.cluster import fleet
 from generator.errors import Problem
 from generator.probe.scope import Scope
 from generator.probe.wire import Wire
@@ -70,7 +70,7 @@ class Orders:
             body = order(self._number)
             where = f"droplet {body['name']}"
             try:
-                answer = self._cloud.try_to_create(droplet.COLLECTION, body)
+                answer = self._cloud.try_to_create(fleet.COLLECTION, body)
             except Unclear as error:
                 raise Problem(f"DigitalOcean gave no answer: {error}", where=where) from error
             if answer.status >= 500:
@@ -85,7 +85,7 @@ class Orders:
             elif answer.status >= 400:
                 raise Refused(answer, where)
             else:
-                return self._number, inside(droplet.COLLECTION.key, droplet.COLLECTION.read)(answer)
+                return self._number, inside(fleet.COLLECTION.key, fleet.COLLECTION.read)(answer)
         raise Problem(f"DigitalOcean answered {FAILURES} orders with an error of its own", where=self._scope.tag)
 
     def watch(self, made: Droplet, say: Callable[[str], None], placed: Callable[[str], None]) -> Droplet:
@@ -102,7 +102,7 @@ class Orders:
         active: datetime | None = None
         private: str | None = None
         while (lags.clock.now() - born).total_seconds() < LIMIT:
-            seen = droplet.read(self._cloud, made.id)
+            seen = fleet.read(self._cloud, made.id)
             listed = made.id in self._listed()
             if seen is None:
                 lags.note("read_lag_ms", born)
@@ -137,10 +137,10 @@ class Orders:
         """
         lags, numbers = self._lags, {one.id for one in made}
         for one in {one.id: one for one in (*made, *self._listed().values())}.values():
-            droplet.erase(self._cloud, one)
+            fleet.erase(self._cloud, one)
         ended = lags.clock.now()
         while (lags.clock.now() - ended).total_seconds() < LIMIT:
-            is_read = any(droplet.read(self._cloud, number) is not None for number in numbers)
+            is_read = any(fleet.read(self._cloud, number) is not None for number in numbers)
             is_listed = bool(numbers & self._listed().keys())
             if not is_read and not is_listed:
                 return
@@ -152,4 +152,4 @@ class Orders:
         raise Problem("are not gone ten minutes after their deletion", where=f"droplets tagged {self._scope.tag}")
 
     def _listed(self) -> Mapping[int, Droplet]:
-        return {one.id: one for one in droplet.listed(self._cloud, self._scope.tag)}
+        return {one.id: one for one in fleet.listed(self._cloud, self._scope.tag)}

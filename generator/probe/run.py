@@ -14,7 +14,8 @@ from typing import Any
 from generator import waiting
 from generator.catalogue import DEBIAN_13, SIZES, SPACES_REGIONS, USER_DATA_BYTES
 from generator.clock import Clock
-from generator.cluster.kinds import droplet, ssh_key, tag
+from generator.cluster import fleet
+from generator.cluster.kinds import ssh_key, tag
 from generator.errors import Problem
 from generator.probe import document, report, store
 from generator.probe.clean import HINT, Cleaner
@@ -214,7 +215,7 @@ class Run:
             return
         too_long = USER_DATA_BYTES + 1
         with suppress(Unclear):
-            answer = self.cloud.try_to_create(droplet.COLLECTION, self._order(body, 0, too_long))
+            answer = self.cloud.try_to_create(fleet.COLLECTION, self._order(body, 0, too_long))
             self._api[f"user_data_of_{too_long}"] = answer.status
             if (limit := answer.headers.get("ratelimit-limit", "")).isdecimal():
                 self._api["requests_an_hour"] = int(limit)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from generator.clock import Clock
-from generator.cluster.kinds import droplet as droplets
+from generator.cluster import fleet as droplets
 from generator.cluster.kinds import firewall as firewalls
 from generator.cluster.kinds import ssh_key as ssh_keys
 from generator.cluster.kinds import tag as tags

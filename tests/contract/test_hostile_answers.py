@@ -17,8 +17,8 @@ import urllib3
 
 from generator import deadline
 from generator.clock import Clock
-from generator.cluster import kube_api
-from generator.cluster.kinds import droplet, firewall, ssh_key, tag, vpc
+from generator.cluster import fleet, kube_api
+from generator.cluster.kinds import firewall, ssh_key, tag, vpc
 from generator.cluster.kube_api import Credentials, Kube
 from generator.cluster.launch_lock import LaunchLock
 from generator.errors import Problem, Problems
@@ -108,7 +108,7 @@ def cloud(address: str, authority: Authority) -> Readers:
     def made() -> Cloud:
         return shared
 
-    kinds = {"droplets": droplet, "firewalls": firewall, "keys": ssh_key, "tags": tag, "VPCs": vpc}
+    kinds = {"droplets": fleet, "firewalls": firewall, "keys": ssh_key, "tags": tag, "VPCs": vpc}
     every: dict[str, Callable[[], object]] = {
         "account": lambda: made().account(),
         "count": lambda: made().droplet_count(),
@@ -119,10 +119,10 @@ def cloud(address: str, authority: Authority) -> Readers:
         found: Any = kind.COLLECTION
         every[f"list {name}"] = lambda found=found: made().list(found)  # type: ignore[misc]
     every |= {
-        "find": lambda: made().find(droplet.COLLECTION, 7, "x"),
-        "create": lambda: made().create(droplet.COLLECTION, {}, "x", lambda: None),
+        "find": lambda: made().find(fleet.COLLECTION, 7, "x"),
+        "create": lambda: made().create(fleet.COLLECTION, {}, "x", lambda: None),
         "update": lambda: made().update(firewall.COLLECTION, "7", {}, "x"),
-        "delete": lambda: made().delete(droplet.COLLECTION, 7, "x"),
+        "delete": lambda: made().delete(fleet.COLLECTION, 7, "x"),
     }
     return every
 

@@ -15,7 +15,6 @@ from generator.release import lock_file
 from tests import keyring
 from tests.keyring import CLUSTER_ID
 
-
 RELEASE = lock_file.load("k8s-1.36", Path())
 
 

@@ -1,0 +1,89 @@
+"""Lists, makes and deletes droplets, however late the provider's answers are true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection as Several
+
+from generator import waiting
+from generator.provider import answers
+from generator.provider.digitalocean import Cloud, Collection
+from generator.provider.resources import Droplet, Json
+from generator.provider.retry import REPEATS, Refused
+
+COLLECTION = Collection("droplets", "droplet", answers.droplet)
+KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
+"""Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
+REMOVAL_POLLS, REMOVAL_POLL_SECONDS = 120, 5.0
+
+
+def listed(cloud: Cloud, tag: str) -> tuple[Droplet, ...]:
+    """List the droplets that carry a tag, the oldest first."""
+    return tuple(
+        sorted((one for one in cloud.list(COLLECTION, tag_name=tag) if tag in one.tags), key=lambda one: one.id)
+    )
+
+
+def read(cloud: Cloud, number: int) -> Droplet | None:
+    """Give one droplet; None when it is gone, or so new that reads do not know it yet."""
+    return cloud.find(COLLECTION, number, f"droplet {number}")
+
+
+def make(cloud: Cloud, body: Json, node_tag: str, known: Several[int] = ()) -> Droplet:
+    """Make a droplet, or find by its node's tag the one that an unclear attempt made.
+
+    Args:
+        body: the request; its user data is shown nowhere.
+        node_tag: the tag that no other node carries.
+        known: droplets with that tag that were there before, and are about to go.
+    """
+    where = f"droplet {body['name']}"
+
+    def find() -> Droplet | None:
+        return next((one for one in listed(cloud, node_tag) if one.id not in known), None)
+
+    def order() -> Droplet:
+        return cloud.create(COLLECTION, body, where, find, unique=False)
+
+    return waiting.repeat(order, KEY_LAG, cloud.clock.sleep, while_=lambda error: _says(error, "invalid key"))
+
+
+def erase(cloud: Cloud, droplet: Droplet) -> None:
+    """Delete a droplet, if it is still there; it goes some seconds later."""
+    where = f"droplet {droplet.name} ({droplet.id})"
+
+    def delete() -> None:
+        cloud.delete(COLLECTION, droplet.id, where)
+
+    waiting.repeat(delete, REPEATS, cloud.clock.sleep, while_=lambda error: _says(error, "pending"))
+
+
+def clear(
+    cloud: Cloud, tag: str, say: Callable[[str], None], quiet: int, between: Callable[[], None] = lambda: None
+) -> bool:
+    """Delete all droplets that carry a tag; False when some are still there after ten minutes.
+
+    Args:
+        quiet: how many times in a row nothing has to be listed.
+        between: done before each look.
+    """
+    going: set[int] = set()
+    for _ in range(REMOVAL_POLLS):
+        between()
+        seen = listed(cloud, tag)
+        for droplet in seen:
+            if droplet.id not in going:
+                say(f"delete droplet {droplet.name} ({droplet.id})")
+            erase(cloud, droplet)
+            going.add(droplet.id)
+        if not seen and all(read(cloud, number) is None for number in going):
+            quiet -= 1
+            if quiet <= 0:
+                return True
+        cloud.clock.sleep(REMOVAL_POLL_SECONDS)
+    return False
+
+
+def _says(error: BaseException, words: str) -> bool:
+    """Tell whether the provider refuses for a reason that passes."""
+    return isinstance(error, Refused) and error.status == 422 and words in error.said
