@@ -1,7 +1,7 @@
 """A provider, an object store, machines and an API server on loopback, for launches that are killed at will.
 
 The account is the lab's, the store is a real S3 server. A machine does over the wire what a node does: it fetches and
-unseals its bundle, reads the roster, and reports; Kubernetes is the four answers that a launch asks for.
+unseals its bundle, reads the roster, and reports; Kubernetes is what a launch or a replacement asks of it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from typing import Any
 import urllib3
 
 from generator.clock import stamp
-from generator.cluster import access, node_report
-from generator.cluster.kube_api import REPORT
+from generator.cluster import node_report
 from generator.documents import roster as rosters
 from generator.lab.account import vpcs
 from generator.lab.account.account import Account, Droplet
@@ -42,6 +41,7 @@ from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from generator.provider.connection import Connection
+from tests.contract.little_kubernetes import LittleKubernetes
 from tests.keyring import unseal
 from tests.phases import phases_of
 from tests.reports import wrapped
@@ -109,6 +109,11 @@ class World:
         self.failing: dict[str, str] = {}
         self.applied: str | None = None
         self.applied_secrets = ""
+        self.voters: dict[str, int] = {}
+        """The droplet of each member of etcd, by its node."""
+        self.was_formed = False
+        self.leader = ""
+        self.kubernetes = LittleKubernetes(self)
         self.addons_lag = 0.0
         self._due: dict[str, float] = {}
         authority = Authority(directory / "authority")
@@ -169,6 +174,11 @@ class World:
         """Count the living machines whose etcd member is up."""
         return sum(machine.alive and machine.member for machine in self.machines.values())
 
+    def has_quorum(self) -> bool:
+        """Tell whether more than half of etcd's members are up, or of the planned ones while it forms."""
+        planned = len(self.plan.control_planes) if self.plan else 0
+        return self.members() * 2 > (len(self.voters) if self.was_formed else planned)
+
     def apply(self, roster: rosters.Roster, url: str) -> bool:
         """Apply addons with their secrets, which takes its time; tell whether the cluster has them."""
         pinned = (roster.addons, roster.secrets or "")
@@ -212,30 +222,17 @@ class World:
         serving = {
             machine.droplet.public_address for machine in self.machines.values() if machine.alive and machine.api
         }
-        is_served = self._kube is not None and self.members() >= 2 and not self.api_is_away
+        is_served = self._kube is not None and self.has_quorum() and not self.api_is_away
         if port == 6443 and host in serving and is_served:
             return socket.create_connection(("127.0.0.1", self._kube), timeout=10)
         raise ConnectionRefusedError(111, "refused")
 
     def _kubernetes(self, call: Call) -> Reply:
-        if call.path == "/readyz":
-            return Reply(200, b"ok")
-        if call.path == "/api/v1/namespaces/kube-system/configmaps/hardway":
-            if self.applied is None:
-                return Reply(404, b"{}")
-            return Reply(200, json.dumps({"data": {"addons": self.applied, "secrets": self.applied_secrets}}).encode())
-        if call.path == f"{access.ACCOUNT}/token":
-            return Reply(201, json.dumps({"status": {"token": "of a day"}}).encode())
-        assert call.path == "/api/v1/nodes"
-        ready = {machine.droplet.name for machine in self.machines.values() if machine.alive and machine.ready}
-        items = [
-            {
-                "metadata": {"name": name, "annotations": {REPORT: self.reports.get(name, "")}},
-                "status": {"conditions": [{"type": "Ready", "status": "True" if name in ready else "Unknown"}]},
-            }
-            for name in sorted({machine.droplet.name for machine in self.machines.values() if machine.joined})
-        ]
-        return Reply(200, json.dumps({"items": items}).encode())
+        with self.api.lock:
+            reply = self.kubernetes.respond(call)
+        if call.method != "GET" and not call.path.endswith("/token"):
+            self.fate.strike()
+        return reply
 
 
 class Machine:
@@ -285,10 +282,10 @@ class Machine:
             roster = self._roster(launch)
             return roster is not None and self._join(roster)
         if phase == "api":
-            self.api = self.world.members() >= 2
+            self.api = self.world.has_quorum()
             return self.api
         if phase == "node":
-            self.joined = self.ready = self.world.members() >= 2
+            self.joined = self.ready = self.world.has_quorum()
             return self.ready
         if phase == "addons":
             roster = self._roster(launch)
@@ -303,14 +300,22 @@ class Machine:
 
     def _join(self, roster: rosters.Roster) -> bool:
         """Form etcd while the roster says so, else join only where there is a quorum."""
-        if roster.etcd.state == "new":
-            if self.world.members() == 0:
-                self.world.applied = None
-            self.member = True
-            return self.world.members() >= 2
-        others = self.world.members() - self.member
-        self.member = self.member or others >= 2
+        world = self.world
+        with world.api.lock:
+            if roster.etcd.state == "new" and not (world.was_formed and world.members() - self.member):
+                if world.members() == 0:
+                    world.applied, world.was_formed = None, False
+                    world.voters.clear()
+                self._vote()
+                world.was_formed = world.has_quorum()
+                return world.was_formed
+            if not self.member and world.has_quorum():
+                self._vote()
         return self.member
+
+    def _vote(self) -> None:
+        self.member = True
+        self.world.voters[self.node.name] = self.droplet.id
 
     def _unseal(self, launch: Mapping[str, Any]) -> bool:
         import base64
