@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 
-from generator.cluster.matching import existing, placed
+from generator.cluster.launchable import Documents
+from generator.cluster.matching import existing, node_of, placed
+from generator.cluster.membership import membership
 from generator.cluster.observed import Observed
-from generator.documents.roster import Etcd, EtcdState, Roster, compose, next_generation
+from generator.documents.roster import Entry, Etcd, EtcdState, Roster, compose, next_generation
 from generator.plan.decide import Plan
+from generator.provider.resources import Droplet
 
 FORMING = timedelta(minutes=30)
 """How long a new etcd cluster may be formed."""
@@ -17,10 +21,11 @@ RENEWED = timedelta(minutes=15)
 """What has to be left of that time when a launch relies on it."""
 
 
-def next_roster(plan: Plan, addons: str, observed: Observed, secrets: str | None = None) -> Roster:
+def next_roster(plan: Plan, documents: Documents, observed: Observed) -> Roster:
     """Say what the roster should say now; the published one comes back when it says that already.
 
-    An empty token asks for a fresh one.
+    An empty token asks for a fresh one. What exists and is no longer described stays as it was published: a node while
+    it has a droplet or may be a member of etcd, and a node's key while its droplet is the one that has it.
     """
     published = observed.roster
     here = placed(plan, observed)
@@ -30,20 +35,22 @@ def next_roster(plan: Plan, addons: str, observed: Observed, secrets: str | None
         time=observed.time,
         endpoints={name: IPv4Address(droplet.private) for name, droplet in here.items() if droplet.private},
         etcd=_etcd(plan, observed),
-        addons_sha256=addons,
-        secrets_sha256=secrets,
+        addons_sha256=documents.addons,
+        secrets_sha256=documents.secrets or None,
     )
     if published:
-        # What a cluster was founded with is a fact of its past; the description may say something else by now.
-        written = replace(written, founding=published.founding)
+        # What a living cluster was founded with is a fact; the description may say something else by now.
+        nodes = (*_with_their_keys(plan, documents, here, written, published), *_left(plan, observed, published))
+        lives = bool(observed.droplets) or existing(plan, observed)
+        written = replace(written, founding=published.founding if lives else written.founding, nodes=nodes)
     if published and written == replace(published, generation=written.generation, time=written.time):
         return published
     return written
 
 
-def changes(plan: Plan, addons: str, observed: Observed, secrets: str | None = None) -> tuple[str, ...]:
+def changes(plan: Plan, documents: Documents, observed: Observed) -> tuple[str, ...]:
     """Say in words what the next generation changes; nothing when the published one stays."""
-    before, after = observed.roster, next_roster(plan, addons, observed, secrets)
+    before, after = observed.roster, next_roster(plan, documents, observed)
     if observed.rolled_back is not None:
         was = f"somebody put back generation {observed.rolled_back.generation}, {observed.seen} was there"
         return (f"{was}; etcd is {after.etcd.state}",)
@@ -66,6 +73,29 @@ def changes(plan: Plan, addons: str, observed: Observed, secrets: str | None = N
         elif known.endpoint != entry.endpoint:
             words.append(f"{entry.name} is at {entry.endpoint}" if entry.endpoint else f"{entry.name} is gone")
     return (*words, *(f"{name} is no longer planned" for name in old))
+
+
+def _with_their_keys(
+    plan: Plan, documents: Documents, here: Mapping[str, Droplet], written: Roster, published: Roster
+) -> Iterator[Entry]:
+    """Give the planned nodes, each with the key that its present droplet has."""
+    before = {entry.name: entry.wireguard for entry in published.nodes}
+    for entry in written.nodes:
+        droplet = here.get(entry.name)
+        is_other = droplet is not None and plan.document_tag(documents.nodes[entry.name]) not in droplet.tags
+        yield replace(entry, wireguard=before[entry.name]) if is_other and entry.name in before else entry
+
+
+def _left(plan: Plan, observed: Observed, published: Roster) -> Iterator[Entry]:
+    """Give the nodes that left the description and are there still, or may be members of etcd."""
+    planned = {node.name for node in plan.nodes}
+    theirs = {node_of(plan, droplet): droplet for droplet in observed.droplets}
+    known = membership(plan, observed)
+    for entry in published.nodes:
+        droplet = theirs.get(entry.name)
+        may_vote = entry.role == "control-plane" and entry.name in known.names and existing(plan, observed)
+        if entry.name not in planned and (droplet is not None or may_vote):
+            yield replace(entry, endpoint=IPv4Address(droplet.private) if droplet and droplet.private else None)
 
 
 def _etcd(plan: Plan, observed: Observed) -> Etcd:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from generator import waiting
+from generator.cluster.drift import drifted
 from generator.cluster.fleet import clear, erase, listed, make, read
 from generator.cluster.kinds import bundle
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
@@ -15,10 +16,10 @@ from generator.cluster.matching import (
     is_overdue,
     is_settled_by_others,
     node_of,
-    quorum,
     ready,
     reported,
 )
+from generator.cluster.membership import machines, membership
 from generator.cluster.memory import READ_LAG
 from generator.cluster.observed import DROPLETS, VPCS, Observed
 from generator.errors import Problem
@@ -60,20 +61,33 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
 
     def refusals(self, case: Case) -> Iterator[Action]:
         """Find that etcd, which lives, has lost its quorum."""
-        plan = case.plan
-        if not existing(plan, case.observed):
+        if not existing(case.plan, case.observed):
             yield from self._stuck(case)
             return
-        control_planes = [node.name for node in plan.control_planes]
-        missing = [name for name in control_planes if name not in case.here]
-        if len(control_planes) - len(missing) < quorum(plan):
-            lost = "its data is gone" if len(missing) == len(control_planes) else "the others can't let anyone join"
-            why = f"missing, so etcd has no quorum: {lost}, and a second cluster is never formed"
-            hint = f"`gen destroy {plan.name}`, then launch anew"
-            yield self.action("refuse", ", ".join(missing), why, hint=hint)
+        lost = self._lost_quorum(case)
+        if lost is not None:
+            yield lost
             return
         yield from self._unsettled(case)
         yield from self._stuck(case)
+
+    def _lost_quorum(self, case: Case) -> Action | None:
+        """Find that too few of etcd's members have a machine; who is a member is etcd's word, not the description's."""
+        plan = case.plan
+        members = membership(plan, case.observed)
+        there = alive(case, members.voters)
+        if len(there) >= members.quorum:
+            return None
+        missing = ", ".join(sorted(members.voters - there))
+        if not there:
+            why = "missing, and so is every member of etcd: its data is gone, and a second cluster is never formed"
+            return self.action("refuse", missing, why, hint=f"`gen destroy {plan.name}`, then launch anew")
+        left, count = ", ".join(sorted(there)), len(members.voters)
+        why = f"missing, so etcd has no quorum: of {count} members only {left} can be there, and nobody can join"
+        hint = f"the data is on {left} still: keep it; a second cluster is never formed beside it"
+        if not members.is_told:
+            hint = f"who the members are is told by the roster alone, no API server answers; {hint}"
+        return self.action("refuse", missing, why, hint=hint)
 
     def _stuck(self, case: Case) -> Iterator[Action]:
         """Find droplets that don't come back by themselves, however long one waits."""
@@ -112,8 +126,10 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         planned = {node.name for node in case.plan.nodes}
         for droplet in sorted(case.observed.droplets, key=lambda one: one.id):
             node = node_of(case.plan, droplet)
-            if node not in planned:
-                yield self.action("keep", droplet.name, "has the cluster's tag but is not planned", droplet.id)
+            if node is None:
+                yield self.action("keep", droplet.name, "has the cluster's tag but is no node", droplet.id)
+            elif node not in planned:
+                yield self.action("keep", node, "is no longer planned; `gen rollout` drains and removes it", droplet.id)
             elif node in case.here and droplet.id not in kept and not self._is_second(node, case):
                 why = f"until it is known which of its droplets serves, {droplet.id} or {case.here[node].id}"
                 yield self.action("wait", droplet.name, why, droplet.id)
@@ -132,22 +148,18 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
     def differences(self, case: Case) -> Iterator[Action]:
         """Find nodes without a droplet, and droplets that are other than planned."""
         joining = _joining(case)
+        for one in drifted(case.plan, case.documents, case.observed):
+            if one.cause != "unplanned":
+                yield self.action("keep", one.node, f"{one.why}; `gen rollout` replaces it", one.droplet)
         for node in case.plan.nodes:
             if node.name in case.here:
-                yield from self._otherness(node, case.here[node.name], case)
-            elif node.is_control_plane and joining:
+                continue
+            if node.is_control_plane and joining:
                 yield self.action("wait", node.name, f"until {joining[0]} has joined etcd: one at a time")
             else:
                 yield self.action("create", node.name, f"{node.size} in {case.plan.region}")
                 if node.is_control_plane and existing(case.plan, case.observed):
                     joining.append(node.name)
-
-    def _otherness(self, node: Node, droplet: Droplet, case: Case) -> Iterator[Action]:
-        if case.plan.document_tag(case.documents.nodes[node.name]) not in droplet.tags:
-            why = "was born with another document; to replace the node, destroy its droplet and launch again"
-            yield self.action("keep", node.name, why, droplet.id)
-        if droplet.size != node.size:
-            yield self.action("keep", node.name, f"has size {droplet.size}, not {node.size}", droplet.id)
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
         """Make a node's droplet, or delete one and wait until it is gone."""
@@ -173,6 +185,13 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         quiet = len(LOOKS) if removal.trouble or _may_be_in_flight(removal) else 1
         if not clear(removal.cloud, removal.tag, removal.say, quiet, removal.keep_lock):
             raise Problem("can't be deleted", where=f"droplets tagged {removal.tag}", hint="destroy again, it goes on")
+
+
+def alive(case: Case, voters: frozenset[str]) -> frozenset[str]:
+    """Tell which members have a machine that may be up: of planned nodes none that is lost."""
+    planned = {node.name for node in case.plan.nodes}
+    others = machines(case.plan, case.observed, voters - planned)
+    return others | {name for name in voters & planned if name in case.here}
 
 
 def _joining(case: Case) -> list[str]:

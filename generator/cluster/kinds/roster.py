@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
+from generator.cluster.founded import contradictions
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Work
 from generator.cluster.next_roster import changes, next_roster
 from generator.cluster.observed import ROSTER as PUBLISHED
@@ -33,16 +34,22 @@ class RosterKind(Kind[Roster | None]):
         body = lookup.spaces.get(names.roster_key(plan.public_prefix), limit_bytes=LIMIT_BYTES)
         return None if body is None else verify(body, plan.operator_public_key, cluster_id=plan.cluster_id)
 
+    def refusals(self, case: Case) -> Iterator[Action]:
+        """Find what a living cluster was made with and the description says otherwise."""
+        if case.observed.roster is not None and case.observed.droplets:
+            for why, hint in contradictions(case.plan, case.observed, case.observed.roster):
+                yield self.action("refuse", case.plan.name, why, hint=hint)
+
     def differences(self, case: Case) -> Iterator[Action]:
         """Find that another one is due."""
-        why = changes(case.plan, case.documents.addons, case.observed, case.documents.secrets or None)
+        why = changes(case.plan, case.documents, case.observed)
         if why:
             yield self.action("publish", case.plan.name, ", ".join(why))
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:  # noqa: ARG002
         """Sign and publish the next one."""
-        plan, documents = work.plan, work.launchable.documents
-        roster = next_roster(plan, documents.addons, observed, documents.secrets or None)
+        plan = work.plan
+        roster = next_roster(plan, work.launchable.documents, observed)
         if not roster.etcd.token:
             roster = replace(roster, etcd=replace(roster.etcd, token=f"hardway-{secrets.token_hex(16)}"))
         signed = sign(payload(roster), work.launchable.store.operator_key)

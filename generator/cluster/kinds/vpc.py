@@ -79,7 +79,7 @@ class VpcKind(Kind[tuple[Vpc, ...]]):
         plan, name = case.plan, names.object_name(case.plan.name)
         for vpc in case.observed.of(VPCS):
             if vpc.name == name and (why := _foreign(vpc, plan)):
-                yield self.action("refuse", name, why, vpc.id)
+                yield self.action("refuse", name, why, vpc.id, _bucket_again(vpc, plan))
             elif vpc.name == name and vpc.ip_range != plan.vpc:
                 why = f"has {vpc.ip_range}, not {plan.vpc}, which can't be changed"
                 hint = _other_range(vpc, case) if vpc.description == RELEASED else f"write `vpc: {vpc.ip_range}` again"
@@ -212,8 +212,16 @@ def _foreign(vpc: Vpc, plan: Plan) -> str | None:
     if other.cluster_id != plan.cluster_id:
         return f"belongs to another cluster of this name, {other.cluster_id}"
     if (other.bucket, other.region) != (plan.spaces_bucket, plan.spaces_region):
-        return f"this cluster's objects are in bucket {other.bucket} ({other.region}), which can't be changed"
+        return f"this cluster's objects are in bucket {other.bucket} ({other.region}), where its nodes read the roster"
     return None
+
+
+def _bucket_again(vpc: Vpc, plan: Plan) -> str | None:
+    """Say how a cluster that is ours finds its objects again."""
+    owner = names.read_owner(vpc.description)
+    if owner is None or owner.cluster_id != plan.cluster_id:
+        return None
+    return f"write `spaces: {{bucket: {owner.bucket}, region: {owner.region}}}` again: it keeps its bucket"
 
 
 VPC = VpcKind()
