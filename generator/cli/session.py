@@ -87,6 +87,7 @@ def opened(
     from generator.cluster import review
     from generator.cluster.launchable import prepare
     from generator.cluster.site import Site
+    from generator.pki.store import report_keys
 
     end_on_signal()
     clock = Clock()
@@ -107,6 +108,7 @@ def opened(
         operator_credentials(project),
         clock=clock,
         lifetime=lifetime,
+        report_keys=report_keys(project.keys_path, project.known_nodes),
         given_up=frozenset(given_up),
     )
     return Session(project, site, connection)

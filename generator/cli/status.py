@@ -62,7 +62,7 @@ def status(
     plan, clock = project.plan, Clock()
     documents = digests(project)
     spaces = Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region)
-    reports = report_keys(project.keys_path, plan)
+    reports = report_keys(project.keys_path, project.known_nodes)
     observer = Observer(
         plan,
         Cloud(connection, clock),

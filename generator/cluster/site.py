@@ -27,7 +27,7 @@ class Site:
     """One cluster, worked on; `observed` is what was seen last, with the effects of what was done since.
 
     `leaving` names the nodes that are on their way out: what they report is no fault, and their API servers are not
-    asked as long as another answers.
+    asked as long as another answers. `report_keys` has those of nodes that left the description as well.
     """
 
     def __init__(
@@ -38,11 +38,12 @@ class Site:
         *,
         clock: Clock,
         lifetime: timedelta,
+        report_keys: Mapping[str, bytes],
         given_up: frozenset[str] = frozenset(),
     ) -> None:
         plan = launchable.plan
         self._launchable = launchable
-        self._report_keys = {node.name: launchable.store.report_secret(node.name) for node in plan.nodes}
+        self._report_keys = report_keys
         self.connection = connection
         self.clock = clock
         self.cloud = Cloud(connection, clock)

@@ -155,9 +155,9 @@ def operator_key(store_path: Path) -> Ed25519PrivateKey:
         raise Problem(f"is damaged: {error}", where=str(where), hint=key_check.backup_hint(store_path)) from error
 
 
-def report_keys(store_path: Path, plan: Plan) -> dict[str, bytes]:
+def report_keys(store_path: Path, nodes: Iterable[str]) -> dict[str, bytes]:
     """Read the keys with which nodes vouch for what they report; a node whose key is not here is left out."""
-    found = {node.name: private_directory.read(store_path / f"{report_key(node.name)}.key") for node in plan.nodes}
+    found = {node: private_directory.read(store_path / f"{report_key(node)}.key") for node in nodes}
     return {node: plain_keys.read_symmetric(key) for node, key in found.items() if key is not None}
 
 

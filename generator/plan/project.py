@@ -67,6 +67,12 @@ class Project:
         """Give the directory of the committed documents."""
         return self.directory / self.rendered
 
+    @property
+    def known_nodes(self) -> tuple[str, ...]:
+        """Name the nodes that are planned, or ever were."""
+        ever = self.inventory.numbers if self.inventory else {}
+        return tuple(dict.fromkeys([*(node.name for node in self.plan.nodes), *ever]))
+
     @cached_property
     def plan(self) -> Plan:
         """Decide everything that the committed facts allow."""
