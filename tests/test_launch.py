@@ -9,9 +9,11 @@ A case says what differs from a cluster that has everything but droplets and a r
     vpc       description (`other` or `released`), bucket, generation, ip_range, region
     other_vpc the range of someone else's, or ip_range, region and description (`released`) of it
     firewall  `changed` when its rules are others, `other` when it is for other droplets
-    roster    null, or generation, state, new_until (minutes from now), endpoints, addons and secrets (`other`)
+    roster    null, or generation, state, new_until (minutes from now), endpoints, addons and secrets (`other`), nodes
+              that it is without or has also, by their role, founding where that was other
     droplets  by node: id, age in minutes, private and public address, document (`other`), size, status, region, vpc
-    reports   by node: done (the last phase that is over), age in minutes; `forged` when nobody vouches for it
+    reports   by node: done (the last phase that is over), age in minutes; members and learners of etcd; `forged` when
+              nobody vouches for it
     ready     null when no API server answers, else by node
     bundles   by node: expires (minutes from now), or several by any name with node, expires and age in minutes
     given_up  nodes that the operator gives up
@@ -44,7 +46,7 @@ from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.kinds.vpc import VPC
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import highest_generation
-from generator.cluster.node_report import Phase, Progress
+from generator.cluster.node_report import Etcd, Member, Phase, Progress
 from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, VPCS, Bundle, Observed, Report
 from generator.documents import roster as rosters
 from generator.plan.decide import Plan
@@ -188,7 +190,13 @@ def _roster(plan: Plan, told: Mapping[str, Any] | None) -> rosters.Roster | None
         addons_sha256=OTHER if told.get("addons") == "other" else ADDONS,
         secrets_sha256=OTHER if told.get("secrets") == "other" else SECRETS,
     )
-    return replace(written, nodes=tuple(entry for entry in written.nodes if entry.name not in told.get("without", ())))
+    nodes = [entry for entry in written.nodes if entry.name not in told.get("without", ())]
+    for number, (name, role) in enumerate(told.get("also", {}).items(), start=50):
+        nodes = [entry for entry in nodes if entry.name != name]
+        place = (f"10.44.0.{number}", f"10.42.{number - 1}.0/24")
+        nodes.append(rosters.Entry(name, number, role, *place, f"key of {name}", endpoints.get(name)))
+    founding = replace(written.founding, **told.get("founding", {}))
+    return replace(written, nodes=tuple(nodes), founding=founding)
 
 
 def _bundles(told: Mapping[str, Any]) -> Iterator[Bundle]:
@@ -201,11 +209,15 @@ def _bundles(told: Mapping[str, Any]) -> Iterator[Bundle]:
 
 def _reports(plan: Plan, case: Mapping[str, Any]) -> Iterator[tuple[str, Report]]:
     for node, facts in case.get("reports", {}).items():
-        names = phases_of(control_plane=plan.node(node).is_control_plane)
+        planned = {one.name: one.is_control_plane for one in plan.nodes}
+        names = phases_of(control_plane=planned.get(node, True))
         last = names.index(facts["done"])
         phases = tuple(Phase(name, "done" if place <= last else "waiting") for place, name in enumerate(names))
+        members = [Member(f"{number:x}", name, False) for number, name in enumerate(facts.get("members", ()), start=1)]
+        members += [Member(f"{number:x}", name, True) for number, name in enumerate(facts.get("learners", ()), start=9)]
+        etcd = Etcd(member="1", leader="1", members=tuple(members)) if members else None
         age = facts.get("age", 1)
         own = [one for key, one in case.get("droplets", {}).items() if one.get("node", key) == node]
         droplet = facts.get("droplet", min((one["id"] for one in own if one.get("age", 10) >= age), default=0))
-        progress = Progress(node, GENERATION, phases, droplet=droplet)
+        progress = Progress(node, GENERATION, phases, droplet=droplet, etcd=etcd)
         yield node, Report(NOW - timedelta(minutes=age), progress, is_vouched=not facts.get("forged", False))

@@ -42,8 +42,8 @@ def status(
 ) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
-    Exits 1 when a node is not ready, the addons are not applied, something is to be done, or a certificate ends in
-    fewer days than `--min-days`.
+    Exits 1 when a node is not ready or lives otherwise than described, the addons are not applied, something is to be
+    done, or a certificate ends in fewer days than `--min-days`.
     """
     from generator.clock import Clock
     from generator.cluster import access
@@ -115,6 +115,8 @@ def _text(status: ClusterStatus) -> str:
         lines.append(f"kubeconfig until {status.kubeconfig}")
     lines += [f"sealed bundle {line}" for line in status.bundles]
     lines += [f"note: {line}" for line in status.notes]
+    lines += status.unwell
+    lines += [f"rollout would mend: {line}" for line in status.drift]
     return "\n".join([*lines, *(f"launch would {line}" for line in status.pending)])
 
 

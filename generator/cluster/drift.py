@@ -20,7 +20,8 @@ Cause = Literal["document", "size", "image", "unplanned"]
 class Drift:
     """A node whose droplet is other than described; `why` says it in words that follow the node's name.
 
-    `cause` is `unplanned` where the node left the description, `image` where its droplet is older than wished.
+    `cause` is `unplanned` where the node left the description, `image` where its droplet is older than wished; a node
+    that left and has no droplet any more has number 0 there.
     """
 
     node: str
@@ -65,7 +66,9 @@ def _causes(
 def _unplanned(plan: Plan, observed: Observed) -> Iterator[Drift]:
     planned = {node.name for node in plan.nodes}
     roles = {entry.name: entry.role for entry in observed.roster.nodes} if observed.roster else {}
-    for droplet in sorted(observed.droplets, key=lambda one: (node_of(plan, one) or "", one.id)):
-        name = node_of(plan, droplet)
-        if name is not None and name not in planned:
-            yield Drift(name, roles.get(name, ""), "", droplet.id, "unplanned", "is no longer planned")
+    there = {(name, one.id) for one in observed.droplets if (name := node_of(plan, one)) is not None}
+    for name, droplet in sorted(there):
+        if name not in planned:
+            yield Drift(name, roles.get(name, ""), "", droplet, "unplanned", "is no longer planned")
+    for name in sorted(roles.keys() - planned - {name for name, _ in there}):
+        yield Drift(name, roles[name], "", 0, "unplanned", "is no longer planned, and may be a member of etcd still")

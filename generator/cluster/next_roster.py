@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
@@ -13,7 +13,6 @@ from generator.cluster.membership import membership
 from generator.cluster.observed import Observed
 from generator.documents.roster import Entry, Etcd, EtcdState, Roster, compose, next_generation
 from generator.plan.decide import Plan
-from generator.provider.resources import Droplet
 
 FORMING = timedelta(minutes=30)
 """How long a new etcd cluster may be formed."""
@@ -40,7 +39,7 @@ def next_roster(plan: Plan, documents: Documents, observed: Observed) -> Roster:
     )
     if published:
         # What a living cluster was founded with is a fact; the description may say something else by now.
-        nodes = (*_with_their_keys(plan, documents, here, written, published), *_left(plan, observed, published))
+        nodes = (*_with_their_keys(plan, documents, observed, written, published), *_left(plan, observed, published))
         lives = bool(observed.droplets) or existing(plan, observed)
         written = replace(written, founding=published.founding if lives else written.founding, nodes=nodes)
     if published and written == replace(published, generation=written.generation, time=written.time):
@@ -59,6 +58,8 @@ def changes(plan: Plan, documents: Documents, observed: Observed) -> tuple[str, 
     words = []
     if before.addons != after.addons:
         words.append("addons")
+    if before.founding != after.founding:
+        words.append("what it is founded with")
     if before.secrets != after.secrets:
         words.append("secrets of addons")
     if before.etcd.state != after.etcd.state:
@@ -76,12 +77,16 @@ def changes(plan: Plan, documents: Documents, observed: Observed) -> tuple[str, 
 
 
 def _with_their_keys(
-    plan: Plan, documents: Documents, here: Mapping[str, Droplet], written: Roster, published: Roster
+    plan: Plan, documents: Documents, observed: Observed, written: Roster, published: Roster
 ) -> Iterator[Entry]:
-    """Give the planned nodes, each with the key that its present droplet has."""
+    """Give the planned nodes that may be named, each with the key that its present droplet has."""
     before = {entry.name: entry.wireguard for entry in published.nodes}
+    here = placed(plan, observed)
+    counts = not existing(plan, observed) or membership(plan, observed).is_told
     for entry in written.nodes:
         droplet = here.get(entry.name)
+        if droplet is None and entry.name not in before and entry.role == "control-plane" and not counts:
+            continue  # by the roster it would count as a member as long as nobody tells who is one
         is_other = droplet is not None and plan.document_tag(documents.nodes[entry.name]) not in droplet.tags
         yield replace(entry, wireguard=before[entry.name]) if is_other and entry.name in before else entry
 

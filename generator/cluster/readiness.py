@@ -11,7 +11,7 @@ from generator.cluster.kinds.kind import Case
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import existing, ready
 from generator.cluster.observed import Observed, Report
-from generator.cluster.phase_table import age
+from generator.cluster.phase_table import age, last_words
 from generator.errors import Problem
 from generator.plan.decide import Node
 from generator.provider.resources import Droplet
@@ -98,6 +98,26 @@ def unheard(case: Case) -> Mapping[str, tuple[str, ...]]:
             f"  {node.name} | droplet {droplet.id} is {droplet.status}, {addresses}",
             f"  {node.name} | {firewall.described(observed, case.plan)}",
             f"  {node.name} | its screen has its phases, and cloud-init's words: {SCREEN.format(droplet.id)}",
+        )
+    return found
+
+
+def unwell(case: Case) -> Mapping[str, tuple[str, ...]]:
+    """Say of each node that was up, and that Kubernetes calls not ready while its droplet lives, what is known."""
+    found = {}
+    for node in case.plan.nodes:
+        droplet, observed = case.here.get(node.name), case.observed
+        report = own_report(node.name, case)
+        if droplet is None or observed.ready is None or observed.ready.get(node.name, True):
+            continue
+        if report is None or not report.progress.done("node"):
+            continue  # it has not come up yet, and tells how far it is
+        lines = last_words(node.name, report.progress) if report.progress.failure else ()
+        found[node.name] = (
+            f"{node.name}: is not Ready, its droplet {droplet.id} is {droplet.status}; "
+            f"it was heard {age(report.at, observed.time)} ago",
+            *lines,
+            f"  `gen replace {node.name}` recreates it",
         )
     return found
 

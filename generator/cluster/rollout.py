@@ -16,7 +16,6 @@ from generator.cluster.assembly import Assembly
 from generator.cluster.departure import Departure, Terms, is_control_plane, lost_data
 from generator.cluster.drift import Drift
 from generator.cluster.engine import Names, Row, Step
-from generator.cluster.matching import node_of
 from generator.cluster.replace import Replacement
 from generator.cluster.site import Site
 from generator.errors import Problem
@@ -94,9 +93,9 @@ class Rollout:
     def _allow(self, site: Site, nodes: Names) -> None:  # noqa: ARG002
         self._allowed |= set(nodes)
 
-    def _unasked(self, site: Site, nodes: Names) -> str:
-        there = [node for node in nodes if self._departure.machines(site, node) and node not in self._allowed]
-        return f"the others to do without {', '.join(there)}" if there else ""
+    def _unasked(self, site: Site, nodes: Names) -> str:  # noqa: ARG002
+        unasked = [node for node in nodes if node not in self._allowed]
+        return f"the others to do without {', '.join(unasked)}" if unasked else ""
 
     def _forbidden(self, site: Site, nodes: Names) -> Iterator[Problem]:
         yield from removal_objections(site, nodes, self._terms)
@@ -123,10 +122,3 @@ def removal_objections(site: Site, nodes: Sequence[str], terms: Terms) -> Iterat
             yield Problem(f"has to stay until {missing} votes", where=", ".join(voting), hint="`gen launch` makes it")
     for node in () if terms.force else nodes:
         yield from lost_data(site, node)
-
-
-def unplanned(site: Site) -> tuple[str, ...]:
-    """Name the nodes that have a droplet and are not planned any more."""
-    planned = {node.name for node in site.plan.nodes}
-    found = {node_of(site.plan, one) for one in site.observed.droplets}
-    return tuple(sorted(name for name in found if name is not None and name not in planned))

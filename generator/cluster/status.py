@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from generator.clock import stamp
-from generator.cluster.kinds.kind import Action
+from generator.cluster.drift import drifted
+from generator.cluster.kinds.kind import Action, Case
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
 from generator.cluster.node_report import Etcd
 from generator.cluster.observed import Bundle, Observed
 from generator.cluster.phase_table import age, rows
-from generator.cluster.readiness import has_addons
+from generator.cluster.readiness import has_addons, unwell
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 
@@ -45,6 +46,7 @@ class NodeStatus:
 class ClusterStatus:
     """One cluster; `expiry` is the certificate that ends first, `pending` what a launch would do, `notes` what not.
 
+    `drift` says what lives otherwise than described, `unwell` which nodes are not ready while their droplets live.
     `kubeconfig` is when the token of the kubeconfig of every day ends; `addons` tells whether Kubernetes has the
     rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
     says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket.
@@ -61,13 +63,16 @@ class ClusterStatus:
     kubeconfig: str | None
     pending: tuple[str, ...]
     addons: bool
+    drift: tuple[str, ...] = ()
+    unwell: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bundles: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Tell whether every node is ready, the addons are applied, and nothing is to be done."""
-        return not self.pending and self.addons and all(node.kubernetes == "ready" for node in self.nodes)
+        """Tell whether every node is ready and as described, the addons are applied, and nothing is to be done."""
+        is_done = not self.pending and not self.drift
+        return is_done and self.addons and all(node.kubernetes == "ready" for node in self.nodes)
 
 
 def assess(
@@ -100,6 +105,8 @@ def assess(
             )
         )
     etcd = _etcd(plan, observed)
+    drifts = drifted(plan, documents, observed)
+    drifting = {one.node for one in drifts}
     return ClusterStatus(
         name=plan.name,
         nodes=tuple(nodes),
@@ -112,7 +119,9 @@ def assess(
         kubeconfig=kubeconfig,
         pending=tuple(_pending(action) for action in actions if action.changes or action.verb == "refuse"),
         addons=has_addons(documents, observed),
-        notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep"),
+        drift=tuple(f"{one.node} {one.why}" for one in drifts),
+        unwell=tuple(words for lines in unwell(Case(plan, documents, observed)).values() for words in lines),
+        notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep" and one.name not in drifting),
         bundles=tuple(_left(one, observed.time) for one in observed.bundles),
     )
 

@@ -40,6 +40,9 @@ class Watch:
             )
         for node, lines in readiness.unheard(case).items():
             self._once(f"{node}: nothing", *lines)
+        for node, lines in readiness.unwell(case).items():
+            if node not in site.leaving:
+                self._once(f"{node}: unwell", *lines)
         self._table.show(rows(case.plan, case.observed), case.observed.time)
 
     def stop_on_failure(self, site: Site) -> None:

@@ -8,16 +8,22 @@ from datetime import timedelta
 from generator.cluster.launchable import Documents
 from generator.cluster.observed import DROPLETS, Observed
 from generator.cluster.status import ClusterStatus, assess, warnings
+from generator.plan.decide import Node
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
 
 PLAN = planned(workers=0)
+DOCUMENTS = Documents({node.name: f"{node.number:064x}" for node in PLAN.nodes}, "a")
 DAY = timedelta(days=1)
+
+
+def tags(node: Node) -> tuple[str, ...]:
+    return PLAN.node_tag(node), PLAN.document_tag(DOCUMENTS.nodes[node.name])
 
 
 def observed(*ages: float) -> Observed:
     droplets = tuple(
-        Droplet(number, node.name, "active", "fra1", node.size, (PLAN.node_tag(node),), NOW - DAY * age, "v", "1", "2")
+        Droplet(number, node.name, "active", "fra1", node.size, tags(node), NOW - DAY * age, "v", "1", "2")
         for number, (node, age) in enumerate(zip(PLAN.nodes, ages, strict=False))
     )
     ready = {node.name: True for node in PLAN.nodes}
@@ -26,7 +32,7 @@ def observed(*ages: float) -> Observed:
 
 def seen(*ages: float, whole: bool = True) -> tuple[ClusterStatus, tuple[str, ...]]:
     now = observed(*ages)
-    status = assess(PLAN, None, Documents({}, "a"), now, (), "28.1.1.1", None)
+    status = assess(PLAN, None, DOCUMENTS, now, (), "28.1.1.1", None)
     status = replace(status, pending=() if whole else ("create",))
     return status, warnings(PLAN, now, status)
 
@@ -47,3 +53,14 @@ def test_old_ones_are_named() -> None:
 def test_an_unfinished_launch_is_told_before_that() -> None:
     [line] = seen(31, 3, whole=False)[1]
     assert "2 droplets of an unfinished launch" in line
+
+
+def test_what_lives_otherwise_than_described_is_not_whole() -> None:
+    now = observed(1, 1, 1)
+    assert assess(PLAN, None, DOCUMENTS, now, (), "28.1.1.1", None).whole
+    other = replace(DOCUMENTS, nodes=DOCUMENTS.nodes | {"node02": "f" * 64})  # type: ignore[operator]
+    status = assess(PLAN, None, other, now, (), "28.1.1.1", None)
+    assert (status.whole, status.drift) == (False, ("node02 was born with another document",))
+    smaller = replace(PLAN, nodes=PLAN.nodes[:2])
+    status = assess(smaller, None, DOCUMENTS, now, (), "28.1.1.1", None)
+    assert (status.whole, status.drift) == (False, ("node03 is no longer planned",))
