@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from generator.cluster.channel import PREFIX
+from generator.documents import committed, render
+from generator.errors import Problems
 from generator.pki.store import KeyStore
+from generator.plan.names import roster_key
 from generator.plan.project import Project
+from generator.provider.spaces import Spaces
 from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
 from tests.contract.world import World, running
 
@@ -169,3 +175,133 @@ def test_the_only_copy_of_data_stays_without_a_word(world: World, project: Proje
     ok(gen(world, project, "replace", "node01", "--yes"))
     ok(gen(world, project, "replace", "node02", "--yes", "--force"))
     is_whole(world)
+
+
+def described(world: World, project: Project, old: str, new: str) -> Project:
+    """Describe the cluster otherwise, and render; machines of new nodes can come up."""
+    text = project.file.read_text()
+    assert old in text
+    project.file.write_text(text.replace(old, new))
+    later = render.refresh(Project.load(project.file), now=datetime.now(UTC))
+    committed.write(later, render.documents(later))
+    later = Project.load(project.file)
+    world.plan = later.plan
+    store = KeyStore.open(later.keys_path, later.plan, later.inventory)
+    world.report_keys = {
+        **world.report_keys,
+        **{node.name: store.report_secret(node.name) for node in later.plan.nodes},
+    }
+    return later
+
+
+def entries(world: World, project: Project) -> list[str]:
+    """Name the nodes of the published roster."""
+    store = Spaces(world.connection, bucket=project.plan.spaces_bucket, region=project.plan.spaces_region)
+    body = store.get(roster_key(project.plan.public_prefix))
+    assert body is not None
+    return [entry["name"] for entry in json.loads(json.loads(body)["payload"])["nodes"]]
+
+
+def test_a_smaller_count_harms_nobody_until_a_rollout_takes_them_out(world: World, project: Project) -> None:
+    before = droplets(world)
+    smaller = described(world, project, "count: 3", "count: 1")
+    said = ok(gen(world, smaller, "launch", "--yes")).err
+    assert "keep    droplet  node03  (is no longer planned; `gen rollout` drains and removes it)" in said
+    assert (droplets(world), world.voters, entries(world, smaller)) == (before, before, ["node01", "node02", "node03"])
+    status = gen(world, smaller, "status")
+    assert (status.code, "rollout would mend: node02 is no longer planned" in status.out) == (1, True)
+    told = ok(gen(world, smaller, "rollout", "--yes", "--json")).out
+    left = [event["nodes"] for event in map(json.loads, told.splitlines()) if event["step"] == "leave"]
+    assert left == [["node02"], ["node03"]]
+    assert (list(droplets(world)), entries(world, smaller)) == (["node01"], ["node01"])
+    is_whole(world)
+    assert ok(gen(world, smaller, "status")).code == 0
+
+
+@pytest.mark.parametrize("number", [3, 7, 11, 15, 19, 23, 27, 31, 35, 39])
+def test_a_removal_is_killed_and_goes_on(world: World, project: Project, number: int) -> None:
+    smaller = described(world, project, "count: 3", "count: 1")
+    killed = gen(world, smaller, "rollout", "--yes", die_at=number)
+    assert killed.code in (0, -9)
+    ok(gen(world, smaller, "rollout", "--yes"))
+    assert (list(droplets(world)), entries(world, smaller)) == (["node01"], ["node01"])
+    is_whole(world)
+
+
+def test_a_larger_count_joins_one_by_one(world: World, project: Project) -> None:
+    small = described(world, project, "count: 3", "count: 1")
+    ok(gen(world, small, "rollout", "--yes"))
+    large = described(world, small, "count: 1", "count: 3")
+    said = ok(gen(world, large, "launch", "--yes")).err
+    assert "(until node02 has joined etcd: one at a time)" in said
+    assert entries(world, large) == ["node01", "node02", "node03"]
+    is_whole(world)
+    five = described(world, large, "count: 3", "count: 5")
+    ok(gen(world, five, "rollout", "--yes"))
+    assert len(droplets(world)) == 5
+    is_whole(world)
+
+
+def test_one_pool_s_node_is_exchanged_for_another_s(world: World, project: Project) -> None:
+    text = "- {name: node, role: control-plane, schedulable: true, count: 3, size: s-2vcpu-4gb}"
+    two = text.replace("count: 3", "count: 2")
+    extra = two.replace("name: node", "name: extra").replace("count: 2", "count: 1")
+    exchanged = described(world, project, text, f"{two}\n{extra}")
+    before = droplets(world)
+    ok(gen(world, exchanged, "rollout", "--yes"))
+    after = droplets(world)
+    assert (sorted(after), after["node01"], after["node02"]) == (
+        ["extra01", "node01", "node02"],
+        before["node01"],
+        before["node02"],
+    )
+    is_whole(world)
+
+
+def test_every_node_is_rolled_out_the_leader_last(world: World, project: Project) -> None:
+    before = droplets(world)
+    world.leader = "node01"
+    larger = described(world, project, "s-2vcpu-4gb", "s-4vcpu-8gb")
+    told = ok(gen(world, larger, "rollout", "--yes", "--json")).out
+    order = [event["nodes"] for event in map(json.loads, told.splitlines()) if event["step"] == "delete"]
+    assert [nodes for nodes, again in itertools.pairwise([*order, None]) if nodes != again] == [
+        ["node02"],
+        ["node03"],
+        ["node01"],
+    ]
+    assert not set(before.values()) & set(droplets(world).values())
+    is_whole(world)
+    assert "nothing is to be done" in ok(gen(world, larger, "rollout", "--yes")).err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "pods: 10.42.0.0/16",
+            "pods: 10.52.0.0/16",
+            "network.pods is 10.52.0.0/16, and the living cluster was founded",
+        ),
+        ("services: 10.43.0.0/16", "services: 10.53.0.0/16", "certificate `nodes/node01/apiserver` is for"),
+        (
+            "bucket: orderbook-hardway",
+            "bucket: other-hardway",
+            "this cluster's objects are in bucket orderbook-hardway",
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", ["launch", "rollout"])
+def test_what_no_rollout_can_carry_is_refused(
+    world: World, project: Project, old: str, new: str, said: str, verb: str
+) -> None:
+    before = droplets(world)
+    try:
+        other = described(world, project, old, new)
+    except Problems as refused:
+        assert said in str(refused)
+        return
+    outcome = gen(world, other, verb, "--yes")
+    assert outcome.code == 1
+    assert said in outcome.err
+    assert "destroy" not in outcome.err.replace("`gen destroy orderbook` removes it", "")
+    assert droplets(world) == before
