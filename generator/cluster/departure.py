@@ -125,7 +125,11 @@ class Departure:
                 self._retired.add(node)
 
     def _serving(self, site: Site, nodes: Names) -> str:
+        """Tell whose API server serves still; one without its member of etcd can't."""
         serving = [node for node in self._voting(site, nodes) if node not in self._retired]
+        if serving:
+            members = quorum.convene(site, without=nodes)
+            serving = [node for node in serving if members.member(node) is not None]
         return f"the API server of {', '.join(serving)} to end" if serving else ""
 
     def _needed(self, site: Site, nodes: Names) -> Iterator[Problem]:

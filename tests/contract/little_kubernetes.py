@@ -65,6 +65,11 @@ class LittleKubernetes:
         assert call.path in EMPTY or call.path in self.lists, call
         return _json(200, {"items": self.lists.get(call.path, [])})
 
+    def bookkeeping(self, machine: Machine) -> dict[str, Any]:
+        """Tell what a member sees of etcd."""
+        with self.world.api.lock:
+            return _bookkeeping(self, machine)
+
     def _known(self) -> set[str]:
         for machine in self.world.machines.values():
             if machine.joined:
@@ -119,7 +124,7 @@ class LittleKubernetes:
         request = signature.verify(signature.REQUEST, data["request"].encode(), plan.operator_public_key)
         for machine in self.world.machines.values():
             node = machine.droplet.name
-            if not machine.alive or not machine.member or node not in request["nodes"]:
+            if not machine.alive or not machine.joined or node not in request["nodes"]:
                 continue
             self.asked.append((request["verb"], node))
             outcome = DUTIES[request["verb"]](self, machine, request["arguments"])
@@ -128,7 +133,7 @@ class LittleKubernetes:
             data[f"answer.{node}"] = wrapped(CONTEXT, said, self.world.report_keys[node])
 
 
-def _etcd(little: LittleKubernetes, machine: Machine, arguments: Mapping[str, Any]) -> Any:
+def _bookkeeping(little: LittleKubernetes, machine: Machine) -> dict[str, Any]:
     voters = little.world.voters
     alive = {one.droplet.id for one in little.world.machines.values() if one.alive}
     living = [name for name, number in voters.items() if number in alive]
@@ -139,6 +144,10 @@ def _etcd(little: LittleKubernetes, machine: Machine, arguments: Mapping[str, An
     members = [{"id": f"{number:x}", "name": name, "urls": [], "learner": False} for name, number in voters.items()]
     own = voters.get(machine.droplet.name, 0)
     return {"member": f"{own:x}", "leader": f"{voters[leader]:x}", "learner": False, "members": members, "alarms": []}
+
+
+def _etcd(little: LittleKubernetes, machine: Machine, arguments: Mapping[str, Any]) -> Any:
+    return little.bookkeeping(machine)
 
 
 def _lead(little: LittleKubernetes, machine: Machine, arguments: Mapping[str, Any]) -> Any:

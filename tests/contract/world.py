@@ -297,6 +297,8 @@ class Machine:
         answer = self.world.http.request("GET", launch["roster_url"])
         if answer.status == 200 and self.node.is_control_plane:
             self.world.apply(self._verified(answer.data), launch["addons_url"])
+        if self.joined:
+            self._report(None, self.done, "done")
 
     def _join(self, roster: rosters.Roster) -> bool:
         """Form etcd while the roster says so, else join only where there is a quorum."""
@@ -337,7 +339,8 @@ class Machine:
         self.generation = roster.generation
         return roster
 
-    def _report(self, url: str, at: str, state: str) -> None:
+    def _report(self, url: str | None, at: str, state: str) -> None:
+        """Put a report where the API has it, and where the store does if there is an address for that."""
         names = phases_of(control_plane=self.node.is_control_plane)
         before = names.index(at)
         phases = [
@@ -360,13 +363,15 @@ class Machine:
             "phase": at,
             "phases": phases,
             "failure": failure,
+            "etcd": self.world.kubernetes.bookkeeping(self) if self.member else None,
         }
         has_its_bundle = before > names.index("secrets") or (at, state) == ("secrets", "done")
         key = self.world.report_keys[self.node.name] if has_its_bundle else None
         text = wrapped(node_report.CONTEXT, body, key)
         if self.joined:
             self.world.reports[self.node.name] = text
-        self.world.http.request("PUT", url, body=text.encode())
+        if url is not None:
+            self.world.http.request("PUT", url, body=text.encode())
 
 
 def launch_part(user_data: str) -> Mapping[str, Any]:
