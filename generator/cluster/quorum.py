@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from generator.cluster.channel import Answer
+from generator.cluster.membership import machines
 from generator.cluster.node_report import Etcd, Member, clean, read_etcd
 from generator.cluster.site import Site
 from generator.errors import Problem
@@ -48,13 +49,22 @@ class Council:
         return next((one for one in self.members if one.name == node), None)
 
 
+def control_planes(site: Site) -> tuple[str, ...]:
+    """Name the control-plane nodes that have a droplet: those planned, and those that left the description."""
+    planned = {node.name for node in site.plan.nodes}
+    entries = site.observed.roster.nodes if site.observed.roster else ()
+    listed = frozenset(entry.name for entry in entries if entry.role == "control-plane")
+    left = machines(site.plan, site.observed, listed - planned)
+    return (*(node.name for node in site.plan.control_planes if node.name in site.case.here), *sorted(left))
+
+
 def convene(site: Site, *, without: Sequence[str] = ()) -> Council:
     """Ask the control-plane nodes what they see of etcd.
 
     Raises:
         NotYet: no API server takes the request.
     """
-    nodes = [node.name for node in site.plan.control_planes if node.name in site.case.here and node.name not in without]
+    nodes = [name for name in control_planes(site) if name not in without]
     answers = site.ask("etcd", nodes) if nodes else {}
     views = {node: view for node in nodes if (view := _view(answers.get(node))) is not None}
     return Council(views, tuple(node for node in nodes if node not in views))
@@ -96,7 +106,7 @@ def unanswering(site: Site, *, without: Sequence[str] = ()) -> Iterator[Problem]
     Raises:
         NotYet: no API server takes the request.
     """
-    nodes = [node.name for node in site.plan.control_planes if node.name in site.case.here and node.name not in without]
+    nodes = [name for name in control_planes(site) if name not in without]
     answers = site.ask("servers", nodes) if nodes else {}
     for node in nodes:
         answer = answers.get(node)

@@ -277,6 +277,8 @@ class Machine:
             return self._roster(launch) is not None
         if phase == "mesh":
             roster = self._roster(launch)
+            if roster is not None and roster.etcd.state == "existing":
+                return any(entry.endpoint for entry in roster.nodes if entry.name != self.node.name)
             return roster is not None and all(entry.endpoint for entry in roster.nodes)
         if phase == "etcd":
             roster = self._roster(launch)

@@ -12,6 +12,18 @@ from hardway.here import Failure
 from .kernel import Kernel, peer
 
 
+NEW: dict[str, Any] = {"etcd": {"state": "new"}}
+
+
+def test_in_a_cluster_that_exists_one_way_is_enough(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]
+) -> None:
+    Kernel(monkeypatch)
+    here.write(here.ROSTER, json.dumps({"etcd": {"state": "existing"}, "nodes": [peer(2, "10.110.0.2"), peer(3)]}))
+    follow.meet()
+    assert no_waiting == []
+
+
 def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -21,8 +33,8 @@ def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
     kernel = Kernel(monkeypatch)
     worker = peer(4) | {"name": "work01", "role": "worker"}
     rosters = [
-        {"nodes": [peer(2), peer(3), worker]},
-        {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
+        NEW | {"nodes": [peer(2), peer(3), worker]},
+        NEW | {"nodes": [peer(2, "10.110.0.2"), peer(3), worker]},
     ]
     here.write(here.ROSTER, json.dumps(rosters[0]))
 
@@ -47,7 +59,7 @@ def test_the_first_boot_waits_for_a_way_to_each_control_plane_node(
 
 def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]) -> None:
     Kernel(monkeypatch)
-    known = {"nodes": [peer(2)]}
+    known = NEW | {"nodes": [peer(2)]}
     here.write(here.ROSTER, json.dumps(known))
     monkeypatch.setattr(roster, "refresh", lambda: (known, True))
     follow.meet()
@@ -59,7 +71,7 @@ def test_what_else_fails_meanwhile_is_no_reason_to_wait(
     monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], no_waiting: list[float]
 ) -> None:
     Kernel(monkeypatch)
-    here.write(here.ROSTER, json.dumps({"nodes": [peer(2)]}))
+    here.write(here.ROSTER, json.dumps(NEW | {"nodes": [peer(2)]}))
 
     def refresh() -> tuple[dict[str, Any], bool]:
         raise Failure("no roster is new enough")

@@ -89,10 +89,14 @@ def met() -> set[str]:
 
 
 def unknown(facts: dict[str, Any], roster: dict[str, Any]) -> list[str]:
-    """Name the control-plane nodes that neither the roster nor a handshake says where they are."""
+    """Name the control-plane nodes that neither the roster nor a handshake says where they are.
+
+    A cluster that exists may lack some of them for long; then one that is known is enough.
+    """
     known = met()
-    lost = [peer for peer in peers(facts, roster) if not peer["endpoint"] and peer["wireguard"] not in known]
-    return [peer["name"] for peer in lost if peer["role"] == "control-plane"]
+    others = [peer for peer in peers(facts, roster) if peer["role"] == "control-plane"]
+    lost = [peer["name"] for peer in others if not peer["endpoint"] and peer["wireguard"] not in known]
+    return [] if roster["etcd"]["state"] == "existing" and len(lost) < len(others) else lost
 
 
 def probe() -> None:
