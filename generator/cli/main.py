@@ -34,6 +34,7 @@ VERBS: Mapping[str, Verb] = {
     "check": Verb("generator.cli.check:check", "Report every mistake in a description; cost nothing."),
     "plan": Verb("generator.cli.plan:plan", "Show what is decided: nodes, addresses, certificates, cost."),
     "render": Verb("generator.cli.render:render", "Make missing keys and write all documents."),
+    "diff": Verb("generator.cli.diff:diff", "Show what a change recreates, applies, opens, costs and loses."),
     "release": Verb("generator.cli.release:release", "List, show and pin the locks of releases."),
     "launch": Verb("generator.cli.launch:launch", "Create what is missing and wait until the cluster serves."),
     "replace": Verb("generator.cli.replace:replace", "Recreate nodes, one at a time, without harm."),

@@ -11,7 +11,6 @@ from hardway.here import Failure
 
 from .kernel import Kernel, peer
 
-
 NEW: dict[str, Any] = {"etcd": {"state": "new"}}
 
 

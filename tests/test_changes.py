@@ -1,0 +1,136 @@
+"""What `gen diff` says of a change: each file in tests/changes/ is what a person reads of one kind of it.
+
+`pytest --update` writes them as they are now.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from generator.changes.compare import AGENT_PIN, Difference, compare
+from generator.changes.markdown import LONGEST, comment
+from generator.changes.text import text
+from generator.changes.tree import Snapshot
+from generator.documents import render
+from tests import facts
+from tests.conftest import TESTS, Golden
+from tests.described import TUTORIAL
+
+POOL = re.search(r"- \{name: node.*\}", TUTORIAL)
+assert POOL is not None
+NODE = POOL[0]
+WORKERS = "- {name: work, role: worker, count: 2, size: s-2vcpu-4gb}"
+MIXED = TUTORIAL.replace(NODE, f"{NODE}\n{WORKERS}")
+FIVE, ONE = NODE.replace("count: 3", "count: 5"), NODE.replace("count: 3", "count: 1")
+EXCHANGED = f"{NODE.replace('count: 3', 'count: 2')}\n{ONE.replace('name: node', 'name: extra')}"
+ACCESS = re.search(r"api: \[[^]]*\]", TUTORIAL)
+assert ACCESS is not None
+
+CHANGES = {
+    "nothing": (TUTORIAL, TUTORIAL),
+    "a-larger-size": (MIXED, MIXED.replace(WORKERS, WORKERS.replace("s-2vcpu-4gb", "s-4vcpu-8gb"))),
+    "a-pool-grows": (MIXED, MIXED.replace("count: 2", "count: 4")),
+    "two-at-once": (MIXED, MIXED.replace(WORKERS, WORKERS.replace("s-2vcpu-4gb}", "s-4vcpu-8gb, max_unavailable: 2}"))),
+    "the-control-plane-grows": (TUTORIAL, TUTORIAL.replace(NODE, FIVE)),
+    "the-control-plane-shrinks": (TUTORIAL.replace(NODE, FIVE), TUTORIAL),
+    "the-only-control-plane-node-is-recreated": (
+        TUTORIAL.replace(NODE, ONE),
+        TUTORIAL.replace(NODE, ONE.replace("s-2vcpu-4gb", "s-4vcpu-8gb")),
+    ),
+    "one-is-exchanged": (TUTORIAL, TUTORIAL.replace(NODE, EXCHANGED)),
+    "workers-leave": (MIXED, TUTORIAL),
+    "who-may-reach-the-api": (TUTORIAL, TUTORIAL.replace(ACCESS[0], "api: [28.51.101.0/24]")),
+    "somebody-debugs": (TUTORIAL, f'{TUTORIAL}\ndebug: {{ssh_keys: [anna], until: "2026-12-24"}}\n'),
+    "an-addon-leaves": (TUTORIAL, re.sub(r"\s*- order-book|, order-book", "", TUTORIAL)),
+    "other-networks": (TUTORIAL, TUTORIAL.replace("10.42.0.0/16", "10.52.0.0/16").replace("fra1", "ams3")),
+}
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("descriptions")
+
+
+@cache
+def snapshot(scratch: Path, description: str) -> Snapshot:
+    directory = scratch / str(abs(hash(description)))
+    directory.mkdir(exist_ok=True)
+    (directory / "cluster.yaml").write_text(description)
+    project = facts.load(directory / "cluster.yaml")
+    return Snapshot(project, render.documents(project))
+
+
+def difference(scratch: Path, name: str) -> Difference:
+    before, after = CHANGES[name]
+    return compare(snapshot(scratch, before), snapshot(scratch, after))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_told(scratch: Path, name: str, golden: Golden) -> None:
+    found = difference(scratch, name)
+    golden.check(TESTS / "changes" / f"{name}.txt", f"{text(found)}\n")
+    golden.check(TESTS / "changes" / f"{name}.md", comment(found, "main"))
+
+
+def test_every_file_is_of_a_change() -> None:
+    assert {path.stem for path in (TESTS / "changes").iterdir()} == set(CHANGES)
+
+
+def test_every_file_of_a_document_and_only_that_is_named(scratch: Path) -> None:
+    """Whatever changes in a document, the node is recreated because of that file."""
+    after = snapshot(scratch, MIXED)
+    document = after.files["nodes/node01/user-data"].decode()
+    paths = re.findall(r"^- path: (\S+)$|^  path: (\S+)$", document, re.MULTILINE)
+    assert len(paths) > 30
+    for path in (found[0] or found[1] for found in paths):
+        changed = document.replace(f"path: {path}\n", f"path: {path}.was\n", 1)
+        assert changed != document, path
+        before = replace_file(after, "nodes/node01/user-data", changed)
+        found = compare(before, after)
+        assert [one.node for one in found.by_fate("recreated")] == ["node01"]
+        named = "the agent" if path == AGENT_PIN else path
+        assert {reason.file for reason in found.by_fate("recreated")[0].reasons} == {named, f"{path}.was"}
+
+
+def test_equal_states_differ_in_nothing(scratch: Path) -> None:
+    for description in {state for states in CHANGES.values() for state in states}:
+        one = snapshot(scratch, description)
+        found = compare(one, one)
+        assert found.is_nothing
+        assert (found.refused, found.lost, found.stages, found.doors, found.trust) == ((), (), (), (), ())
+
+
+def test_a_first_render_is_all_new(scratch: Path) -> None:
+    found = compare(None, snapshot(scratch, TUTORIAL))
+    assert {one.fate for one in found.nodes} == {"new"}
+    assert found.cost[0] == 0
+
+
+def test_what_was_written_by_anybody_marks_nothing_up(scratch: Path) -> None:
+    after = snapshot(scratch, TUTORIAL)
+    bad = "`@everyone` <img src=x> | [a](https://x.example) \x1b[2J\u202e"
+    text_before = after.files["nodes/node01/user-data"].decode()
+    before = replace_file(after, "nodes/node01/user-data", text_before.replace("maxconn 2000", f"maxconn {bad}"))
+    said = comment(compare(before, after), bad)
+    assert "\x1b" not in said + text(compare(before, after))
+    outside = re.sub(r"`[^`]*`", "", said)
+    assert "everyone" not in outside.replace("to everyone", "")
+    assert "<img" not in outside
+
+
+def test_a_comment_is_never_too_long(scratch: Path) -> None:
+    after = snapshot(scratch, MIXED)
+    files = {path: content for path, content in after.files.items() if not path.startswith("addons/")}
+    files |= {f"addons/coredns/{'x' * 50}{number}.yaml": b"a: 1\n" for number in range(2000)}
+    said = comment(compare(replace(after, files=files), after), "main")
+    assert len(said) <= LONGEST
+    assert "left out" in said
+
+
+def replace_file(state: Snapshot, path: str, content: str) -> Snapshot:
+    return replace(state, files={**state.files, path: content.encode()})

@@ -1,0 +1,1 @@
+"""Unit tests of what a change is said to do."""
