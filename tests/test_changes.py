@@ -34,6 +34,10 @@ assert ACCESS is not None
 CHANGES = {
     "nothing": (TUTORIAL, TUTORIAL),
     "a-larger-size": (MIXED, MIXED.replace(WORKERS, WORKERS.replace("s-2vcpu-4gb", "s-4vcpu-8gb"))),
+    "larger-workers-and-one-more": (
+        MIXED,
+        MIXED.replace(WORKERS, WORKERS.replace("s-2vcpu-4gb", "s-4vcpu-8gb").replace("count: 2", "count: 3")),
+    ),
     "a-pool-grows": (MIXED, MIXED.replace("count: 2", "count: 4")),
     "two-at-once": (MIXED, MIXED.replace(WORKERS, WORKERS.replace("s-2vcpu-4gb}", "s-4vcpu-8gb, max_unavailable: 2}"))),
     "the-control-plane-grows": (TUTORIAL, TUTORIAL.replace(NODE, FIVE)),
@@ -95,6 +99,11 @@ def test_every_file_of_a_document_and_only_that_is_named(scratch: Path) -> None:
         assert [one.node for one in found.by_fate("recreated")] == ["node01"]
         named = "the agent" if path == AGENT_PIN else path
         assert {reason.file for reason in found.by_fate("recreated")[0].reasons} == {named, f"{path}.was"}
+
+
+def test_the_readme_shows_what_is_printed(scratch: Path) -> None:
+    shown = text(difference(scratch, "larger-workers-and-one-more"))
+    assert f"```\n{shown}\n```" in (TESTS.parent / "README.md").read_text()
 
 
 def test_equal_states_differ_in_nothing(scratch: Path) -> None:

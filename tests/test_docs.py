@@ -94,9 +94,9 @@ def test_a_pipeline_of_the_docs_is_one_and_its_commands_exist(text: str) -> None
     for script in scripts:
         assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0, script
     commands = [words for script in scripts for words in re.findall(r"^gen (.+)$", script, re.MULTILINE)]
-    assert {command.split()[0] for command in commands} == {"check", "render", "launch", "status"}
+    assert {command.split()[0] for command in commands} == {"check", "diff", "render", "launch", "status"}
     for command in commands:
-        verb, *words = command.split()
+        verb, *words = re.sub(r" (>|\|).*", "", command).split()
         found = gen.get_command(click.Context(gen), verb)
         assert found is not None
         found.make_context(verb, words, resilient_parsing=False)
@@ -111,3 +111,6 @@ def test_the_reviewing_commands_need_no_secret(tmp_path: Path, monkeypatch: pyte
         monkeypatch.delenv(name, raising=False)
     assert run(["check", "--min-days", "30"]) == 0
     assert run(["render", "--check"]) == 0
+    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], check=True)
+    assert run(["diff", "--markdown"]) == 0

@@ -14,6 +14,7 @@ from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
 from generator.cluster.next_roster import changes
 from generator.cluster.observed import Observed
+from generator.errors import Problem
 from generator.plan import cost, names
 
 UNKNOWN = "was born with a document that git here does not have"
@@ -29,7 +30,7 @@ def compare_with_what_lives(after: Snapshot, documents: Documents, observed: Obs
     ends = sorted((one.expires, one.path) for one in keys if one.expires)
     monthly = cost.monthly(plan)[0]
     return Difference(
-        refused=tuple(contradictions(plan, observed, roster)) if roster and observed.droplets else (),
+        refused=tuple((one.message, one.hint or "") for one in _refused(after, observed)),
         lost=tuple(lost(plan, None, [one for one in nodes if one.fate != "removed"])),
         nodes=nodes,
         stages=tuple(stages(plan, plan, nodes)),
@@ -39,6 +40,11 @@ def compare_with_what_lives(after: Snapshot, documents: Documents, observed: Obs
         cost=(monthly, monthly),
         expiry=(ends[0][1], ends[0][0]) if ends else None,
     )
+
+
+def _refused(after: Snapshot, observed: Observed) -> Iterator[Problem]:
+    if observed.roster is not None and observed.droplets:
+        yield from contradictions(after.project.plan, observed, observed.roster)
 
 
 def _nodes(after: Snapshot, documents: Documents, observed: Observed) -> Iterator[Fated]:

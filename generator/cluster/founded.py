@@ -8,6 +8,7 @@ from dataclasses import asdict
 from generator.cluster.matching import node_of
 from generator.cluster.observed import Observed
 from generator.documents.roster import Roster, founding
+from generator.errors import Problem
 from generator.plan.decide import Plan
 
 FACTS = {
@@ -21,18 +22,18 @@ FACTS = {
 """Each fact of the founding, by the description's key for it, and why it stays."""
 
 
-def contradictions(plan: Plan, observed: Observed, roster: Roster) -> Iterator[tuple[str, str]]:
+def contradictions(plan: Plan, observed: Observed, roster: Roster) -> Iterator[Problem]:
     """Say of each fact that differs what it was and is, and what would have to be done."""
     wanted, was = asdict(founding(plan)), asdict(roster.founding)
     for name, (key, reason) in FACTS.items():
         if wanted[name] != was[name]:
-            why = f"{key} is {wanted[name]}, and the living cluster was founded with {was[name]}: {reason}"
+            message = f"{key} is {wanted[name]}, and the living cluster was founded with {was[name]}: {reason}"
             hint = f"write {was[name]} again; another value needs a new cluster beside it, and what runs moves there"
-            yield why, hint
+            yield Problem(message, where=plan.name, hint=hint)
     yield from _other_nodes(plan, observed, roster)
 
 
-def _other_nodes(plan: Plan, observed: Observed, roster: Roster) -> Iterator[tuple[str, str]]:
+def _other_nodes(plan: Plan, observed: Observed, roster: Roster) -> Iterator[Problem]:
     """Find nodes that live with another role or place than planned."""
     there = {node_of(plan, droplet) for droplet in observed.droplets}
     known = {entry.name: entry for entry in roster.nodes if entry.name in there}
@@ -41,9 +42,11 @@ def _other_nodes(plan: Plan, observed: Observed, roster: Roster) -> Iterator[tup
         if entry is None:
             continue
         if entry.role != node.role:
-            why = f"{node.name} is a {entry.role} node that lives, and is described as {node.role}"
-            yield why, "give the new pool another name: its nodes are made, and `gen rollout` removes the old ones"
+            message = f"{node.name} is a {entry.role} node that lives, and is described as {node.role}"
+            hint = "give the new pool another name: its nodes are made, and `gen rollout` removes the old ones"
+            yield Problem(message, where=plan.name, hint=hint)
         place, was = (str(node.address), str(node.pod_cidr)), (entry.address, entry.pod_cidr)
         if entry.role == node.role and place != was:
-            why = f"{node.name} lives at {was[0]} with pods {was[1]}, and is planned at {place[0]} with pods {place[1]}"
-            yield why, "bring back the committed inventory: a node keeps its number for life"
+            lives, planned = " with pods ".join(was), " with pods ".join(place)
+            hint = "bring back the committed inventory: a node keeps its number for life"
+            yield Problem(f"{node.name} lives at {lives}, and is planned at {planned}", where=plan.name, hint=hint)

@@ -37,8 +37,8 @@ class RosterKind(Kind[Roster | None]):
     def refusals(self, case: Case) -> Iterator[Action]:
         """Find what a living cluster was made with and the description says otherwise."""
         if case.observed.roster is not None and case.observed.droplets:
-            for why, hint in contradictions(case.plan, case.observed, case.observed.roster):
-                yield self.action("refuse", case.plan.name, why, hint=hint)
+            for one in contradictions(case.plan, case.observed, case.observed.roster):
+                yield self.action("refuse", case.plan.name, one.message, hint=one.hint)
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find that another one is due."""
