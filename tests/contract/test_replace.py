@@ -109,7 +109,10 @@ def test_one_whose_machine_is_gone(world: World, project: Project) -> None:
     is_whole(world)
 
 
-@pytest.mark.parametrize("number", range(1, CHANGES + 1))
+@pytest.mark.parametrize(
+    "number",
+    [number if number % 4 == 1 else pytest.param(number, marks=pytest.mark.long) for number in range(1, CHANGES + 1)],
+)
 def test_killed_after_any_change_and_run_again(world: World, project: Project, number: int) -> None:
     before = droplets(world)
     killed = gen(world, project, "replace", "node02", "--yes", die_at=number)
@@ -218,7 +221,10 @@ def test_a_smaller_count_harms_nobody_until_a_rollout_takes_them_out(world: Worl
     assert ok(gen(world, smaller, "status")).code == 0
 
 
-@pytest.mark.parametrize("number", [3, 7, 11, 15, 19, 23, 27, 31, 35, 39])
+@pytest.mark.parametrize(
+    "number",
+    [number if number % 12 == 3 else pytest.param(number, marks=pytest.mark.long) for number in range(3, 60, 4)],
+)
 def test_a_removal_is_killed_and_goes_on(world: World, project: Project, number: int) -> None:
     smaller = described(world, project, "count: 3", "count: 1")
     killed = gen(world, smaller, "rollout", "--yes", die_at=number)

@@ -1,0 +1,166 @@
+"""Writes to a cluster ten times a second while something happens to it, and tells afterwards what became of each write.
+
+No request is repeated, each has two seconds and a connection of its own, and every failure counts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.e2e.harness import GEN, HOST, Cluster
+
+EVERY, LIMIT = 0.1, 2.0
+STOP = "/run/hardway-test-stop"
+
+# Runs on a node, with what a node's Python has; a line for each write, with the node's monotonic clock.
+WRITER = """
+import base64, http.client, json, os, ssl, sys, time
+import yaml
+config = yaml.safe_load(open("/etc/kubernetes/bootstrap.conf"))
+cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+def given(what, name):
+    if f"{name}-data" in what:
+        path = f"/run/hardway-test-{name}"
+        with open(path, "wb", opener=lambda p, f: os.open(p, f, 0o600)) as file:
+            file.write(base64.b64decode(what[f"{name}-data"]))
+        return path
+    return what[name]
+context = ssl.create_default_context(cafile=given(cluster, "certificate-authority"))
+context.load_cert_chain(given(user, "client-certificate"), given(user, "client-key"))
+number, due = 0, time.monotonic()
+while not os.path.exists(sys.argv[1]):
+    time.sleep(max(0, due - time.monotonic()))
+    due += float(sys.argv[2])
+    number += 1
+    name = f"{sys.argv[4]}-{number:06}"
+    body = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"n": str(number)}})
+    start = time.monotonic()
+    try:
+        ask = http.client.HTTPSConnection("127.0.0.1", 7443, timeout=float(sys.argv[3]), context=context)
+        ask.request("POST", "/api/v1/namespaces/load/configmaps", body, {"Content-Type": "application/json"})
+        answer = ask.getresponse()
+        answer.read()
+        outcome = "acknowledged" if answer.status == 201 else f"answer {answer.status}"
+        ask.close()
+    except OSError as error:
+        outcome = f"{type(error).__name__}: {error}"
+    print(json.dumps({"name": name, "start": start, "end": time.monotonic(), "outcome": outcome}), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write: what it was called, when it began and ended, and what came of it."""
+
+    name: str
+    start: float
+    end: float
+    outcome: str
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Tell whether whoever took it said so."""
+        return self.outcome == "acknowledged"
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of all writes of a kind; `gap` is the longest time without an acknowledged one, in seconds."""
+
+    count: int
+    failed: int
+    lost: int
+    gap: float
+    why: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Show it as one line."""
+        reasons = f" ({'; '.join(self.why)})" if self.why else ""
+        return f"{self.count} written, {self.failed} failed{reasons}, {self.lost} lost, longest gap {self.gap:.1f} s"
+
+
+def account(writes: Sequence[Write], found: Sequence[str]) -> Account:
+    """Hold writes against what is there afterwards: whatever was acknowledged has to be, in its order, once."""
+    acknowledged = [write for write in writes if write.is_acknowledged]
+    there = set(found)
+    lost = [write.name for write in acknowledged if write.name not in there]
+    assert len(there) == len(found), "something was written twice"
+    ends = sorted(write.end for write in acknowledged)
+    gap = max((later - earlier for earlier, later in zip(ends, ends[1:], strict=False)), default=float("inf"))
+    failures = [write.outcome for write in writes if not write.is_acknowledged]
+    return Account(len(writes), len(failures), len(lost), gap, tuple(dict.fromkeys(failures))[:4])
+
+
+class Objects:
+    """Writes Kubernetes objects through one node's balancer."""
+
+    def __init__(self, cluster: Cluster, node: str, prefix: str) -> None:
+        self._cluster, self._node, self._prefix = cluster, node, prefix
+        cluster.kubectl("create", "namespace", "load", check=False)
+        cluster.on(node, "rm", "-f", STOP)
+        words = ["python3", "-c", WRITER, STOP, str(EVERY), str(LIMIT), prefix]
+        self._process = subprocess.Popen(
+            [GEN, "lab", "exec", node, "--", *words], cwd=cluster.directory, stdout=subprocess.PIPE, text=True
+        )
+
+    def stop(self) -> Account:
+        """End, and tell what became of it."""
+        self._cluster.on(self._node, "touch", STOP)
+        out, _ = self._process.communicate(timeout=60)
+        writes = [Write(**json.loads(line)) for line in out.splitlines() if line.startswith("{")]
+        items = self._cluster.items("configmaps", "-n", "load")
+        names = [str(item["metadata"]["name"]) for item in items]  # type: ignore[index]
+        return account(writes, [name for name in names if name.startswith(self._prefix)])
+
+
+class Orders:
+    """Places orders at the ingress of one node's public address; each has a price of its own."""
+
+    def __init__(self, cluster: Cluster, node: str, first_price: int) -> None:
+        self._cluster, self._node = cluster, node
+        host, _, port = cluster.proxy.removeprefix("http://").partition(":")
+        self._proxy = (host, int(port))
+        self._address = cluster.address(node)
+        self._price = first_price
+        self._writes: list[Write] = []
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def _write(self) -> None:
+        due = time.monotonic()
+        while not self._done.wait(max(0.0, due - time.monotonic())):
+            due += EVERY
+            self._price += 1
+            start = time.monotonic()
+            outcome = self._place(self._price)
+            self._writes.append(Write(str(self._price), start, time.monotonic(), outcome))
+
+    def _place(self, price: int) -> str:
+        connection = http.client.HTTPConnection(*self._proxy, timeout=LIMIT)
+        connection.set_tunnel(self._address, 80)
+        body = json.dumps({"side": "buy", "price": price, "size": 1})
+        try:
+            connection.request("POST", "/api/order", body, {"Host": HOST, "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            return "acknowledged" if answer.status in (200, 201) else f"answer {answer.status}"
+        except (OSError, http.client.HTTPException) as error:
+            return f"{type(error).__name__}"
+        finally:
+            connection.close()
+
+    def stop(self) -> Account:
+        """End, and tell what became of it; the order book is asked through the same ingress."""
+        self._done.set()
+        self._thread.join(timeout=30)
+        book = self._cluster.book("/ob", node=self._node)
+        return account(
+            self._writes, [write.name for write in self._writes if f'"price":{write.name}' in book.replace(" ", "")]
+        )
