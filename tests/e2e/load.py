@@ -49,7 +49,7 @@ while not os.path.exists(sys.argv[1]):
         answer.read()
         outcome = "acknowledged" if answer.status == 201 else f"answer {answer.status}"
         ask.close()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         outcome = f"{type(error).__name__}: {error}"
     print(json.dumps({"name": name, "start": start, "end": time.monotonic(), "outcome": outcome}), flush=True)
 """

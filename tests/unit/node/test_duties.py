@@ -98,12 +98,16 @@ def test_without_quorum_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None
             duty(arguments)
 
 
-def test_what_asks_the_api_server_ends_before_it(commands: list[tuple[str, ...]]) -> None:
+def test_who_comes_is_turned_away_then_all_that_asks_the_api_server_ends_before_it(
+    facts: dict[str, Any], commands: list[tuple[str, ...]], no_waiting: list[float]
+) -> None:
     assert duties.retire({})["stopped"][-1] == "kube-apiserver.service"
-    assert [words[2] for words in commands] == list(duties.SERVING)
+    assert commands[0] == ("nft", "--file", "-")
+    assert no_waiting == [duties.ACCEPTED_SECONDS]
+    assert [words[2] for words in commands[1:]] == list(duties.SERVING)
     commands.clear()
     assert duties.serve({})["started"][0] == "kube-apiserver.service"
-    assert commands == [("systemctl", "start", "--no-block", *reversed(duties.SERVING))]
+    assert commands == [("nft", "--file", "-"), ("systemctl", "start", "--no-block", *reversed(duties.SERVING))]
 
 
 def test_every_api_server_of_the_roster_is_asked(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:

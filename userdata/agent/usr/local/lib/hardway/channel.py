@@ -9,12 +9,14 @@ from typing import Any
 
 from hardway import duties, here, kube, signed, vouch
 from hardway.here import Failure
+from hardway.waiting import patiently
 
 CONTEXT = "hardway-request-v1"
 PLACE = "/api/v1/namespaces/hardway/configmaps"
 WATCH_SECONDS = 300
 PAUSE_SECONDS = 10
-ANSWER_BYTES = 64 << 10
+ANSWER_BYTES, ANSWER_SECONDS = 64 << 10, 30.0
+NOTE_SECONDS = 5
 
 
 def step() -> None:
@@ -104,11 +106,13 @@ def do(request: dict[str, Any]) -> dict[str, Any]:
 def say(name: str, outcome: dict[str, Any]) -> None:
     """Put an answer beside its request."""
     answer = {"request": name, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"} | outcome
-    note(name, {f"answer.{here.facts()['node']}": vouch.vouched(vouch.ANSWER, answer)})
+    data = {f"answer.{here.facts()['node']}": vouch.vouched(vouch.ANSWER, answer)}
+    # What was asked may have ended this node's own API server; nobody would ask for the answer a second time.
+    patiently(lambda: note(name, data), ANSWER_SECONDS, 1)
 
 
 def note(name: str, data: dict[str, str]) -> None:
     """Write beside a request; one that was withdrawn meanwhile is nobody's any more."""
-    status, found = kube.patch(f"{PLACE}/{name}", {"data": data})
+    status, found = kube.patch(f"{PLACE}/{name}", {"data": data}, seconds=NOTE_SECONDS)
     if status not in (200, kube.NOT_KNOWN):
         raise Failure(f"request {name} can't be answered: {found.get('message') if isinstance(found, dict) else found}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,18 @@ SERVING = (
     "kube-apiserver.service",
 )
 STOP_SECONDS = 40
+# Who connects from now on is refused, which balancers take to another server; what waits to be accepted would be cut.
+TURNED_AWAY = """
+table inet hardway_retired
+delete table inet hardway_retired
+table inet hardway_retired {
+  chain input {
+    type filter hook input priority -20
+    tcp dport %d ct state new reject with tcp reset
+  }
+}
+"""
+ACCEPTED_SECONDS = 0.5
 ANSWER_SECONDS = 3
 LIMIT_BYTES = 64 << 10
 
@@ -73,7 +86,9 @@ def remove(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def retire(_: dict[str, Any]) -> dict[str, Any]:
-    """End what serves and rules the cluster from here, gracefully; kubelet and etcd go on."""
+    """End what serves and rules the cluster from here, and cut nobody off; kubelet and etcd go on."""
+    here.run("nft", "--file", "-", stdin=TURNED_AWAY % here.facts()["api_port"])
+    time.sleep(ACCEPTED_SECONDS)
     for unit in SERVING:
         here.run("systemctl", "stop", unit, timeout=STOP_SECONDS)
     return {"stopped": list(SERVING)}
@@ -81,6 +96,7 @@ def retire(_: dict[str, Any]) -> dict[str, Any]:
 
 def serve(_: dict[str, Any]) -> dict[str, Any]:
     """Start again what `retire` has ended."""
+    here.run("nft", "--file", "-", stdin="table inet hardway_retired\ndelete table inet hardway_retired\n")
     here.run("systemctl", "start", "--no-block", *reversed(SERVING), timeout=STOP_SECONDS)
     return {"started": list(reversed(SERVING))}
 
