@@ -109,15 +109,17 @@ class Objects:
         bring = ("install", "-m", "600", "/dev/stdin", "/run/hardway-test.conf")
         run(GEN, "lab", "exec", node, "--", *bring, cwd=cluster.directory, stdin=credential)
         words = ["python3", "-c", WRITER, STOP, str(EVERY), str(LIMIT), prefix]
-        self._process = subprocess.Popen(
-            [GEN, "lab", "exec", node, "--", *words], cwd=cluster.directory, stdout=subprocess.PIPE, text=True
-        )
+        self._log = cluster.directory / f"{prefix}.jsonl"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [GEN, "lab", "exec", node, "--", *words], cwd=cluster.directory, stdout=log
+            )
 
     def stop(self) -> Account:
         """End, and tell what became of it."""
         self._cluster.on(self._node, "touch", STOP)
-        out, _ = self._process.communicate(timeout=60)
-        writes = [Write(**json.loads(line)) for line in out.splitlines() if line.startswith("{")]
+        self._process.wait(timeout=60)
+        writes = [Write(**json.loads(line)) for line in self._log.read_text().splitlines() if line.startswith("{")]
         items = self._cluster.items("configmaps", "-n", "load")
         names = [str(item["metadata"]["name"]) for item in items]  # type: ignore[index]
         return account(writes, [name for name in names if name.startswith(self._prefix)])
