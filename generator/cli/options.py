@@ -72,7 +72,7 @@ def say_who_debugs(project: Project) -> None:
     plan = project.plan
     if plan.debug is not None:
         say(f"warning: {plan.debug.warning(today(), plan.api_access)}")
-        say("  hint: take `debug` away, render and commit, then replace the nodes: destroy each droplet and launch")
+        say("  hint: take `debug` away, render and commit, then `gen rollout`")
 
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}

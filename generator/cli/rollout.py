@@ -83,7 +83,9 @@ def rollout(
     drifts = drifted(site.plan, site.documents, site.observed, older_than=older_than)
     unfinished = tuple(marks.read(site.server))
     leader = quorum.convene(site).leader if drifts else None
-    found = batches(site.plan, drifts, unfinished, leader)
+    unready = [name for name, is_ready in (site.observed.ready or {}).items() if not is_ready]
+    found = batches(site.plan, drifts, unfinished, leader, unready)
+    lacks = any(node.name not in site.case.here for node in site.plan.nodes)
     missing = [action for action in actions if action.changes]
     if dry_run:
         rows = [{"verb": one.verb, "nodes": one.nodes, "why": one.why} for one in found]
@@ -100,7 +102,7 @@ def rollout(
     started = time.monotonic()
     goes_on = "what was done stays done: `gen rollout` goes on"
     with working(site, timeout=timeout, goes_on=goes_on, tells=True, as_json=as_json) as (engine, table, keep):
-        for number, (batch, steps) in enumerate(Rollout(terms, Assembly(table.say, keep)).steps(found)):
+        for number, (batch, steps) in enumerate(Rollout(terms, Assembly(table.say, keep)).steps(found, lacks=lacks)):
             if batch is not None:
                 table.say(f"[{number}/{len(found)}] {batch}{_left(started, number, len(found))}")
             engine.run(steps)

@@ -126,7 +126,7 @@ class Engine:
                 awaited = f"{reason.where}: {reason.message}"
             if not awaited:
                 return "passed" if state == "passed" else "done"
-            self._watch.stop_on_failure(site)
+            self._watch.stop_on_failure(site, step.nodes)
             self._watch.stop_when_late(site)
             if row.patience is not None and site.clock.now() - begun > row.patience:
                 message = (

@@ -125,7 +125,7 @@ def unwell(case: Case) -> Mapping[str, tuple[str, ...]]:
 def given_up(node: str, report: Report) -> Problem:
     """Say that a node's phase stays failed, and what to do."""
     current = report.progress.current
-    hint = "mend its document, destroy the droplet, and launch again"
+    hint = "mend its document, then `gen rollout`; before any API answers, delete the droplet and launch again"
     if current is not None and current.name == "addons":
         hint = "mend the addon, `gen render`, and launch again; its droplet can stay"
     return Problem("a phase failed, its last lines are above", where=node, hint=hint)

@@ -5,7 +5,7 @@ The batches follow from what is there (pure); the rows are those of replacing, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -40,16 +40,22 @@ class Batch:
 
 
 def batches(
-    plan: Plan, drifts: Sequence[Drift], unfinished: Sequence[str] = (), leader: str | None = None
+    plan: Plan,
+    drifts: Sequence[Drift],
+    unfinished: Sequence[str] = (),
+    leader: str | None = None,
+    unready: Collection[str] = (),
 ) -> tuple[Batch, ...]:
     """Put what is to be done in order; pure.
 
     First replacements that an earlier run has begun, then nodes that left the description, then control-plane nodes,
-    etcd's leader last, then workers, as many of a pool at once as it allows.
+    etcd's leader last, then workers, as many of a pool at once as it allows. What is not ready comes before what is:
+    nobody else is touched while it ails.
 
     Args:
         unfinished: nodes whose replacement was begun.
         leader: etcd's, where it is known.
+        unready: nodes that Kubernetes doesn't call ready.
     """
     by_name = {one.node: one for one in drifts}
     planned = {node.name: node for node in plan.nodes}
@@ -57,15 +63,18 @@ def batches(
     gone = sorted({one.node for one in drifts if one.cause == "unplanned"})
     found += [Batch("remove", (name,), by_name[name].why) for name in gone]
     rest = [node for node in plan.nodes if node.name in by_name and node.name not in unfinished]
-    voters = sorted((node for node in rest if node.is_control_plane), key=lambda node: node.name == leader)
+    voters = sorted(
+        (node for node in rest if node.is_control_plane),
+        key=lambda node: (node.name not in unready, node.name == leader),
+    )
     found += [Batch("replace", (node.name,), by_name[node.name].why) for node in voters]
-    workers = [node for node in rest if not node.is_control_plane]
-    for _, pool in groupby(workers, key=lambda node: node.pool):
+    workers = sorted((node for node in rest if not node.is_control_plane), key=lambda node: node.name not in unready)
+    for _, pool in groupby(workers, key=lambda node: (node.name not in unready, node.pool)):
         nodes = list(pool)
         for start in range(0, len(nodes), nodes[0].max_unavailable):
             names = tuple(node.name for node in nodes[start : start + nodes[0].max_unavailable])
             found.append(Batch("replace", names, "; ".join(dict.fromkeys(by_name[name].why for name in names))))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda batch: not set(batch.nodes) & set(unready)))
 
 
 class Rollout:
@@ -78,9 +87,13 @@ class Rollout:
         self._departure = Departure(terms)
         self._allowed: set[str] = set()
 
-    def steps(self, found: Sequence[Batch]) -> Iterator[tuple[Batch | None, tuple[Step, ...]]]:
-        """Give the steps batch by batch: at first what makes the missing, with no batch to its name."""
-        yield None, self._assembly.steps()
+    def steps(self, found: Sequence[Batch], *, lacks: bool) -> Iterator[tuple[Batch | None, tuple[Step, ...]]]:
+        """Give the steps batch by batch: at first what makes the missing, with no batch to its name.
+
+        Args:
+            lacks: whether a node has no droplet; only then all have to be up first: a rollout may be what mends them.
+        """
+        yield None, self._assembly.steps() if lacks or not found else self._assembly.steps()[:1]
         for batch in found:
             yield batch, self._replacement.steps(batch.nodes) if batch.verb == "replace" else self._removal(batch.nodes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from generator.cluster import readiness
@@ -45,15 +46,18 @@ class Watch:
                 self._once(f"{node}: unwell", *lines)
         self._table.show(rows(case.plan, case.observed), case.observed.time)
 
-    def stop_on_failure(self, site: Site) -> None:
+    def stop_on_failure(self, site: Site, besides: Collection[str] = ()) -> None:
         """Give up when a phase stays failed.
+
+        Args:
+            besides: nodes that are worked on just now, whatever ails them.
 
         Raises:
             Problems: one for each such node; what it said was shown.
         """
         case = site.case
         now = case.observed.time
-        failed = [name for name in readiness.failed(case) if name not in site.leaving]
+        failed = [name for name in readiness.failed(case) if name not in site.leaving and name not in besides]
         self._failed = {name: self._failed.get(name, now) for name in failed}
         given_up = [name for name, since in self._failed.items() if now - since >= PATIENCE]
         if given_up:

@@ -14,7 +14,7 @@ from generator.cli.main import run
 UNTIL = datetime.now(UTC).date() + timedelta(days=20)
 OPEN = f"warning: `debug` is set: until {UNTIL}, who holds `anna` logs in as root on every node, from 28.51.100.7/32"
 OVER = f"warning: `debug.until` ({UNTIL}) has passed: sshd has ended on every node, and no launch is possible"
-HINT = "  hint: take `debug` away, render and commit, then replace the nodes: destroy each droplet and launch"
+HINT = "  hint: take `debug` away, render and commit, then `gen rollout`"
 
 
 @pytest.fixture
