@@ -39,6 +39,7 @@ VERBS: Mapping[str, Verb] = {
     "launch": Verb("generator.cli.launch:launch", "Create what is missing and wait until the cluster serves."),
     "replace": Verb("generator.cli.replace:replace", "Recreate nodes, one at a time, without harm."),
     "rollout": Verb("generator.cli.rollout:rollout", "Bring every node to its document, one safe step at a time."),
+    "evict": Verb("generator.cli.evict:evict", "Make new keys for a worker that is not trusted any more."),
     "status": Verb("generator.cli.status:status", "Show how the nodes are."),
     "logs": Verb("generator.cli.logs:logs", "Print what a node's units have logged."),
     "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),
