@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from generator.provider.resources import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Vpc, rules
 
@@ -135,6 +135,14 @@ def size(data: Json) -> Size:
     """Read a droplet size."""
     answer = _Size.model_validate(data)
     return Size(answer.slug, tuple(answer.regions), answer.available, answer.price_monthly)
+
+
+def any_size(data: Json) -> Size | None:
+    """Read a droplet size; None where it is of a form that is not known here: there are many others."""
+    try:
+        return size(data)
+    except ValidationError:
+        return None
 
 
 def image_regions(data: Json) -> tuple[str, ...]:

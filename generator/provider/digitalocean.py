@@ -93,8 +93,9 @@ class Cloud:
         return inside("meta", answers.total)(answer)
 
     def sizes(self) -> tuple[Size, ...]:
-        """List the sizes."""
-        return self._api.pages("sizes", answers.size, self._client.sizes.list)
+        """List the sizes, but those of a form that is not known here."""
+        found = self._api.pages("sizes", answers.any_size, self._client.sizes.list)
+        return tuple(one for one in found if one is not None)
 
     def image_regions(self, slug: str) -> tuple[str, ...] | None:
         """List where an image can be had; None when there is no such image."""
