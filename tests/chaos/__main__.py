@@ -1,0 +1,79 @@
+"""Walks: `scripts/chaos --seed N --minutes M`; exits 1 with the seed and the step that broke something."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+from tempfile import mkdtemp
+
+from tests.chaos import faults, invariants
+from tests.e2e.harness import NODES, Cluster, run
+from tests.e2e.load import Objects
+
+
+def main() -> int:
+    """Bring a cluster up, walk, and take it down."""
+    parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--minutes", type=float, default=30)
+    given = parser.parse_args()
+    cluster = Cluster(Path(mkdtemp(prefix="hardway-chaos-")))
+    print(f"seed {given.seed}, {given.minutes:g} minutes, in {cluster.directory}", flush=True)
+    try:
+        begin(cluster)
+        return walk(cluster, given.seed, time.monotonic() + 60 * given.minutes)
+    finally:
+        cluster.gen("lab", "down", check=False)
+
+
+def begin(cluster: Cluster) -> None:
+    """Launch the tutorial's cluster in a lab of its own."""
+    cluster.gen("init", "orderbook", "--release", "k8s-1.36-source", "--api", "28.51.100.7")
+    cluster.gen("lab", "build", timeout=3600)
+    cluster.gen("render")
+    run("git", "init", "-q", cwd=cluster.directory)
+    run("git", "add", "-A", cwd=cluster.directory)
+    run("git", "-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm", "chaos", cwd=cluster.directory)
+    cluster.gen("lab", "up")
+    cluster.gen("launch", "--lab", "--yes")
+
+
+def walk(cluster: Cluster, seed: int, end: float) -> int:
+    """Step until time is up; after each step the invariants hold, and everything acknowledged is there."""
+    step, number, generation, written = faults.walk(seed, keeper(cluster)), 0, 0, 0
+    while time.monotonic() < end:
+        number += 1
+        fault, node, chance = step()
+        writer = chance.choice([other for other in NODES if other != node])
+        objects = Objects(cluster, writer, f"step{number}")
+        begun = time.monotonic()
+        try:
+            fault.do(cluster, node, chance)
+            generation = invariants.hold(cluster, generation)
+            found = objects.stop()
+            assert found.lost == 0, f"{found.lost} objects that were acknowledged are gone"
+        except (AssertionError, OSError) as error:
+            print(f"FAILED: seed {seed}, step {number}: {fault.name} of {node}: {error}", flush=True)
+            print(cluster.gen("status", "--lab", "--ask", check=False).stdout, flush=True)
+            return 1
+        written += found.count
+        print(f"{number:>3} {fault.name} of {node}, {time.monotonic() - begun:.0f} s; {found}", flush=True)
+    print(f"held: {number} steps, {written} objects written, none of those acknowledged lost", flush=True)
+    return 0
+
+
+def keeper(cluster: Cluster) -> str:
+    """Name the node whose own disk has the database."""
+    for volume in cluster.items("persistentvolumes"):
+        spec = volume["spec"]
+        if "claimRef" in spec:  # type: ignore[operator]
+            terms = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]  # type: ignore[index]
+            return str(terms[0]["matchExpressions"][0]["values"][0])
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
