@@ -122,7 +122,7 @@ def why(before: str, after: str, agent: Sequence[str] = ()) -> tuple[Reason, ...
 
 def _nodes(old: Plan | None, new: Plan, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[Fated]:
     was = {node.name: node for node in old.nodes} if old else {}
-    agent = tuple(reason.file for reason in _changed(before, after, "agent/"))
+    agent = tuple(reason.file for reason in changed_files(before, after, "agent/"))
     for node in new.nodes:
         text = _text(after, node.name)
         if node.name not in was:
@@ -202,14 +202,15 @@ def _refused(old: Plan, new: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _applied(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[Reason]:
-    yield from _changed(before, after, "addons/")
-    for one in _changed(before, after, "roster.json"):
+    yield from changed_files(before, after, "addons/")
+    for one in changed_files(before, after, "roster.json"):
         lines = tuple(line for line in one.lines if not line.startswith(("addons ", "secrets ")))
         if lines:
             yield Reason(one.file, lines)
 
 
-def _changed(before: Mapping[str, bytes], after: Mapping[str, bytes], prefix: str) -> Iterator[Reason]:
+def changed_files(before: Mapping[str, bytes], after: Mapping[str, bytes], prefix: str) -> Iterator[Reason]:
+    """Give each file below a place that differs, and what changed in it."""
     for path in sorted(before.keys() | after.keys()):
         if not path.startswith(prefix) or before.get(path) == after.get(path) or path == "addons/index.json":
             continue

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from generator.changes import tree
-from generator.changes.compare import Difference, Fated, Reason, lost, stages, why
+from generator.changes.compare import Difference, Fated, Reason, changed_files, lost, stages, why
 from generator.changes.tree import Snapshot
 from generator.cluster.drift import Drift, drifted
 from generator.cluster.founded import contradictions
@@ -58,28 +58,30 @@ def _nodes(after: Snapshot, documents: Documents, observed: Observed) -> Iterato
         elif node.name not in drifts:
             yield Fated(node.name, node.role, "unchanged", size=(len(text), len(text)))
         else:
-            earlier = _born_with(after, node.name, here[node.name].tags)
-            yield _recreated(drifts[node.name], earlier, text)
+            yield _recreated(drifts[node.name], _born_with(after, node.name, here[node.name].tags), after)
     for drift in drifts.values():
         if drift.cause == "unplanned":
             yield Fated(drift.node, drift.role or "worker", "removed")
 
 
-def _recreated(drift: Drift, earlier: bytes | None, text: bytes) -> Fated:
+def _recreated(drift: Drift, born: Mapping[str, bytes], after: Snapshot) -> Fated:
+    path = f"nodes/{drift.node}/user-data"
+    earlier, text = born.get(path, b""), after.files[path]
     reasons: tuple[Reason, ...] = (Reason("its droplet", (drift.why,)),)
     if drift.cause == "document":
-        known = why(earlier.decode(errors="replace"), text.decode(errors="replace")) if earlier else ()
+        agent = [one.file for one in changed_files(born, after.files, "agent/")]
+        known = why(earlier.decode(errors="replace"), text.decode(errors="replace"), agent) if earlier else ()
         reasons = known or (Reason("its document", (UNKNOWN,)),)
-    return Fated(drift.node, drift.role, "recreated", reasons, (len(earlier or b""), len(text)))
+    return Fated(drift.node, drift.role, "recreated", reasons, (len(earlier), len(text)))
 
 
-def _born_with(after: Snapshot, node: str, tags: tuple[str, ...]) -> bytes | None:
-    """Find the document that a droplet's tags tell of: by the commit, held against the digest."""
-    cluster = after.project.plan.name
+def _born_with(after: Snapshot, node: str, tags: tuple[str, ...]) -> Mapping[str, bytes]:
+    """Find the document that a droplet's tags tell of, and its agent: by the commit, held against the digest."""
+    cluster, path = after.project.plan.name, f"nodes/{node}/user-data"
     prefix = names.commit_tag(cluster, "")
     for tag in tags:
         if tag.startswith(prefix):
-            found = tree.text_at(after.project, tag.removeprefix(prefix), f"nodes/{node}/user-data")
-            if found is not None and names.document_tag(cluster, sha256(found).hexdigest()) in tags:
+            found = tree.files_at(after.project, tag.removeprefix(prefix), path, "agent")
+            if path in found and names.document_tag(cluster, sha256(found[path]).hexdigest()) in tags:
                 return found
-    return None
+    return {}

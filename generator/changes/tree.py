@@ -76,12 +76,16 @@ def at(project: Project, revision: str) -> Iterator[Snapshot | None]:
         yield Snapshot(before, {path: content for path, content in rendered.items() if committed.is_ours(path)})
 
 
-def text_at(project: Project, commit: str, path: str) -> bytes | None:
-    """Give one rendered file of a commit, by its path below `rendered/<cluster>/`; None where git doesn't have it."""
+def files_at(project: Project, commit: str, *paths: str) -> Mapping[str, bytes]:
+    """Give rendered files of a commit, or all below a directory, by their paths below `rendered/<cluster>/`.
+
+    What git doesn't have is left out.
+    """
     if _commit(project.directory, commit) is None:
-        return None
-    found = dict(_files(project.directory, commit, [f"{project.rendered}/{path}"]))
-    return next(iter(found.values()), None)
+        return {}
+    prefix = f"{project.rendered}/"
+    found = _files(project.directory, commit, [f"{prefix}{path}" for path in paths])
+    return {path.removeprefix(prefix): content for path, content in found}
 
 
 def _commit(directory: Path, revision: str) -> str | None:

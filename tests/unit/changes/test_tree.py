@@ -89,9 +89,10 @@ def test_a_file_that_is_far_too_long_is_not_read(project: Project, monkeypatch: 
         pass
 
 
-def test_one_file_of_a_commit(project: Project) -> None:
-    found = tree.text_at(project, "main", "nodes/node01/user-data")
-    assert found is not None
-    assert found.startswith(b"#cloud-config")
-    assert tree.text_at(project, "main", "nodes/node09/user-data") is None
-    assert tree.text_at(project, "0" * 12, "nodes/node01/user-data") is None
+def test_some_files_of_a_commit(project: Project) -> None:
+    found = tree.files_at(project, "main", "nodes/node01/user-data", "agent")
+    assert found["nodes/node01/user-data"].startswith(b"#cloud-config")
+    assert len(found) > 10
+    assert all(path.startswith(("agent/", "nodes/")) for path in found)
+    assert tree.files_at(project, "main", "nodes/node09/user-data") == {}
+    assert tree.files_at(project, "0" * 12, "nodes/node01/user-data") == {}
