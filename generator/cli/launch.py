@@ -61,7 +61,7 @@ def launch(
 
     Can be interrupted and run again: it does what is missing, and changes nothing when nothing is.
     """
-    from generator.cluster import outputs
+    from generator.cluster import marks, outputs
     from generator.cluster.access import LONGEST as LONGEST_TOKEN
     from generator.cluster.access import Access
     from generator.cluster.assembly import Assembly
@@ -87,6 +87,9 @@ def launch(
     with working(site, timeout=timeout, goes_on=goes_on) as (engine, table, keep):
         engine.run(Assembly(table.say, keep).steps())
         up = served(site)
+        unfinished = tuple(marks.read(up.server))
+    for node in unfinished:
+        say(f"note: the replacement of {node} is not through: `gen replace {node}` goes on, with `--undo` it stays")
     access = Access(plan, session.project.keys_path, up.server.address, connection.proxy)
     path = access.daily(up.server, LONGEST_TOKEN)
     facts = outputs.facts(plan, connection, address=up.server.address, public=up.public, path=path)

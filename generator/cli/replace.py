@@ -30,6 +30,9 @@ from generator.errors import raise_all
 @file_option
 @lab_option
 @yes_option
+@click.option(
+    "--undo", "undone", is_flag=True, help="Let nodes stay whose replacement was begun, while they still can."
+)
 @force_option
 @drain_option
 @uncommitted_option
@@ -51,6 +54,7 @@ def replace(
     file: Path,
     lab: str | None,
     yes: bool,
+    undone: bool,
     force: bool,
     drain_timeout: timedelta,
     uncommitted: bool,
@@ -66,12 +70,17 @@ def replace(
     from generator.cluster import drain, marks
     from generator.cluster.assembly import Assembly
     from generator.cluster.departure import Terms
-    from generator.cluster.replace import Replacement, objections
+    from generator.cluster.replace import Replacement, objections, undo
 
     session = opened(factory, file=file, lab=lab, uncommitted=uncommitted, lifetime=url_lifetime)
     site, terms = session.site, Terms(drain_timeout, force)
     names = tuple(dict.fromkeys(nodes))
     known_nodes(site.plan, names)
+    if undone:
+        with working(site, timeout=timeout, goes_on="nothing is lost: run it again"):
+            undo(site, names)
+        say(f"{', '.join(names)}: stays, and takes pods again")
+        return
     server = site.server
     begun = marks.read(server)
     before = {name: site.case.here.get(name) for name in names}

@@ -12,7 +12,7 @@ from generator.cluster.engine import Names, Row, Step
 from generator.cluster.marks import Mark
 from generator.cluster.matching import reported
 from generator.cluster.site import Site
-from generator.errors import Problem
+from generator.errors import Problem, raise_all
 
 BACK = timedelta(minutes=10)
 """How long a node that serves again may take to vote, and to have its daemons."""
@@ -91,6 +91,36 @@ class Replacement:
     def _marked(self, site: Site, nodes: Names) -> str:
         known = marks.read(site.server)
         return ", ".join(node for node in nodes if node in known)
+
+
+def undo(site: Site, nodes: Names) -> None:
+    """Let nodes whose replacement was begun stay: they serve, take pods, and bear no mark again.
+
+    Raises:
+        Problems: what can't be undone any more; then nothing was.
+    """
+    known = marks.read(site.server)
+    there = {one.id for one in site.observed.droplets}
+    hint = "`gen replace` goes on"
+    raise_all(
+        Problem("its replacement was not begun", where=node)
+        if node not in known
+        else Problem("its old droplet is gone, so it can't stay", where=node, hint=hint)
+        for node in nodes
+        if node not in known or known[node].droplet not in there
+    )
+    voting = [node for node in nodes if is_control_plane(site, node)]
+    members = {one.name for one in quorum.convene(site).members} if voting else set()
+    raise_all(
+        Problem("is no member of etcd any more, so it can't stay", where=node, hint=hint)
+        for node in voting
+        if node not in members
+    )
+    for node in nodes:
+        if is_control_plane(site, node):
+            site.have("serve", node)
+        drain.uncordon(site.server, node)
+        marks.remove(site.server, node)
 
 
 def objections(site: Site, nodes: Sequence[str], terms: Terms) -> Iterator[Problem]:

@@ -173,6 +173,12 @@ def _retire(little: LittleKubernetes, machine: Machine, arguments: Mapping[str, 
     return {"stopped": ["kube-apiserver.service"]}
 
 
+def _serve(little: LittleKubernetes, machine: Machine, arguments: Mapping[str, Any]) -> Any:
+    little.retired.discard(machine.droplet.id)
+    machine.api = True
+    return {"started": ["kube-apiserver.service"]}
+
+
 def _servers(little: LittleKubernetes, machine: Machine, arguments: Mapping[str, Any]) -> Any:
     serving = {one.droplet.name for one in little.world.machines.values() if one.alive and one.api}
     names = [node.name for node in (little.world.plan.control_planes if little.world.plan else ())]
@@ -184,6 +190,7 @@ DUTIES: Mapping[str, Callable[[LittleKubernetes, Machine, Mapping[str, Any]], An
     "lead": _lead,
     "remove": _remove,
     "retire": _retire,
+    "serve": _serve,
     "servers": _servers,
 }
 

@@ -139,6 +139,19 @@ def test_while_another_is_down_nothing_is_replaced(world: World, project: Projec
     assert droplets(world) == before
 
 
+@pytest.mark.parametrize("number", [6, 9, 12, 15, 18, 21, 24, 27, 30])
+def test_what_was_begun_is_undone_or_it_is_too_late_and_goes_on(world: World, project: Project, number: int) -> None:
+    before = droplets(world)
+    assert gen(world, project, "replace", "node02", "--yes", die_at=number).code in (0, -9)
+    undone = gen(world, project, "replace", "node02", "--undo")
+    if undone.code == 0:
+        assert droplets(world) == before
+    elif "was not begun" not in undone.err:
+        assert "so it can't stay\n  hint: `gen replace` goes on" in undone.err
+        ok(gen(world, project, "replace", "node02", "--yes"))
+    is_whole(world)
+
+
 def test_a_node_that_is_none(world: World, project: Project) -> None:
     outcome = gen(world, project, "replace", "node09", "--yes")
     assert outcome.code == 1
