@@ -160,7 +160,14 @@ def stages(old: Plan | None, new: Plan, nodes: Sequence[Fated], leader: str | No
             yield Stage(f"make {one.node}", counts)
     pools = {node.name: node.pool for plan in (old, new) for node in plan.nodes}
     drifts = [
-        Drift(one.node, one.role, pools[one.node], 0, "unplanned" if one.fate == "removed" else "document", one.fate)
+        Drift(
+            one.node,
+            one.role,
+            pools.get(one.node, ""),
+            0,
+            "unplanned" if one.fate == "removed" else "document",
+            one.fate,
+        )
         for one in nodes
         if one.fate in ("recreated", "removed")
     ]
