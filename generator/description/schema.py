@@ -113,8 +113,7 @@ def _private_file(value: str) -> str:
 
 
 def _size(value: str) -> str:
-    usual = r"[a-z][a-z0-9]*(_[0-9]+)?-([0-9]+|[0-9]+vcpu-[0-9]+(gb|mb))(-[a-z0-9]+)*"
-    if not re.fullmatch(rf"{usual}|gpu-[a-z0-9]+-[0-9]+gb(-[a-z0-9]+)*", value):
+    if not re.fullmatch(r"(?a)([a-z][a-z\d]*(_\d+)?-(\d+|\d+vcpu-\d+[gm]b)|gpu-[a-z\d]+-\d+gb)(-[a-z\d]+)*", value):
         raise Misfit("not the form of a size", "sizes are named like `s-2vcpu-4gb`")
     return value
 

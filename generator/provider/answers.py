@@ -131,18 +131,13 @@ def account(data: Json) -> Account:
     return Account(answer.droplet_limit, answer.status, (answer.status_message or "")[:MESSAGE_LENGTH])
 
 
-def size(data: Json) -> Size:
-    """Read a droplet size."""
-    answer = _Size.model_validate(data)
-    return Size(answer.slug, tuple(answer.regions), answer.available, answer.price_monthly)
-
-
-def any_size(data: Json) -> Size | None:
+def size(data: Json) -> Size | None:
     """Read a droplet size; None where it is of a form that is not known here: there are many others."""
     try:
-        return size(data)
+        answer = _Size.model_validate(data)
     except ValidationError:
         return None
+    return Size(answer.slug, tuple(answer.regions), answer.available, answer.price_monthly)
 
 
 def image_regions(data: Json) -> tuple[str, ...]:

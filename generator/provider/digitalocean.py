@@ -94,7 +94,7 @@ class Cloud:
 
     def sizes(self) -> tuple[Size, ...]:
         """List the sizes, but those of a form that is not known here."""
-        found = self._api.pages("sizes", answers.any_size, self._client.sizes.list)
+        found = self._api.pages("sizes", answers.size, self._client.sizes.list)
         return tuple(one for one in found if one is not None)
 
     def image_regions(self, slug: str) -> tuple[str, ...] | None:

@@ -24,13 +24,13 @@ USUAL: dict[str, Any] = {"slug": "s-2vcpu-4gb", "regions": ["fra1"], "available"
     ],
 )
 def test_one_that_can_not_be_read_is_none(change: dict[str, Any]) -> None:
-    assert answers.any_size(USUAL | change) is None
-    assert answers.any_size(USUAL) is not None
+    assert answers.size(USUAL | change) is None
+    assert answers.size(USUAL) is not None
 
 
 def test_what_nobody_asked_for_is_no_matter() -> None:
     graphics = {"gpu_info": {"count": 8, "vram": {"amount": 640, "unit": "gib"}}, "memory": 1.9e6, "disk_info": None}
-    found = answers.any_size(USUAL | {"slug": "gpu-h100x8-640gb"} | graphics)
+    found = answers.size(USUAL | {"slug": "gpu-h100x8-640gb"} | graphics)
     assert found is not None
     assert found.slug == "gpu-h100x8-640gb"
 
