@@ -16,7 +16,16 @@ def surrounds(directory: Path) -> bool:
 
 
 def ask(directory: Path, arguments: list[str], text: str = "", *, accepted: tuple[int, ...] = (0,)) -> str:
-    """Run git in a directory and give what it prints.
+    """Run git in a directory and give what it prints, as text.
+
+    Raises:
+        Problem: there is no git, or it can't tell.
+    """
+    return read(directory, arguments, text, accepted=accepted).decode(errors="surrogateescape")
+
+
+def read(directory: Path, arguments: list[str], text: str = "", *, accepted: tuple[int, ...] = (0,)) -> bytes:
+    """Run git in a directory and give what it prints, byte for byte.
 
     Raises:
         Problem: there is no git, or it can't tell.
@@ -25,17 +34,15 @@ def ask(directory: Path, arguments: list[str], text: str = "", *, accepted: tupl
     try:
         done = subprocess.run(
             ["git", "-C", str(directory), *arguments],
-            input=text,
+            input=text.encode(errors="surrogateescape"),
             capture_output=True,
-            text=True,
-            errors="surrogateescape",
             check=False,
             env=environment,
         )
     except FileNotFoundError as error:
         raise Problem("it lies in a git work tree, and there is no `git` to ask", where=str(directory)) from error
     if done.returncode not in accepted:
-        hint = " ".join(done.stderr.split()) or None
+        hint = " ".join(done.stderr.decode(errors="replace").split()) or None
         message = "it lies in a git work tree, and git can't say what of it is ignored or committed"
         raise Problem(message, where=str(directory), hint=hint)
     return done.stdout

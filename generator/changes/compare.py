@@ -152,7 +152,7 @@ def stages(old: Plan | None, new: Plan, nodes: Sequence[Fated], leader: str | No
     """Put the change in the order in which `gen rollout` does it, and count etcd's members."""
     if old is None:
         return
-    members = sum(node.is_control_plane for node in old.nodes)
+    members = sum(one.role == "control-plane" for one in nodes if one.fate != "new")
     for one in nodes:
         if one.fate == "new":
             counts = (members, members, members + 1) if one.role == "control-plane" else None

@@ -13,6 +13,7 @@ from generator.plain_text import harmless
 
 LONGEST = 60_000
 """Of a comment; GitHub takes 65,536 characters. Source: https://docs.github.com/en/rest/issues/comments"""
+TRUST_SHOWN = 40
 CUT = "\n\n_The rest was left out: a comment takes no more. `gen diff` shows all of it._\n"
 MARKS = re.compile(r"([\\`*_{}\[\]<>()#+|!~@])")
 
@@ -58,7 +59,8 @@ def _parts(found: Difference, against: str) -> Iterator[str]:
     )
     yield _list("Data that would be lost", [plain(line) for line in found.lost])
     yield _list("Doors", [plain(line) for line in found.doors])
-    yield _list("Trust", [plain(line) for line in found.trust[:40]])
+    more = [f"and {len(found.trust) - TRUST_SHOWN} more"] if len(found.trust) > TRUST_SHOWN else []
+    yield _list("Trust", [*(plain(line) for line in found.trust[:TRUST_SHOWN]), *more])
     for fate in FATES[:-1]:
         nodes = found.by_fate(fate)
         if nodes:

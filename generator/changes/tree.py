@@ -108,5 +108,4 @@ def _files(directory: Path, commit: str, paths: list[str]) -> Iterator[tuple[str
             raise Problem("is a symbolic link or a submodule, and is not followed", where=f"{commit[:12]}:{path}")
         if int(size) > LIMIT_BYTES:
             raise Problem(f"has {int(size):,} bytes, at most {LIMIT_BYTES:,} are read", where=f"{commit[:12]}:{path}")
-        content = git.ask(directory, ["cat-file", "blob", blob])
-        yield path, content.encode(errors="surrogateescape")
+        yield path, git.read(directory, ["cat-file", "blob", blob])

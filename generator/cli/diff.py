@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from generator.cli.options import Factory, file_option, json_option, lab_option, print_json, say
+from generator.cli.options import Factory, connect, file_option, json_option, lab_option, print_json, say
+from generator.cli.session import observing
 from generator.plan.project import Project
 
 if TYPE_CHECKING:
     from generator.changes.compare import Difference
+    from generator.changes.tree import Snapshot
 
 CLOUD = "cloud"
 
@@ -45,7 +47,7 @@ def diff(
     project = Project.load(file)
     after = tree.now(project, render.documents(project))
     if against == CLOUD or (against is None and lab is not None):
-        found, told = _with_cloud(factory, project, after, lab), "what lives"
+        found, told = _with_cloud(factory, after, lab), "what lives"
     else:
         revision = against or tree.base(project.directory)
         with tree.at(project, revision) as before:
@@ -62,26 +64,10 @@ def diff(
     return 1 if found.refused else 0
 
 
-def _with_cloud(factory: Factory | None, project: Project, after: object, lab: str | None) -> Difference:
+def _with_cloud(factory: Factory | None, after: Snapshot, lab: str | None) -> Difference:
     from generator.changes.living import compare_with_what_lives
-    from generator.changes.tree import Snapshot
-    from generator.cli.options import connect, operator_credentials
-    from generator.clock import Clock
     from generator.cluster.launchable import digests
-    from generator.cluster.observer import Observer
-    from generator.pki.store import report_keys
-    from generator.provider.digitalocean import Cloud
-    from generator.provider.spaces import Spaces
 
-    assert isinstance(after, Snapshot)
-    connection, clock, plan = connect(factory, lab=lab), Clock(), project.plan
-    observer = Observer(
-        plan,
-        Cloud(connection, clock),
-        Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region),
-        clock,
-        operator_credentials(project),
-        connection.proxy,
-        report_keys=report_keys(project.keys_path, project.known_nodes),
-    )
+    project = after.project
+    observer = observing(project, connect(factory, lab=lab))
     return compare_with_what_lives(after, digests(project), observer.look())

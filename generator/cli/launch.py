@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from generator.catalogue import SPACES_MONTHLY
-from generator.cli.options import Duration, Factory, file_option, json_option, lab_option, say
+from generator.cli.options import Factory, file_option, json_option, lab_option, say
 from generator.cli.session import (
     ask,
     dry_run_option,
     lifetime_option,
     opened,
+    timeout_option,
     uncommitted_option,
     working,
     yes_option,
@@ -36,13 +37,7 @@ from generator.cli.session import (
 @dry_run_option
 @json_option
 @lifetime_option
-@click.option(
-    "--timeout",
-    type=Duration(timedelta(seconds=10), timedelta(hours=24)),
-    default="30m",
-    show_default=True,
-    help="How long to wait for the cluster.",
-)
+@timeout_option("30m", timedelta(hours=24), "How long to wait for the cluster.")
 @click.pass_obj
 def launch(
     factory: Factory | None,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from generator.cli.options import Duration, Factory, file_option, json_option, lab_option, say
+from generator.cli.options import Factory, file_option, json_option, lab_option, say
 from generator.cli.session import (
     ask,
     drain_option,
@@ -18,6 +18,8 @@ from generator.cli.session import (
     known_nodes,
     lifetime_option,
     opened,
+    say_what_is_given_up,
+    timeout_option,
     uncommitted_option,
     working,
     yes_option,
@@ -39,13 +41,7 @@ from generator.errors import raise_all
 @dry_run_option
 @json_option
 @lifetime_option
-@click.option(
-    "--timeout",
-    type=Duration(timedelta(seconds=10), timedelta(hours=24)),
-    default="30m",
-    show_default=True,
-    help="How long all of it may take.",
-)
+@timeout_option("30m", timedelta(hours=24), "How long all of it may take.")
 @click.pass_obj
 def replace(
     factory: Factory | None,
@@ -90,6 +86,8 @@ def replace(
         say(f"  replace {name}  ({was}{', begun before' if name in begun else ''})")
         for warning in drain.warnings(server, name):
             say(f"    warning: {warning}")
+    if force:
+        say_what_is_given_up(site, names)
     raise_all(one for name in names if name not in begun for one in objections(site, (name,), terms))
     if dry_run:
         steps = Replacement(terms, Assembly(say, lambda: None)).steps(names)

@@ -17,6 +17,8 @@ from generator.cli.session import (
     force_option,
     lifetime_option,
     opened,
+    say_what_is_given_up,
+    timeout_option,
     uncommitted_option,
     working,
     yes_option,
@@ -39,13 +41,7 @@ from generator.errors import raise_all
 @dry_run_option
 @json_option
 @lifetime_option
-@click.option(
-    "--timeout",
-    type=Duration(timedelta(seconds=10), timedelta(hours=48)),
-    default="4h",
-    show_default=True,
-    help="How long all of it may take.",
-)
+@timeout_option("4h", timedelta(hours=48), "How long all of it may take.")
 @click.pass_obj
 def rollout(
     factory: Factory | None,
@@ -96,8 +92,11 @@ def rollout(
         return
     for due in (*missing, *found):
         say(f"  {due}")
-    if not force:
-        raise_all(problem for batch in found for node in batch.nodes for problem in lost_data(site, node))
+    leaving = [node for batch in found for node in batch.nodes]
+    if force:
+        say_what_is_given_up(site, leaving)
+    else:
+        raise_all(problem for node in leaving for problem in lost_data(site, node))
     ask(yes=yes, question=f"Roll out, {len(found)} steps?", undone="not rolled out; nothing was changed")
     started = time.monotonic()
     goes_on = "what was done stays done: `gen rollout` goes on"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,7 @@ from generator.provider.spaces import LONGEST_URL
 
 if TYPE_CHECKING:
     from generator.cluster.engine import Engine, Event
+    from generator.cluster.observer import Observer
     from generator.cluster.phase_table import PhaseTable
     from generator.cluster.site import Site
     from generator.provider.connection import Connection
@@ -51,6 +52,14 @@ drain_option = click.option(
     show_default=True,
     help="How long pods may take to leave a node.",
 )
+
+
+def timeout_option(default: str, longest: timedelta, what: str) -> Callable[[Any], Any]:
+    """Make the option that bounds a verb's own time."""
+    kind = Duration(timedelta(seconds=10), longest)
+    return click.option("--timeout", type=kind, default=default, show_default=True, help=what)
+
+
 lifetime_option = click.option(
     "--url-lifetime",
     type=Duration(SHORTEST_URL, LONGEST_URL),
@@ -112,6 +121,38 @@ def opened(
         given_up=frozenset(given_up),
     )
     return Session(project, site, connection)
+
+
+def observing(project: Project, connection: Connection) -> Observer:
+    """Give what looks at a cluster and changes nothing, for a verb that needs no reviewed documents."""
+    from generator.clock import Clock
+    from generator.cluster.observer import Observer
+    from generator.pki.store import report_keys
+    from generator.provider.digitalocean import Cloud
+    from generator.provider.spaces import Spaces
+
+    plan, clock = project.plan, Clock()
+    return Observer(
+        plan,
+        Cloud(connection, clock),
+        Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region),
+        clock,
+        operator_credentials(project),
+        connection.proxy,
+        report_keys=report_keys(project.keys_path, project.known_nodes),
+    )
+
+
+def say_what_is_given_up(site: Site, nodes: Sequence[str]) -> None:
+    """Say which data goes with some nodes that are replaced or removed by force.
+
+    Raises:
+        NotYet: no API server says.
+    """
+    from generator.cluster.departure import lost_data
+
+    for problem in (one for node in nodes for one in lost_data(site, node)):
+        say(f"warning: {problem.where} {problem.message}, and `--force` gives it up")
 
 
 def known_nodes(plan: Plan, names: Sequence[str], *, option: str = "") -> None:

@@ -16,12 +16,12 @@ from generator.cli.options import (
     json_option,
     lab_option,
     min_days_option,
-    operator_credentials,
     print_json,
     say,
     say_what_ends,
     say_who_debugs,
 )
+from generator.cli.session import observing
 from generator.cli.table import text_table
 from generator.plan.project import Project
 
@@ -51,34 +51,22 @@ def status(
     from generator.cluster.diff import diff
     from generator.cluster.inquiry import inquire
     from generator.cluster.launchable import digests
-    from generator.cluster.observer import Observer
     from generator.cluster.status import assess, warnings
     from generator.pki.store import operator_key, report_keys
-    from generator.provider.digitalocean import Cloud
-    from generator.provider.spaces import Spaces
 
     project = Project.load(file)
     connection = connect(factory, lab=lab)
-    plan, clock = project.plan, Clock()
+    plan = project.plan
     documents = digests(project)
-    spaces = Spaces(connection, bucket=plan.spaces_bucket, region=plan.spaces_region)
-    reports = report_keys(project.keys_path, project.known_nodes)
-    observer = Observer(
-        plan,
-        Cloud(connection, clock),
-        spaces,
-        clock,
-        operator_credentials(project),
-        connection.proxy,
-        report_keys=reports,
-    )
+    observer = observing(project, connection)
     observed = observer.look()
     actions = diff(plan, documents, observed)
     daily = access.expiry(project.keys_path)
     seen = assess(plan, project.inventory, documents, observed, actions, observer.address, daily)
     views: tuple[View, ...] = ()
     if ask and observer.server:
-        channel = Channel(plan.cluster_id, observer.server, operator_key(project.keys_path), reports, clock)
+        reports = report_keys(project.keys_path, project.known_nodes)
+        channel = Channel(plan.cluster_id, observer.server, operator_key(project.keys_path), reports, Clock())
         views = inquire(channel, plan)
     elif ask:
         say("warning: no API server answers, so no node can be asked")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from generator.cluster.kube_api import Kube
-from generator.cluster.kube_objects import PersistentVolume, Pod, listed
+from generator.cluster.kube_objects import Affinity, PersistentVolume, Pod, listed
 from generator.plain_text import harmless
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -43,16 +42,16 @@ def is_bound_to(volume: PersistentVolume, node: str) -> bool:
     """Tell whether a volume is claimed, and lies on this node."""
     spec = volume.spec
     is_local = spec.local is not None or spec.hostPath is not None
-    return is_local and spec.claimRef is not None and node in _hosts(spec.nodeAffinity or {})
+    return is_local and spec.claimRef is not None and node in _hosts(spec.nodeAffinity)
 
 
-def _hosts(affinity: Mapping[str, Any]) -> Iterator[str]:
+def _hosts(affinity: Affinity | None) -> Iterator[str]:
     """Give the host names that an affinity requires."""
-    terms = (affinity.get("required") or {}).get("nodeSelectorTerms") or ()
-    for term in terms:
-        for one in term.get("matchExpressions") or ():
-            if one.get("key") == HOSTNAME and one.get("operator") == "In":
-                yield from map(str, one.get("values") or ())
+    required = affinity.required if affinity else None
+    for term in (required.nodeSelectorTerms if required else None) or ():
+        for one in term.matchExpressions or ():
+            if (one.key, one.operator) == (HOSTNAME, "In"):
+                yield from one.values or ()
 
 
 def _claim(server: Kube, volume: PersistentVolume) -> Claim:

@@ -6,7 +6,7 @@ server's clients move on, the member leaves, and only then the machine goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -213,8 +213,19 @@ def is_control_plane(site: Site, node: str) -> bool:
     return (listed | planned).get(node) == "control-plane"
 
 
+def ready_nodes(site: Site) -> Mapping[str, bool]:
+    """Give the nodes that Kubernetes knows, and whether they are ready.
+
+    Raises:
+        NotYet: no API server answered at the last look; who can't be asked about is not taken for gone.
+    """
+    if site.observed.ready is None:
+        raise NotYet("no API server answers", where=site.plan.name, hint="`gen status` shows how the nodes are")
+    return site.observed.ready
+
+
 def _is_ready(site: Site, node: str) -> bool:
-    return bool((site.observed.ready or {}).get(node, False))
+    return ready_nodes(site).get(node, False)
 
 
 def others_unready(site: Site, nodes: Sequence[str]) -> Iterator[Problem]:

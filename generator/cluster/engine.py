@@ -127,7 +127,7 @@ class Engine:
             if not awaited:
                 return "passed" if state == "passed" else "done"
             self._watch.stop_on_failure(site, step.nodes)
-            self._watch.stop_when_late(site)
+            self._watch.stop_when_late(site, awaited)
             if row.patience is not None and site.clock.now() - begun > row.patience:
                 message = (
                     f"{row.name}: time is up after {row.patience.total_seconds():.0f} s, still waiting for {awaited}"

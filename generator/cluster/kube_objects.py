@@ -155,6 +155,39 @@ class Node(BaseModel):
     spec: NodeSpec | None = None
 
 
+class ConfigMap(BaseModel):
+    """A ConfigMap."""
+
+    metadata: Metadata
+    data: dict[str, str] | None = None
+
+
+class Expression(BaseModel):
+    """What a label of a node has to be."""
+
+    key: str
+    operator: str
+    values: list[str] | None = None
+
+
+class Term(BaseModel):
+    """Several of them, all of which hold."""
+
+    matchExpressions: list[Expression] | None = None  # noqa: N815
+
+
+class Selector(BaseModel):
+    """Terms of which one holds."""
+
+    nodeSelectorTerms: list[Term] | None = None  # noqa: N815
+
+
+class Affinity(BaseModel):
+    """Where a volume can be used."""
+
+    required: Selector | None = None
+
+
 class Reference(BaseModel):
     """A claim, named by its volume."""
 
@@ -167,7 +200,7 @@ class VolumeSpec(BaseModel):
 
     capacity: dict[str, Any] | None = None
     claimRef: Reference | None = None  # noqa: N815
-    nodeAffinity: dict[str, Any] | None = None  # noqa: N815
+    nodeAffinity: Affinity | None = None  # noqa: N815
     local: dict[str, Any] | None = None
     hostPath: dict[str, Any] | None = None  # noqa: N815
 

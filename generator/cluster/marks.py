@@ -13,6 +13,7 @@ from datetime import datetime
 from generator.clock import moment, stamp
 from generator.cluster.channel import NAMESPACE, PLACE
 from generator.cluster.kube_api import Kube, NotYet
+from generator.cluster.kube_objects import ConfigMap, listed
 
 PREFIX = "replacement-"
 
@@ -27,11 +28,15 @@ class Mark:
 
 
 def read(server: Kube) -> Mapping[str, Mark]:
-    """Give each node's mark, by its name; what can't be read is none."""
+    """Give each node's mark, by its name; what can't be read is none.
+
+    Raises:
+        NotYet: the API server does not list them.
+    """
     found = {}
-    for name, data in server.all_data(PLACE).items():
-        node = name.removeprefix(PREFIX)
-        if node != name:
+    for one in listed(server, ConfigMap, PLACE):
+        node, data = one.metadata.name.removeprefix(PREFIX), one.data or {}
+        if node != one.metadata.name:
             try:
                 found[node] = Mark(node, int(data["droplet"]), moment(data["begun"]))
             except (KeyError, ValueError):

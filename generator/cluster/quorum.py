@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from generator.cluster.channel import Answer
+from generator.cluster.kube_api import NotYet
 from generator.cluster.membership import machines
 from generator.cluster.node_report import Etcd, Member, clean, read_etcd
 from generator.cluster.site import Site
 from generator.errors import Problem
 
+LOOK = "`gen status --ask` shows what each node sees; `gen launch` makes what is missing"
+
 
 @dataclass(frozen=True)
 class Council:
-    """What the control-plane nodes that were asked say of etcd, by the node's name; `silent` names who says nothing."""
+    """What the control-plane nodes that were asked say of etcd, by the node's name; who says nothing is not there."""
 
     views: Mapping[str, Etcd]
-    silent: tuple[str, ...]
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -62,12 +64,17 @@ def convene(site: Site, *, without: Sequence[str] = ()) -> Council:
     """Ask the control-plane nodes what they see of etcd.
 
     Raises:
-        NotYet: no API server takes the request.
+        NotYet: no API server takes the request, or no node tells who the members are: who isn't told of may be one.
     """
     nodes = [name for name in control_planes(site) if name not in without]
     answers = site.ask("etcd", nodes) if nodes else {}
     views = {node: view for node in nodes if (view := _view(answers.get(node))) is not None}
-    return Council(views, tuple(node for node in nodes if node not in views))
+    council = Council(views)
+    if not council.members:
+        silent = f" ({', '.join(nodes)} were asked)" if nodes else ""
+        message = f"no control-plane node tells who etcd's members are{silent}"
+        raise NotYet(message, where=site.plan.name, hint=LOOK)
+    return council
 
 
 def objections(council: Council, leaving: Sequence[str]) -> Iterator[Problem]:
@@ -75,17 +82,15 @@ def objections(council: Council, leaving: Sequence[str]) -> Iterator[Problem]:
 
     Members leave one by one, each while a majority of all is healthy; what is left has to be healthy as a whole.
     """
-    hint = "`gen status --ask` shows what each node sees; `gen launch` makes what is missing"
     where = ", ".join(leaving)
-    if not council.members:
-        silent = f" ({', '.join(council.silent)} said nothing)" if council.silent else ""
-        yield Problem(f"no control-plane node tells who etcd's members are{silent}", where=where, hint=hint)
-        return
     rest = [name for name in council.voters if name not in leaving]
     if not rest:
         message = "is etcd's only member: without it there is no API, and its data is gone with the droplet"
         yield Problem(message, where=where, hint="three control-plane nodes can be replaced one by one: `count: 3`")
         return
+    if len(council.healthy) <= len(council.voters) // 2:
+        message = f"only {len(council.healthy)} of etcd's {len(council.voters)} voters are healthy, so none can leave"
+        yield Problem(message, where=where, hint=LOOK)
     for one in council.members:
         if one.learner and one.name not in leaving:
             yield Problem("is a learner of etcd still", where=one.name, hint="wait until it votes: `gen launch`")
@@ -94,10 +99,10 @@ def objections(council: Council, leaving: Sequence[str]) -> Iterator[Problem]:
             trouble = council.views[name].trouble if name in council.views else "it says nothing"
             why = f": {trouble}" if trouble else ""
             message = f"its etcd member is not healthy{why}; without {where} the rest would be {len(rest)}"
-            yield Problem(message, where=name, hint=hint)
+            yield Problem(message, where=name, hint=LOOK)
     for view in council.views.values():
         for alarm in view.alarms:
-            yield Problem(f"etcd has an alarm: {alarm}", where=where, hint=hint)
+            yield Problem(f"etcd has an alarm: {alarm}", where=where, hint=LOOK)
 
 
 def unanswering(site: Site, *, without: Sequence[str] = ()) -> Iterator[Problem]:

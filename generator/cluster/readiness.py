@@ -131,14 +131,14 @@ def given_up(node: str, report: Report) -> Problem:
     return Problem("a phase failed, its last lines are above", where=node, hint=hint)
 
 
-def late(case: Case) -> Problem:
-    """Say what was waited for in vain, and what to do."""
+def late(case: Case, besides: str = "") -> Problem:
+    """Say what was waited for in vain, and what to do; `besides` is what else than nodes and addons."""
     observed = case.observed
     if observed.ready is not None:
         hint = "launch again to go on waiting"
         if not has_addons(case.documents, observed):
             hint = f"`gen kubeconfig`, then `kubectl get pods -A`, shows what does not come up; {hint}"
-        return Problem(f"time is up, still waiting for {', '.join(awaited(case))}", hint=hint)
+        return Problem(f"time is up, still waiting for {', '.join(awaited(case)) or besides}", hint=hint)
     if existing(case.plan, observed):
         message = "no API server answers, and as etcd exists no second cluster is formed"
         hint = (

@@ -11,9 +11,9 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Literal
 
-from generator.cluster import drain, quorum
+from generator.cluster import drain, marks, quorum
 from generator.cluster.assembly import Assembly
-from generator.cluster.departure import Departure, Terms, is_control_plane, lost_data
+from generator.cluster.departure import Departure, Terms, is_control_plane, lost_data, ready_nodes
 from generator.cluster.drift import Drift
 from generator.cluster.engine import Names, Row, Step
 from generator.cluster.replace import Replacement
@@ -116,9 +116,10 @@ class Rollout:
     def _forget(self, site: Site, nodes: Names) -> None:
         for node in nodes:
             drain.forget(site.server, node)
+            marks.remove(site.server, node)
 
     def _known(self, site: Site, nodes: Names) -> str:
-        known = [node for node in nodes if node in (site.observed.ready or {})]
+        known = [node for node in nodes if node in ready_nodes(site)]
         return f"the Node of {', '.join(known)} to go" if known else ""
 
 
@@ -130,7 +131,7 @@ def removal_objections(site: Site, nodes: Sequence[str], terms: Terms) -> Iterat
         left = [name for name in council.voters if name not in nodes]
         planned = {node.name for node in site.plan.control_planes}
         yield from quorum.objections(council, voting)
-        if council.members and not planned <= set(left):
+        if not planned <= set(left):
             missing = ", ".join(sorted(planned - set(left)))
             yield Problem(f"has to stay until {missing} votes", where=", ".join(voting), hint="`gen launch` makes it")
     for node in () if terms.force else nodes:

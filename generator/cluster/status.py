@@ -131,7 +131,8 @@ def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str
     if not observed.droplets:
         return ()
     oldest, count = min(droplet.created for droplet in observed.droplets), len(observed.droplets)
-    if not status.whole and observed.time - oldest >= PARTIAL:
+    is_unfinished = status.etcd != "existing" or (status.api is not None and observed.applied is None)
+    if is_unfinished and not status.whole and observed.time - oldest >= PARTIAL:
         since = f"since {oldest:%Y-%m-%d}"
         return (f"{count} droplets of an unfinished launch run {since}: launch again or destroy {plan.name}",)
     old = [name for name, droplet in placed(plan, observed).items() if observed.time - droplet.created >= OLD]

@@ -65,8 +65,11 @@ class Watch:
             problems = [readiness.given_up(name, case.observed.reports[name]) for name in given_up]
             raise_all(problems if case.observed.ready is not None else [*problems, readiness.late(case)])
 
-    def stop_when_late(self, site: Site) -> None:
+    def stop_when_late(self, site: Site, awaited: str) -> None:
         """Give up when time is up, or when all nodes say that they are up and yet no API server answers for long.
+
+        Args:
+            awaited: what the step waits for, told where all nodes are up.
 
         Raises:
             Problem: says what was waited for.
@@ -80,7 +83,7 @@ class Watch:
         is_unreachable = self._unreachable_since is not None and now - self._unreachable_since >= UNREACHABLE
         if site.clock.now() > self._deadline or is_unreachable:
             self._explain(case)
-            raise readiness.late(case)
+            raise readiness.late(case, awaited)
 
     def _once(self, key: str, *lines: str) -> None:
         if key not in self._said:

@@ -54,6 +54,7 @@ def walk(cluster: Cluster, seed: int, end: float) -> int:
             fault.do(cluster, node, chance)
             generation = invariants.hold(cluster, generation)
             found = objects.stop()
+            assert found.count > found.failed, f"nothing was acknowledged: {found}"
             assert found.lost == 0, f"{found.lost} objects that were acknowledged are gone"
         except (AssertionError, OSError) as error:
             print(f"FAILED: seed {seed}, step {number}: {fault.name} of {node}: {error}", flush=True)

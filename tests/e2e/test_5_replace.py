@@ -46,7 +46,7 @@ def test_a_control_plane_node_is_replaced_under_load(cluster: Cluster) -> None:
     written, placed = objects.stop(), orders.stop()
     print(f"objects: {written}\norders: {placed}")
     assert (written.lost, placed.lost) == (0, 0)
-    assert written.count > 100
+    assert min(written.count - written.failed, placed.count - placed.failed) > 100, "most are acknowledged"
     done = [event["step"] for event in map(json.loads, told.splitlines()) if event["state"] == "done"]
     assert [step for step in done if step in ("retire", "leave", "delete", "make")] == [
         "retire",
@@ -75,6 +75,7 @@ def test_a_machine_that_is_lost_costs_nobody_what_was_acknowledged(cluster: Clus
     written = objects.stop()
     print(f"objects: {written}")
     assert written.lost == 0
+    assert written.count - written.failed > 50, "most are acknowledged"
     cluster.gen("launch", "--lab", "--yes", timeout=600)
     assert cluster.ready_nodes() == set(NODES)
 

@@ -86,3 +86,16 @@ def test_what_a_living_cluster_can_not_become_is_refused(after: Snapshot, docume
     other = replace(roster, founding=replace(roster.founding, pods="10.99.0.0/16"))
     found = compare_with_what_lives(after, documents, seen.having(ROSTER, other))
     assert "network.pods" in found.refused[0][0]
+
+
+def test_members_are_counted_by_what_lives(after: Snapshot, documents: Documents) -> None:
+    plan = after.project.plan
+    whole = [droplet(after, documents, node) for node in plan.nodes]
+    smaller = replace(plan, nodes=plan.nodes[:1])
+    project = replace(after.project)
+    vars(project)["plan"] = smaller
+    found = compare_with_what_lives(replace(after, project=project), documents, observed(after, documents, *whole))
+    assert [(stage.step, stage.members, stage.caveat) for stage in found.stages] == [
+        ("remove node02", (3, 2, 2), ""),
+        ("remove node03", (2, 1, 1), "meanwhile one member alone holds the data"),
+    ]

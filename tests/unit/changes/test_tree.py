@@ -96,3 +96,12 @@ def test_some_files_of_a_commit(project: Project) -> None:
     assert all(path.startswith(("agent/", "nodes/")) for path in found)
     assert tree.files_at(project, "main", "nodes/node09/user-data") == {}
     assert tree.files_at(project, "0" * 12, "nodes/node01/user-data") == {}
+
+
+def test_every_byte_is_read_as_it_was_committed(project: Project) -> None:
+    content = b"one\r\ntwo\rthree\xff\n"
+    (project.rendered_path / "summary.md").write_bytes(content)
+    revision = commit(project.directory)
+    with tree.at(project, revision) as before:
+        assert before is not None
+        assert before.files["summary.md"] == content

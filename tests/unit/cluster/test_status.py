@@ -64,3 +64,10 @@ def test_what_lives_otherwise_than_described_is_not_whole() -> None:
     smaller = replace(PLAN, nodes=PLAN.nodes[:2])
     status = assess(smaller, None, DOCUMENTS, now, (), "28.1.1.1", None)
     assert (status.whole, status.drift) == (False, ("node03 is no longer planned",))
+
+
+def test_a_cluster_that_lives_and_drifts_is_no_unfinished_launch() -> None:
+    now = observed(31, 31, 31)
+    lives = replace(assess(PLAN, None, DOCUMENTS, now, (), "28.1.1.1", None), etcd="existing", drift=("node02 drifts",))
+    assert not lives.whole
+    assert not any("destroy" in line for line in warnings(PLAN, now, lives))

@@ -47,6 +47,25 @@ def test_what_is_the_same_is_left_alone(facts: dict[str, Any], commands: list[tu
     assert [words[0] for words in servers(here.at(balancer.BACKEND).read_text())] == ["node01", "node02"]
 
 
+def test_a_change_that_the_running_one_has_not_heard_is_told_again(
+    facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[str, ...]] = []
+
+    def run(*argv: str, **_: object) -> str:
+        heard.append(argv)
+        if argv == RELOAD and heard.count(RELOAD) == 1:
+            raise Failure("`systemctl`: the bus is away")
+        return ""
+
+    monkeypatch.setattr(here, "run", run)
+    with pytest.raises(Failure, match="bus is away"):
+        balancer.follow(roster(1, 2))
+    balancer.follow(roster(1, 2))
+    balancer.follow(roster(1, 2))
+    assert heard.count(RELOAD) == 2
+
+
 def test_a_roster_without_control_plane_changes_nothing(facts: dict[str, Any], commands: list[tuple[str, ...]]) -> None:
     balancer.follow(roster(1))
     before = here.at(balancer.BACKEND).read_text()

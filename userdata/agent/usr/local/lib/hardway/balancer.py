@@ -9,6 +9,8 @@ from hardway import here
 
 PROGRAM, FRONT = "/usr/local/sbin/haproxy", "/etc/hardway/haproxy.cfg"
 BACKEND, TRIED = "/run/hardway/balancer.cfg", "/run/hardway/balancer.cfg.tried"
+# What the running one has been told; a run that ends before that tells it again.
+TOLD = "/run/hardway/balancer.told"
 
 HEAD = """\
 backend control-plane
@@ -25,13 +27,14 @@ def follow(roster: dict[str, Any]) -> None:
         Failure: haproxy does not take it.
     """
     text = backend(here.facts(), roster)
-    target = here.at(BACKEND)
-    if text is None or (target.exists() and target.read_text() == text):
+    told = here.at(TOLD)
+    if text is None or (told.exists() and told.read_text() == text):
         return
     here.write(TRIED, text, mode=0o644)
     here.run(PROGRAM, "-c", "-q", "-f", str(here.at(FRONT)), "-f", str(here.at(TRIED)))
-    here.at(TRIED).replace(target)
+    here.at(TRIED).replace(here.at(BACKEND))
     here.run("systemctl", "try-reload-or-restart", "--no-block", "hardway-balancer.service")
+    here.write(TOLD, text)
 
 
 def backend(facts: dict[str, Any], roster: dict[str, Any]) -> str | None:

@@ -108,12 +108,11 @@ def servers(_: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _trouble(address: str) -> str | None:
-    pki = here.at("/etc/kubernetes/pki")
-    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     try:
+        context = ssl.create_default_context(cafile=str(here.at("/etc/kubernetes/pki/ca.crt")))
         url = f"https://{address}:{here.facts()['api_port']}/readyz"
         status, _, _ = fetch.ask(url, context=context, seconds=ANSWER_SECONDS, limit_bytes=LIMIT_BYTES)
-    except Failure as failure:
+    except (Failure, OSError) as failure:
         return str(failure)[-300:]
     return None if status == 200 else f"answer {status}"
 
