@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from generator.changes.markdown import LONGEST, comment
 from generator.changes.text import text
 from generator.changes.tree import Snapshot
 from generator.documents import render
+from generator.release import lock_file
+from generator.release.lock_file import Release
 from tests import facts
 from tests.conftest import TESTS, Golden
 from tests.described import TUTORIAL
@@ -30,6 +33,9 @@ FIVE, ONE = NODE.replace("count: 3", "count: 5"), NODE.replace("count: 3", "coun
 EXCHANGED = f"{NODE.replace('count: 3', 'count: 2')}\n{ONE.replace('name: node', 'name: extra')}"
 ACCESS = re.search(r"api: \[[^]]*\]", TUTORIAL)
 assert ACCESS is not None
+
+RELEASE = re.compile(r"^release: \S+", re.MULTILINE)
+assert RELEASE.search(TUTORIAL)
 
 CHANGES = {
     "nothing": (TUTORIAL, TUTORIAL),
@@ -51,6 +57,8 @@ CHANGES = {
     "who-may-reach-the-api": (TUTORIAL, TUTORIAL.replace(ACCESS[0], "api: [28.51.101.0/24]")),
     "somebody-debugs": (TUTORIAL, f'{TUTORIAL}\ndebug: {{ssh_keys: [anna], until: "2026-12-24"}}\n'),
     "an-addon-leaves": (TUTORIAL, re.sub(r"\s*- order-book|, order-book", "", TUTORIAL)),
+    "another-release": (TUTORIAL, RELEASE.sub("release: next", TUTORIAL)),
+    "a-kubelet-setting": (TUTORIAL, TUTORIAL),
     "other-networks": (TUTORIAL, TUTORIAL.replace("10.42.0.0/16", "10.52.0.0/16").replace("fra1", "ams3")),
 }
 
@@ -65,13 +73,38 @@ def snapshot(scratch: Path, description: str) -> Snapshot:
     directory = scratch / str(abs(hash(description)))
     directory.mkdir(exist_ok=True)
     (directory / "cluster.yaml").write_text(description)
+    (directory / "releases").mkdir(exist_ok=True)
+    (directory / "releases" / "next.yaml").write_text(lock_file.dump(next_release()))
     project = facts.load(directory / "cluster.yaml")
     return Snapshot(project, render.documents(project))
 
 
+def next_release() -> Release:
+    """Give a lock with Kubernetes' next patch."""
+    known = lock_file.load("k8s-1.36", Path())
+    before, after = known.kubernetes, f"{known.kubernetes.rpartition('.')[0]}.99"
+    artifacts = tuple(
+        replace(
+            one,
+            version=after,
+            urls=tuple(url.replace(before, after) for url in one.urls),
+            sha256=sha256(f"{one.name} {after}".encode()).hexdigest(),
+        )
+        if one.version == before
+        else one
+        for one in known.artifacts
+    )
+    return replace(known, name="next", kubernetes=after, artifacts=artifacts)
+
+
 def difference(scratch: Path, name: str) -> Difference:
-    before, after = CHANGES[name]
-    return compare(snapshot(scratch, before), snapshot(scratch, after))
+    before, after = (snapshot(scratch, description) for description in CHANGES[name])
+    if name == "a-kubelet-setting":  # as another version of hardway would set it
+        for node in before.project.plan.nodes:
+            path = f"nodes/{node.name}/user-data"
+            text_after = after.files[path].decode().replace("podPidsLimit: 4096", "podPidsLimit: 2048")
+            after = replace_file(after, path, text_after)
+    return compare(before, after)
 
 
 @pytest.mark.parametrize("name", CHANGES)

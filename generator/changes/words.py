@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +16,10 @@ from generator.plain_text import harmless
 MOST_LINES, LONGEST = 12, 160
 MOST_BYTES = 256 * 1024
 STRUCTURED = (".json", ".yaml", ".yml", ".toml", ".conflist")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+LONG_WORD = 40
+HOST = 2
+"""Where an address has its host, between slashes."""
 UNITS = (".service", ".timer", ".target", ".socket")
 OPTIONS = ("/etc/systemd/", "/etc/sysctl.d/")
 """Where files of whatever ending have a name and a value in each line."""
@@ -50,13 +55,15 @@ def changed(before: Any, after: Any, place: str = "") -> Iterator[str]:
     """
     was, is_now = _members(before), _members(after)
     if was is None or is_now is None:
-        if isinstance(before, list) and isinstance(after, list) and before and after:
+        if isinstance(before, list) and isinstance(after, list) and len(before) == len(after) == 1:
+            yield from changed(before[0], after[0], place)
+        elif isinstance(before, list) and isinstance(after, list) and before and after:
             gone = [f"-{_shown(one)}" for one in before if one not in after]
             come = [f"+{_shown(one)}" for one in after if one not in before]
             if before != after:
                 yield f"{place} {', '.join([*gone, *come]) or 'in another order'}".strip()
         elif before != after:
-            yield f"{place} {_shown(before)} → {_shown(after)}".strip()
+            yield f"{place} {' → '.join(_pair(_shown(before), _shown(after)))}".strip()
         return
     for key in sorted(was.keys() | is_now.keys()):
         name = f"{place}.{key}" if place else key
@@ -91,6 +98,30 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return json.dumps(value, default=str)
     return "nothing" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _pair(before: str, after: str) -> tuple[str, str]:
+    """Shorten what changed: of digests their beginnings, of long words that are alike the parts that differ.
+
+    >>> _pair("https://example.com/releases/v1.2/bin/linux/kubelet", "https://example.com/releases/v1.3/bin/linux/kubelet")
+    ('…/v1.2/…', '…/v1.3/…')
+    """
+    if DIGEST.fullmatch(before) and DIGEST.fullmatch(after) and before[:12] != after[:12]:
+        return f"{before[:12]}…", f"{after[:12]}…"
+    if min(len(before), len(after)) < LONG_WORD or " " in before + after:
+        return before, after
+    one, two = before.split("/"), after.split("/")
+    head = next((place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    rest_one, rest_two = one[head:], two[head:]
+    same = zip(reversed(rest_one), reversed(rest_two), strict=False)
+    tail = next((place for place, (a, b) in enumerate(same) if a != b), min(len(rest_one), len(rest_two)))
+    if head <= HOST or not rest_one[: len(rest_one) - tail] or not rest_two[: len(rest_two) - tail]:
+        return before, after  # what comes from elsewhere is shown whole
+    first, last = "…/", "/…" if tail else ""
+    return (
+        f"{first}{'/'.join(rest_one[: len(rest_one) - tail])}{last}",
+        f"{first}{'/'.join(rest_two[: len(rest_two) - tail])}{last}",
+    )
 
 
 def _parsed(path: str, text: str) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from generator.cli.course import Course
 from generator.cli.options import Duration, Factory, file_option, json_option, lab_option, say
 from generator.cli.session import (
     ask,
@@ -67,6 +69,7 @@ def rollout(
     from generator.cluster.assembly import Assembly
     from generator.cluster.departure import Terms, lost_data
     from generator.cluster.drift import drifted
+    from generator.cluster.gate import Gate
     from generator.cluster.launch import rehearse
     from generator.cluster.preflight import warnings
     from generator.cluster.rollout import Rollout, batches
@@ -100,17 +103,18 @@ def rollout(
     ask(yes=yes, question=f"Roll out, {len(found)} steps?", undone="not rolled out; nothing was changed")
     started = time.monotonic()
     goes_on = "what was done stays done: `gen rollout` goes on"
-    with working(site, timeout=timeout, goes_on=goes_on, tells=True, as_json=as_json) as (engine, table, keep):
-        for number, (batch, steps) in enumerate(Rollout(terms, Assembly(table.say, keep)).steps(found, lacks=lacks)):
+    course = Course(found)
+    with working(site, timeout=timeout, goes_on=goes_on, tells=True, as_json=as_json, course=course) as work:
+        engine, table, keep = work
+        for batch, steps in Rollout(terms, Assembly(table.say, keep), Gate(site.plan, table.say)).steps(
+            found, lacks=lacks
+        ):
             if batch is not None:
-                table.say(f"[{number}/{len(found)}] {batch}{_left(started, number, len(found))}")
+                course.begin()
+                left = math.ceil(course.left_seconds / 60)
+                table.say(f"[{course.now}/{len(found)}] {batch}; about {left} min for what is left")
             engine.run(steps)
+        course.end()
+    if found:
+        say(course.table())
     say(f"rolled out in {round(time.monotonic() - started)} s; `gen status` shows the cluster")
-
-
-def _left(started: float, number: int, count: int) -> str:
-    """Tell how long the rest will take, by what has taken so far."""
-    if number < 2:
-        return ""
-    each = (time.monotonic() - started) / (number - 1)
-    return f"; about {each * (count - number + 1) / 60:.0f} min left"

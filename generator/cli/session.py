@@ -31,6 +31,7 @@ from generator.plan.project import Project
 from generator.provider.spaces import LONGEST_URL
 
 if TYPE_CHECKING:
+    from generator.cli.course import Course
     from generator.cluster.engine import Engine, Event
     from generator.cluster.observer import Observer
     from generator.cluster.phase_table import PhaseTable
@@ -182,9 +183,17 @@ def ask(*, yes: bool, question: str, undone: str) -> None:
 
 @contextmanager
 def working(
-    site: Site, *, timeout: timedelta, goes_on: str, tells: bool = False, as_json: bool = False
+    site: Site,
+    *,
+    timeout: timedelta,
+    goes_on: str,
+    tells: bool = False,
+    as_json: bool = False,
+    course: Course | None = None,
 ) -> Iterator[tuple[Engine, PhaseTable, Callable[[], None]]]:
     """Hold the launch lock, show the nodes and where it `tells` each step, and say how to go on where it ends early.
+
+    Where there is a `course`, its table is shown above the nodes, and stays at the end.
 
     Yields:
         The engine, the table, and what keeps the launch lock.
@@ -198,21 +207,27 @@ def working(
 
     try:
         with PhaseTable(Console(stderr=True)) as table:
+            table.head = course.table if course else None
             watch = Watch(table, site.clock.now() + timeout)
             if not site.spaces.bucket_exists():
                 site.spaces.create_bucket()
             with LaunchLock(site.spaces, site.plan.name, site.clock, table.say) as lock:
                 site.look(anew=True)
-                yield Engine(site, lock, watch, teller(table, as_json=as_json) if tells else _silent), table, lock.keep
+                tell = teller(table, as_json=as_json, course=course) if tells else _silent
+                yield Engine(site, lock, watch, tell), table, lock.keep
     except (Problem, Problems, KeyboardInterrupt):
+        if course is not None and course.now:
+            say(course.table())
         say(goes_on)
         raise
 
 
-def teller(table: PhaseTable, *, as_json: bool) -> Callable[[Event], None]:
+def teller(table: PhaseTable, *, as_json: bool, course: Course | None = None) -> Callable[[Event], None]:
     """Show events: to a person what began and how long it took, to a script one JSON object a line."""
 
     def tell(event: Event) -> None:
+        if course is not None:
+            course.hear(event)
         if as_json:
             click.echo(json.dumps(event.facts))
         if event.state == "begun":

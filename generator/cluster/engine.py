@@ -30,6 +30,10 @@ def unguarded(site: Site, nodes: Names) -> Iterator[Problem]:  # noqa: ARG001
     yield from ()
 
 
+def wait_only(site: Site, nodes: Names) -> None:
+    """Do nothing: the step comes about by itself."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a verb's table.

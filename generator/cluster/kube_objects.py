@@ -33,6 +33,7 @@ class Metadata(BaseModel):
 
     name: str
     namespace: str | None = None
+    generation: int | None = None
     annotations: dict[str, str] | None = None
     ownerReferences: list[Owner] | None = None  # noqa: N815
     deletionTimestamp: str | None = None  # noqa: N815
@@ -124,6 +125,59 @@ class DaemonSet(BaseModel):
 
     metadata: Metadata
     status: DaemonStatus | None = None
+
+
+class WorkloadSpec(BaseModel):
+    """How many pods a Deployment or StatefulSet should have; one where it isn't said."""
+
+    replicas: int | None = None
+
+
+class WorkloadStatus(BaseModel):
+    """How many pods a workload has; which of the fields there are depends on its kind."""
+
+    observedGeneration: int | None = None  # noqa: N815
+    availableReplicas: int | None = None  # noqa: N815
+    updatedReplicas: int | None = None  # noqa: N815
+    desiredNumberScheduled: int | None = None  # noqa: N815
+    numberAvailable: int | None = None  # noqa: N815
+    updatedNumberScheduled: int | None = None  # noqa: N815
+
+
+class Workload(BaseModel):
+    """A Deployment, a StatefulSet or a DaemonSet."""
+
+    metadata: Metadata
+    spec: WorkloadSpec | None = None
+    status: WorkloadStatus | None = None
+
+    @property
+    def lacks(self) -> str:
+        """Tell how many of its pods are there, where that is not all of them, in the newest form."""
+        spec, status = self.spec or WorkloadSpec(), self.status or WorkloadStatus()
+        if (status.observedGeneration or 0) < (self.metadata.generation or 0):
+            return "not yet looked at"
+        replicas = 1 if spec.replicas is None else spec.replicas
+        wanted = replicas if status.desiredNumberScheduled is None else status.desiredNumberScheduled
+        is_daemon = status.desiredNumberScheduled is not None
+        there = (status.numberAvailable if is_daemon else status.availableReplicas) or 0
+        newest = (status.updatedNumberScheduled if is_daemon else status.updatedReplicas) or 0
+        if there < wanted:
+            return f"{there} of {wanted} available"
+        return f"{newest} of {wanted} of the newest form" if newest < wanted else ""
+
+
+class LeaseSpec(BaseModel):
+    """When a lease was renewed."""
+
+    renewTime: str | None = None  # noqa: N815
+
+
+class Lease(BaseModel):
+    """A lease; a kubelet renews the one that bears its node's name."""
+
+    metadata: Metadata
+    spec: LeaseSpec | None = None
 
 
 class BudgetStatus(BaseModel):

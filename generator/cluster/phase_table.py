@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -14,7 +14,7 @@ from generator.cluster.observed import Observed
 from generator.plan.decide import Plan
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.live import Live
     from rich.table import Table
 
@@ -88,6 +88,8 @@ class PhaseTable:
         self._console = console
         self._live: Live | None = None
         self._last: dict[str, Row] = {}
+        self.head: Callable[[], str] | None = None
+        """Gives what a terminal shows above the nodes."""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -112,13 +114,19 @@ class PhaseTable:
     def show(self, shown: Sequence[Row], now: datetime) -> None:
         """Show the nodes' phases."""
         if self._live is not None:
-            self._live.update(_table(shown, now, self._console.width), refresh=True)
+            self._live.update(self._framed(_table(shown, now, self._console.width)), refresh=True)
         else:
             for row in shown:
                 before = self._last.get(row.node)
                 if before is None or before.now != row.now:
                     self.say(f"{row.node}: {row.now}{_after(before, row)}")
         self._last = {row.node: row for row in shown}
+
+    def _framed(self, table: Table) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        return table if self.head is None else Group(Text(self.head(), no_wrap=True), Text(""), table)
 
 
 def _after(before: Row | None, row: Row) -> str:

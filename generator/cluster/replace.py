@@ -8,7 +8,7 @@ from datetime import timedelta
 from generator.cluster import drain, marks, quorum
 from generator.cluster.assembly import Assembly
 from generator.cluster.departure import Departure, Terms, is_control_plane, lost_data, others_unready
-from generator.cluster.engine import Names, Row, Step
+from generator.cluster.engine import Names, Row, Step, wait_only
 from generator.cluster.marks import Mark
 from generator.cluster.matching import reported
 from generator.cluster.site import Site
@@ -33,7 +33,7 @@ class Replacement:
             Row(
                 "rejoin",
                 "prove that it is back: Ready in its own boot, voting, serving",
-                _nothing,
+                wait_only,
                 self._away,
                 patience=BACK,
             ),
@@ -140,7 +140,3 @@ def _is_back(site: Site, name: str, departure: Departure) -> bool:
         return False
     is_ready = (site.observed.ready or {}).get(name, False)
     return is_ready and reported(site.plan.node(name), droplet, site.observed, "node")
-
-
-def _nothing(site: Site, nodes: Names) -> None:
-    """Wait only."""

@@ -16,6 +16,7 @@ from generator.cluster.assembly import Assembly
 from generator.cluster.departure import Departure, Terms, is_control_plane, lost_data, ready_nodes
 from generator.cluster.drift import Drift
 from generator.cluster.engine import Names, Row, Step
+from generator.cluster.gate import Gate
 from generator.cluster.replace import Replacement
 from generator.cluster.site import Site
 from generator.errors import Problem
@@ -80,22 +81,26 @@ def batches(
 class Rollout:
     """The steps of batches."""
 
-    def __init__(self, terms: Terms, assembly: Assembly) -> None:
+    def __init__(self, terms: Terms, assembly: Assembly, gate: Gate) -> None:
         self._terms = terms
         self._assembly = assembly
+        self._gate = gate
         self._replacement = Replacement(terms, assembly)
         self._departure = Departure(terms)
         self._allowed: set[str] = set()
 
     def steps(self, found: Sequence[Batch], *, lacks: bool) -> Iterator[tuple[Batch | None, tuple[Step, ...]]]:
-        """Give the steps batch by batch: at first what makes the missing, with no batch to its name.
+        """Give the steps batch by batch; first what makes the missing and last the proof have no batch to their name.
 
         Args:
             lacks: whether a node has no droplet; only then all have to be up first: a rollout may be what mends them.
         """
         yield None, self._assembly.steps() if lacks or not found else self._assembly.steps()[:1]
         for batch in found:
-            yield batch, self._replacement.steps(batch.nodes) if batch.verb == "replace" else self._removal(batch.nodes)
+            steps = self._replacement.steps(batch.nodes) if batch.verb == "replace" else self._removal(batch.nodes)
+            yield batch, (self._gate.step(batch.nodes), *steps)
+        if found:
+            yield None, (self._gate.step(),)
 
     def _removal(self, nodes: Names) -> tuple[Step, ...]:
         first = Row("begin", "see that the others can do without it", self._allow, self._unasked, self._forbidden)

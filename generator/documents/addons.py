@@ -81,6 +81,16 @@ def namespaces(files: Mapping[str, bytes]) -> frozenset[str]:
     return frozenset(name for addon in index if addon["name"] != ALWAYS for name in addon["namespaces"])
 
 
+def workloads(files: Mapping[str, bytes]) -> tuple[tuple[str, str, str], ...]:
+    """Name what has to run for the addons to be up, as kind, namespace and name."""
+    objects = (item for path, text in files.items() if path != INDEX for item in yaml.safe_load_all(text))
+    return tuple(
+        (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
+        for item in objects
+        if item and item["kind"] in AWAITED
+    )
+
+
 def archive(files: Mapping[str, bytes]) -> bytes:
     """Pack what `manifests` gave into a tar that depends on nothing else."""
     return pack(PackedFile(f"/{path}", content, PUBLIC) for path, content in files.items())

@@ -43,6 +43,8 @@ class Unkindness:
     """So many droplet creations answer 500 although the droplet was made."""
     shuffled_addresses: bool = True
     """VPC addresses come in no order."""
+    recycled_addresses: bool = False
+    """A droplet gets the VPC address that was given back longest ago, but for the one given back last."""
     held_dpkg_lock: int = 150
     """Vendor data hold the package manager's lock for so many seconds of the first boot."""
     no_default_vpc: bool = False

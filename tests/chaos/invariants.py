@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.chaos.steps import ALL
 from tests.e2e.harness import NODES, Cluster, until
 
 PATIENCE_SECONDS = 300
@@ -15,7 +16,7 @@ def hold(cluster: Cluster, generation: int) -> int:
     Raises:
         AssertionError: one does not hold in time.
     """
-    until("every node Ready", lambda: cluster.ready_nodes() == set(NODES), PATIENCE_SECONDS)
+    until("every node Ready", lambda: cluster.ready_nodes() == set(ALL), PATIENCE_SECONDS)
     until("one etcd of all", lambda: one_etcd(cluster), PATIENCE_SECONDS)
     until("no node cordoned, no mark", lambda: nothing_is_left(cluster), 60)
     found = until("status whole", lambda: status(cluster), PATIENCE_SECONDS)
@@ -23,7 +24,7 @@ def hold(cluster: Cluster, generation: int) -> int:
     now = int(found["roster_generation"])
     assert now >= generation, f"the roster went back from {generation} to {now}"
     droplets = [node["droplet"] for node in found["nodes"]]
-    assert len(set(droplets)) == len(NODES), droplets
+    assert len(set(droplets)) == len(ALL), droplets
     return now
 
 

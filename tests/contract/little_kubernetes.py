@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from generator.clock import stamp
 from generator.cluster import access
 from generator.cluster.channel import CONTEXT, PLACE
+from generator.cluster.gate import LEASES, LISTS
 from generator.cluster.kube_api import ADDONS_RECORD, REPORT
+from generator.documents import addons
 from generator.lab.webserver import Call, Reply
 from generator.pki import signature
 from tests.reports import wrapped
@@ -23,7 +25,7 @@ from tests.reports import wrapped
 if TYPE_CHECKING:
     from tests.contract.world import Machine, World
 
-EMPTY = ("/apis/policy/v1/poddisruptionbudgets", "/apis/apps/v1/daemonsets", "/api/v1/persistentvolumes")
+EMPTY = ("/apis/policy/v1/poddisruptionbudgets", "/api/v1/persistentvolumes")
 NODE = re.compile(r"/api/v1/nodes/([^/]+)")
 EVICTION = re.compile(r"/api/v1/namespaces/([^/]+)/pods/([^/]+)/eviction")
 
@@ -37,6 +39,10 @@ class LittleKubernetes:
     maps: dict[str, dict[str, str]] = field(default_factory=dict)
     pods: dict[str, str] = field(default_factory=dict)
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    lacking: set[str] = field(default_factory=set)
+    """Workloads of addons that have no pod."""
+    idle: set[str] = field(default_factory=set)
+    """Nodes whose kubelet does not reach the API, and is not missed yet."""
     retired: set[int] = field(default_factory=set)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -62,6 +68,10 @@ class LittleKubernetes:
             self.pods.pop(f"{found[1]}/{found[2]}", None)
             return _json(201, {})
         assert call.method == "GET", call
+        if call.path in LISTS.values():
+            return _json(200, {"items": self._workloads(call.path)})
+        if call.path == LEASES:
+            return _json(200, {"items": [self._lease(name) for name in sorted(self._known())]})
         assert call.path in EMPTY or call.path in self.lists, call
         return _json(200, {"items": self.lists.get(call.path, [])})
 
@@ -85,6 +95,30 @@ class LittleKubernetes:
             "spec": known["spec"],
             "status": {"conditions": [{"type": "Ready", "status": "True" if name in ready else "Unknown"}]},
         }
+
+    def _workloads(self, path: str) -> list[dict[str, Any]]:
+        plan = self.world.plan
+        wanted = addons.workloads(addons.manifests(plan)) if plan else ()
+        counts = {name: 0 if name in self.lacking else 1 for _, _, name in wanted}
+        return [
+            {
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"replicas": 1},
+                "status": {"availableReplicas": counts[name], "updatedReplicas": counts[name]},
+            }
+            for kind, namespace, name in wanted
+            if LISTS[kind] == path
+        ]
+
+    def _lease(self, name: str) -> dict[str, Any]:
+        is_idle = name in self.idle or not any(one.droplet.name == name and one.alive for one in self._machines())
+        return {
+            "metadata": {"name": name},
+            "spec": {"renewTime": "long ago" if is_idle else datetime.now(UTC).isoformat()},
+        }
+
+    def _machines(self) -> list[Machine]:
+        return list(self.world.machines.values())
 
     def _one_node(self, call: Call, name: str) -> Reply:
         if name not in self._known():

@@ -26,6 +26,7 @@ from generator.cli import launch as launch_verb  # noqa: F401
 from generator.cli import main as cli
 from generator.cluster import (
     assembly,
+    gate,
     launch_lock,  # noqa: F401
     watch,
 )
@@ -78,13 +79,27 @@ def pinned() -> Release:
     return replace(known, name="pinned", images=images, packages=packages)
 
 
-def gen(world: World, project: Project | None, *arguments: str, die_at: int | None = None, signal: int = 9) -> Outcome:
-    """Run one command against the lab's world, and end it by a signal once its n-th change has taken effect."""
+def gen(
+    world: World,
+    project: Project | None,
+    *arguments: str,
+    die_at: int | None = None,
+    signal: int = 9,
+    away: tuple[str, int, float] | None = None,
+) -> Outcome:
+    """Run one command against the lab's world, and end it by a signal once its n-th change has taken effect.
+
+    Args:
+        away: a service, the number of the change after which nobody is answered by it, and for how many seconds.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     out, err = world.directory / "out", world.directory / "err"
     with world.fate.lock:
         world.fate.count, world.fate.at, world.fate.signal = 0, die_at, signal
+        if away is not None:
+            service, world.fate.at, seconds = away
+            world.fate.then = lambda: world.away_until.update({service: time.monotonic() + seconds})
     words = [*arguments, "--lab", *(["-f", str(project.file)] if project else [])]
     process = context.Process(target=_run, args=(words, world.connection, out, err))
     process.start()
@@ -92,7 +107,7 @@ def gen(world: World, project: Project | None, *arguments: str, die_at: int | No
     process.join(90)
     assert process.exitcode is not None, "the run does not end"
     with world.fate.lock:
-        world.fate.process = world.fate.at = None
+        world.fate.process = world.fate.at = world.fate.then = None
     return Outcome(process.exitcode, out.read_text(), err.read_text())
 
 
@@ -102,6 +117,7 @@ def _run(words: list[str], connection: Connection, out: Path, err: Path) -> None
     clock.Clock = lambda: real(sleep=lambda seconds: time.sleep(seconds / HASTE))  # type: ignore[misc,assignment]
     assembly.SECOND_LOOK = timedelta(seconds=0.5)
     watch.PATIENCE = timedelta(seconds=1)
+    gate.PATIENCE = timedelta(seconds=1)
     cli._lab_connection = lambda _: connection
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(out.open("w", buffering=1))))

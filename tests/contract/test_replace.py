@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -119,6 +121,34 @@ def test_killed_after_any_change_and_run_again(world: World, project: Project, n
     if killed.code == 0:
         assert world.fate.count < number
     else:
+        ok(gen(world, project, "replace", "node02", "--yes"))
+    after = droplets(world)
+    assert {name for name in before if before[name] != after[name]} == {"node02"}
+    is_whole(world)
+
+
+AWAY_AT = (1, 4, 7, 10, 13, 16, 19, 22, 25, 28)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 4.0], ids=["a moment", "long"])
+@pytest.mark.parametrize(
+    ("service", "number"),
+    [
+        pytest.param(service, number, marks=() if (number // 3 + place) % 5 == 0 else pytest.mark.long)
+        for place, service in enumerate(("api", "spaces", "kubernetes"))
+        for number in AWAY_AT
+    ],
+)
+def test_a_service_goes_away_in_the_middle_and_it_is_run_again(
+    world: World, project: Project, service: str, number: int, seconds: float
+) -> None:
+    before = droplets(world)
+    outcome = gen(world, project, "replace", "node02", "--yes", away=(service, number, seconds))
+    assert service in world.away_until or world.fate.count < number
+    if outcome.code != 0:
+        assert (outcome.code, "error: " in outcome.err) == (1, True), outcome.err
+        assert "nothing" in outcome.err or "goes on" in outcome.err
+        time.sleep(max(0.0, world.away_until[service] - time.monotonic()))
         ok(gen(world, project, "replace", "node02", "--yes"))
     after = droplets(world)
     assert {name for name in before if before[name] != after[name]} == {"node02"}
@@ -291,6 +321,53 @@ def test_every_node_is_rolled_out_the_leader_last(world: World, project: Project
     assert not set(before.values()) & set(droplets(world).values())
     is_whole(world)
     assert "nothing is to be done" in ok(gen(world, larger, "rollout", "--yes")).err
+
+
+@pytest.mark.parametrize(
+    ("ails", "mends", "said"),
+    [
+        (
+            lambda world: world.closed.add("node03"),
+            lambda world: world.closed.clear(),
+            "the order book through node03 (no answer)",
+        ),
+        (
+            lambda world: world.kubernetes.lacking.add("postgres"),
+            lambda world: world.kubernetes.lacking.clear(),
+            "order-book/postgres (0 of 1 available)",
+        ),
+        (
+            lambda world: world.kubernetes.idle.add("node03"),
+            lambda world: world.kubernetes.idle.clear(),
+            "node03 to reach the API through its balancer",
+        ),
+    ],
+    ids=["an ingress", "an addon", "a balancer"],
+)
+def test_a_rollout_stops_where_something_is_not_well_and_goes_on_once_it_is(
+    world: World, project: Project, ails: Callable[[World], None], mends: Callable[[World], None], said: str
+) -> None:
+    before = droplets(world)
+    larger = described(world, project, "s-2vcpu-4gb", "s-4vcpu-8gb")
+    ails(world)
+    stopped = gen(world, larger, "rollout", "--yes")
+    assert stopped.code == 1
+    assert f"gate: time is up after 1 s, still waiting for {said}" in stopped.err
+    assert "`gen rollout` goes on" in stopped.err
+    assert droplets(world) == before
+    mends(world)
+    done = ok(gen(world, larger, "rollout", "--yes")).err
+    assert not set(before.values()) & set(droplets(world).values())
+    rows = [line.split() for line in done.splitlines() if re.match(r"\d/3 ", line)]
+    assert [(row[0], row[1], row[3]) for row in rows] == [(f"{n}/3", "replace", "done") for n in (1, 2, 3)]
+
+
+def test_where_no_ingress_can_be_reached_that_is_said_and_the_rest_is_seen(world: World, project: Project) -> None:
+    world.closed |= set(droplets(world))
+    larger = described(world, project, "s-2vcpu-4gb", "s-4vcpu-8gb")
+    said = ok(gen(world, larger, "rollout", "--yes")).err
+    assert said.count("note: no node's port 80 answers here, so the order book is not asked between the steps") == 1
+    is_whole(world)
 
 
 @pytest.mark.parametrize(

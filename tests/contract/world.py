@@ -64,19 +64,25 @@ class Doom(Exception):  # noqa: N818 - no fault
 
 @dataclass
 class Fate:
-    """Counts requests that change something, and ends a process once the given one has taken effect."""
+    """Counts requests that change something, and ends a process once the given one has taken effect.
+
+    Instead of ending one, `then` may do something else.
+    """
 
     count: int = 0
     at: int | None = None
     process: int | None = None
     signal: int = 9
+    then: Callable[[], None] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def strike(self) -> None:
         """Count one; raises when nobody is left to be answered."""
         with self.lock:
             self.count += 1
-            if self.count == self.at and self.process is not None:
+            if self.count == self.at and self.then is not None:
+                self.then()
+            elif self.count == self.at and self.process is not None:
                 os.kill(self.process, self.signal)
                 self.process = None
                 raise Doom
@@ -114,6 +120,8 @@ class World:
         self.was_formed = False
         self.leader = ""
         self.kubernetes = LittleKubernetes(self)
+        self.closed: set[str] = set()
+        """Nodes whose ingress answers nobody."""
         self.addons_lag = 0.0
         self._due: dict[str, float] = {}
         authority = Authority(directory / "authority")
@@ -123,11 +131,16 @@ class World:
         api = Server(tcp_listener("127.0.0.1", 0), self._respond, tls)
         stack.callback(api.close)
         store = stack.enter_context(_versitygw(versitygw, directory))
-        self.twist = Twist()
+        self.away_until: dict[str, float] = {}
+        """When a service that is away comes back: `api`, `spaces` or `kubernetes`."""
+        self.twist = Twist([lambda *_: (503, b"") if self.is_away("spaces") else None])
         front = stack.enter_context(_front(store, tls, self.fate, self.twist))
         archive = Server(tcp_listener("127.0.0.1", 0), self._debian, tls)
         stack.callback(archive.close)
         self.debian_is_gone = False
+        page = Server(tcp_listener("127.0.0.1", 0), lambda _: Reply(200, b"the book"))
+        stack.callback(page.close)
+        self._page = page.port
         self._ports = {API: api.port, SPACES: front, DEBIAN: archive.port}
         self._kube: int | None = None
         self._stack = stack
@@ -174,6 +187,10 @@ class World:
         """Count the living machines whose etcd member is up."""
         return sum(machine.alive and machine.member for machine in self.machines.values())
 
+    def is_away(self, service: str) -> bool:
+        """Tell whether a service answers nobody now."""
+        return time.monotonic() < self.away_until.get(service, 0)
+
     def has_quorum(self) -> bool:
         """Tell whether more than half of etcd's members are up, or of the planned ones while it forms."""
         planned = len(self.plan.control_planes) if self.plan else 0
@@ -190,6 +207,8 @@ class World:
         return (self.applied, self.applied_secrets) == pinned
 
     def _respond(self, call: Call) -> Reply:
+        if self.is_away("api"):
+            return Reply(503, b"")
         reply = self.api.respond(call)
         if call.method != "GET":
             self.fate.strike()
@@ -225,9 +244,14 @@ class World:
         is_served = self._kube is not None and self.has_quorum() and not self.api_is_away
         if port == 6443 and host in serving and is_served:
             return socket.create_connection(("127.0.0.1", self._kube), timeout=10)
+        open_ = {one.droplet.public_address for one in self.up() if one.node.name not in self.closed}
+        if port == 80 and host in open_ and self.applied:
+            return socket.create_connection(("127.0.0.1", self._page), timeout=10)
         raise ConnectionRefusedError(111, "refused")
 
     def _kubernetes(self, call: Call) -> Reply:
+        if self.is_away("kubernetes"):
+            return Reply(503, b"")
         with self.api.lock:
             reply = self.kubernetes.respond(call)
         if call.method != "GET" and not call.path.endswith("/token"):
@@ -325,6 +349,8 @@ class Machine:
         import base64
 
         answer = self.world.http.request("GET", launch["bundle_url"])
+        if answer.status == 503:
+            return False
         assert answer.status == 200, answer.data
         tar = unseal(answer.data, base64.b64decode(launch["bundle_key"]), self.plan.cluster_id, self.node.name)
         assert sha256(tar).hexdigest() == self.node.bundle_sha256
@@ -332,6 +358,8 @@ class Machine:
 
     def _roster(self, launch: Mapping[str, Any]) -> rosters.Roster | None:
         answer = self.world.http.request("GET", launch["roster_url"])
+        if answer.status == 503:
+            return None
         assert answer.status == 200, answer.data
         roster = self._verified(answer.data)
         return roster if roster.generation >= launch["generation"] else None

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tests.e2e.harness import GEN, HOST, NODES, Cluster, run
 
@@ -46,23 +47,26 @@ while not os.path.exists(sys.argv[1]):
         ask = http.client.HTTPSConnection("127.0.0.1", 7443, timeout=float(sys.argv[3]), context=context)
         ask.request("POST", "/api/v1/namespaces/load/configmaps", body, {"Content-Type": "application/json"})
         answer = ask.getresponse()
-        answer.read()
+        made = json.loads(answer.read())
         outcome = "acknowledged" if answer.status == 201 else f"answer {answer.status}"
+        version = int(made["metadata"]["resourceVersion"]) if answer.status == 201 else 0
         ask.close()
-    except (OSError, http.client.HTTPException) as error:
-        outcome = f"{type(error).__name__}: {error}"
-    print(json.dumps({"name": name, "start": start, "end": time.monotonic(), "outcome": outcome}), flush=True)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        outcome, version = f"{type(error).__name__}: {error}", 0
+    write = {"name": name, "start": start, "end": time.monotonic(), "outcome": outcome, "version": version}
+    print(json.dumps(write), flush=True)
 """
 
 
 @dataclass(frozen=True)
 class Write:
-    """One write: what it was called, when it began and ended, and what came of it."""
+    """One write: what it was called, when it began and ended, what came of it, and its place in the store's order."""
 
     name: str
     start: float
     end: float
     outcome: str
+    version: int = 0
 
     @property
     def is_acknowledged(self) -> bool:
@@ -72,30 +76,61 @@ class Write:
 
 @dataclass(frozen=True)
 class Account:
-    """What became of all writes of a kind; `gap` is the longest time without an acknowledged one, in seconds."""
+    """What became of all writes of a kind; `gap` is the longest time without an acknowledged one, in seconds.
+
+    `disordered` counts what the store has in another order than it was acknowledged in.
+    """
 
     count: int
     failed: int
     lost: int
+    disordered: int
     gap: float
     why: tuple[str, ...]
 
     def __str__(self) -> str:
         """Show it as one line."""
         reasons = f" ({'; '.join(self.why)})" if self.why else ""
-        return f"{self.count} written, {self.failed} failed{reasons}, {self.lost} lost, longest gap {self.gap:.1f} s"
+        disorder = f", {self.disordered} out of order" if self.disordered else ""
+        counts = f"{self.count} written, {self.failed} failed{reasons}, {self.lost} lost{disorder}"
+        return f"{counts}, longest gap {self.gap:.1f} s"
+
+    @property
+    def is_kept(self) -> bool:
+        """Tell whether all that was acknowledged is there, in its order, and anything was at all."""
+        return (self.lost, self.disordered) == (0, 0) and self.count > self.failed
 
 
-def account(writes: Sequence[Write], found: Sequence[str]) -> Account:
-    """Hold writes against what is there afterwards: whatever was acknowledged has to be, in its order, once."""
+def account(writes: Sequence[Write], found: Sequence[tuple[str, int]]) -> Account:
+    """Hold writes against what is there afterwards: whatever was acknowledged has to be, in its order, once.
+
+    Args:
+        found: names and places in the store's order, 0 where the store tells none.
+    """
     acknowledged = [write for write in writes if write.is_acknowledged]
-    there = set(found)
-    lost = [write.name for write in acknowledged if write.name not in there]
+    there = dict(found)
     assert len(there) == len(found), "something was written twice"
+    lost = [write.name for write in acknowledged if write.name not in there]
+    moved = {write.name for write in acknowledged if there.get(write.name) not in (None, 0, write.version)}
+    moved |= overtaken(acknowledged)
     ends = sorted(write.end for write in acknowledged)
     gap = max((later - earlier for earlier, later in itertools.pairwise(ends)), default=float("inf"))
     failures = [write.outcome for write in writes if not write.is_acknowledged]
-    return Account(len(writes), len(failures), len(lost), gap, tuple(dict.fromkeys(failures))[:4])
+    return Account(len(writes), len(failures), len(lost), len(moved), gap, tuple(dict.fromkeys(failures))[:4])
+
+
+def overtaken(acknowledged: Sequence[Write]) -> set[str]:
+    """Name the writes that began when another had ended, and that the store has before it all the same."""
+    found, ended, highest = set(), sorted(acknowledged, key=lambda write: write.end), 0
+    waiting = iter(ended)
+    before = next(waiting, None)
+    for write in sorted(acknowledged, key=lambda write: write.start):
+        while before is not None and before.end <= write.start:
+            highest = max(highest, before.version)
+            before = next(waiting, None)
+        if write.version <= highest:
+            found.add(write.name)
+    return found
 
 
 class Objects:
@@ -120,9 +155,9 @@ class Objects:
         self._cluster.on(self._node, "touch", STOP)
         self._process.wait(timeout=60)
         writes = [Write(**json.loads(line)) for line in self._log.read_text().splitlines() if line.startswith("{")]
-        items = self._cluster.items("configmaps", "-n", "load")
-        names = [str(item["metadata"]["name"]) for item in items]  # type: ignore[index]
-        return account(writes, [name for name in names if name.startswith(self._prefix)])
+        items: list[dict[str, Any]] = self._cluster.items("configmaps", "-n", "load")
+        found = [(str(one["metadata"]["name"]), int(one["metadata"]["resourceVersion"])) for one in items]
+        return account(writes, [(name, version) for name, version in found if name.startswith(self._prefix)])
 
 
 class Orders:
@@ -145,20 +180,22 @@ class Orders:
             due += EVERY
             self._price += 1
             start = time.monotonic()
-            outcome = self._place(self._price)
-            self._writes.append(Write(str(self._price), start, time.monotonic(), outcome))
+            outcome, number = self._place(self._price)
+            self._writes.append(Write(str(self._price), start, time.monotonic(), outcome, number))
 
-    def _place(self, price: int) -> str:
+    def _place(self, price: int) -> tuple[str, int]:
         connection = http.client.HTTPConnection(*self._proxy, timeout=LIMIT)
         connection.set_tunnel(self._address, 80)
         body = json.dumps({"side": "buy", "price": price, "size": 1})
         try:
             connection.request("POST", "/api/order", body, {"Host": HOST, "Content-Type": "application/json"})
             answer = connection.getresponse()
-            answer.read()
-            return "acknowledged" if answer.status in (200, 201) else f"answer {answer.status}"
+            body = answer.read()
+            if answer.status not in (200, 201):
+                return f"answer {answer.status}", 0
+            return "acknowledged", int(json.loads(body)["id"])
         except (OSError, http.client.HTTPException) as error:
-            return f"{type(error).__name__}"
+            return f"{type(error).__name__}", 0
         finally:
             connection.close()
 
@@ -168,4 +205,4 @@ class Orders:
         self._thread.join(timeout=30)
         rows = [line.split() for line in self._cluster.book("/ob", node=self._node).splitlines()]
         own = {write.name for write in self._writes}
-        return account(self._writes, [row[1] for row in rows if row[:1] == ["buy"] and row[1] in own])
+        return account(self._writes, [(row[1], 0) for row in rows if row[:1] == ["buy"] and row[1] in own])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.chaos.faults import FAULTS, walk
-from tests.e2e.harness import NODES
+from tests.chaos.steps import ALL
+from tests.chaos.walk import FAULTS, walk
 
 
 def taken(seed: int, count: int) -> list[tuple[str, str, float]]:
-    step = walk(seed, NODES[0])
+    step = walk(seed, ALL[0])
     found = [step() for _ in range(count)]
     return [(fault.name, node, chance.random()) for fault, node, chance in found]
 
@@ -21,5 +21,5 @@ def test_every_fault_comes_and_the_database_stays() -> None:
     steps = taken(1, 400)
     assert {name for name, _, _ in steps} == {fault.name for fault in FAULTS}
     losing = {fault.name for fault in FAULTS if fault.loses}
-    assert {node for name, node, _ in steps if name in losing} == set(NODES[1:])
-    assert {node for name, node, _ in steps if name not in losing} == set(NODES)
+    assert {node for name, node, _ in steps if name in losing} == set(ALL[1:])
+    assert {node for name, node, _ in steps if name not in losing} == set(ALL)

@@ -150,6 +150,7 @@ class Account:
     keys: dict[int, Key] = field(default_factory=dict)
     tags: dict[str, float] = field(default_factory=dict)
     used_addresses: list[str] = field(default_factory=list)
+    """In the order in which they were given, or given back."""
     failed_creates: int = 0
     key_lists: list[float] = field(default_factory=list)
 

@@ -106,6 +106,9 @@ def end(account: Account, droplet: Droplet, now: float) -> Droplet:
     """Take a droplet away, whatever it is doing, as the provider itself may do."""
     unkind = account.unkind
     droplet.destroyed = now
+    for address in (droplet.public_address, droplet.vpc_address):
+        account.used_addresses.remove(address)
+        account.used_addresses.append(address)
     droplet.unread = now + account.lag(unkind.read_lag)
     droplet.unlisted = now + account.lag(unkind.list_lag)
     droplet.left_vpc = now + account.lag(unkind.member_lag)

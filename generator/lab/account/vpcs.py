@@ -103,11 +103,14 @@ def members(account: Account, identifier: str, now: float) -> list[dict[str, Any
 
 
 def free_address(account: Account, vpc: Vpc) -> IPv4Address:
-    """Choose an address for a new droplet that none had before, in no order when the lab is unkind."""
+    """Choose an address for a new droplet that none had before, or another's, in no order when the lab is unkind."""
     network = IPv4Network(vpc.ip_range)
     used = {IPv4Address(address) for address in account.used_addresses}
-    in_use = {IPv4Address(droplet.vpc_address) for droplet in account.droplets.values() if droplet.vpc == vpc.id}
+    in_use = {IPv4Address(droplet.vpc_address) for droplet in account.living() if droplet.vpc == vpc.id}
     hosts = [network[number] for number in range(2, min(network.num_addresses - catalogue.VPC_RESERVED, 250))]
+    free = [host for host in map(IPv4Address, account.used_addresses) if host in hosts and host not in in_use]
+    if account.unkind.recycled_addresses and len(free) > 1:
+        return free[0]
     fresh = [host for host in hosts if host not in used] or [host for host in hosts if host not in in_use]
     if not fresh:
         raise unprocessable("There are no addresses left in the VPC.")

@@ -31,6 +31,38 @@ def test_values_are_compared(change: dict[str, Any], said: list[str]) -> None:
         assert words.difference("a.yaml", yaml.safe_dump(KUBELET), yaml.safe_dump(KUBELET)) == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("a" * 64, "b" * 64, "x aaaaaaaaaaaa… → bbbbbbbbbbbb…"),
+        ("a" * 64, "a" * 63 + "b", f"x {'a' * 64} → {'a' * 63}b"),
+        (
+            "https://dl.example.com/release/v1/bin/kubelet",
+            "https://dl.example.com/release/v2/bin/kubelet",
+            "x …/v1/… → …/v2/…",
+        ),
+        (
+            "https://dl.example.com/release/v1/bin/kubelet",
+            "https://dl.evil.example/release/v1/bin/kubelet",
+            "x https://dl.example.com/release/v1/bin/kubelet → https://dl.evil.example/release/v1/bin/kubelet",
+        ),
+        (
+            "https://dl.example.com/release/v1/bin/kubelet",
+            "http://dl.example.com/release/v1/bin/kubelet/",
+            "x https://dl.example.com/release/v1/bin/kubelet → http://dl.example.com/release/v1/bin/kubelet/",
+        ),
+        (
+            "https://dl.example.com/release/kubelet-v1",
+            "https://dl.example.com/release/kubelet-v2",
+            "x …/kubelet-v1 → …/kubelet-v2",
+        ),
+    ],
+)
+def test_long_values_are_told_by_what_differs(before: str, after: str, said: str) -> None:
+    for wrap in (lambda value: value, lambda value: [value]):
+        assert list(words.changed({"x": wrap(before)}, {"x": wrap(after)})) == [said]
+
+
 def test_flags_of_a_command_line_are_compared_one_by_one() -> None:
     unit = "[Service]\nExecStart=/bin/x \\\n  --a=1 \\\n  --b\nMemoryMax=1G\n"
     later = unit.replace("--a=1", "--a=2").replace("MemoryMax=1G", "MemoryMax=2G").replace("  --b\n", "  --c=3\n")

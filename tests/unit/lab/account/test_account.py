@@ -12,7 +12,7 @@ import pytest
 
 from generator.lab.account import account as accounts
 from generator.lab.account import droplets, firewalls, routes, vpcs
-from generator.lab.account.account import Account, Refusal
+from generator.lab.account.account import Account, Droplet, Refusal
 from generator.lab.unkindness import KIND, Unkindness
 
 NOW = 1_795_000_000.0
@@ -177,6 +177,21 @@ def test_vpc_addresses_come_in_no_order_and_never_twice_in_a_row() -> None:
     ask(account, "POST", "/v2/droplets", body=ORDER | {"vpc_uuid": vpc})
     assert account.living()[-1].vpc_address != account.droplets[number].vpc_address
     assert account.living()[-1].public_address != account.droplets[number].public_address
+
+
+def test_a_droplet_may_get_the_address_that_another_had() -> None:
+    account = new(replace(KIND, recycled_addresses=True))
+    vpc = ask(account, "POST", "/v2/vpcs", body=VPC)["vpc"]["id"]
+
+    def made(name: str) -> Droplet:
+        ask(account, "POST", "/v2/droplets", body=dict(ORDER, name=name, vpc_uuid=vpc))
+        return account.living()[-1]
+
+    one, two = made("node01"), made("node02")
+    droplets.destroy(account, str(two.id), NOW)
+    assert made("node02").vpc_address not in (one.vpc_address, two.vpc_address), "no other's is free"
+    droplets.destroy(account, str(one.id), NOW)
+    assert made("node01").vpc_address == two.vpc_address
 
 
 def test_kind_addresses_come_in_order() -> None:
