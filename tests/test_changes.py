@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -140,6 +140,11 @@ def test_the_readme_shows_what_is_printed(scratch: Path) -> None:
 
     shown = text(difference(scratch, "larger-workers-and-one-more"))
     assert without_sizes(f"```\n{shown}\n```") in without_sizes((TESTS.parent / "README.md").read_text())
+
+
+def test_every_field_of_the_json_is_documented() -> None:
+    named = (TESTS.parent / "docs" / "ci.md").read_text()
+    assert [one.name for one in fields(Difference) if f"`{one.name}`" not in named] == []
 
 
 def test_equal_states_differ_in_nothing(scratch: Path) -> None:

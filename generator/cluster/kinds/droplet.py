@@ -96,7 +96,12 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
             droplet = case.here.get(node.name)
             if droplet is None:
                 continue
-            again = f"destroy droplet {droplet.id} and launch again: the node comes back as it was"
+            # In a living cluster others may need it: who replaces asks them first.
+            again = (
+                f"`gen replace {node.name}` recreates it"
+                if existing(case.plan, case.observed)
+                else f"destroy droplet {droplet.id} and launch again: the node comes back as it was"
+            )
             if droplet.status == "off":
                 hint = f"switch it on ({CONSOLE.format(droplet.id)}, Power), or {again}"
                 yield self.action("refuse", node.name, "is switched off, and stays so by itself", droplet.id, hint)
