@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 
 from generator.changes import tree
@@ -10,12 +10,18 @@ from generator.changes.compare import Difference, Fated, Reason, changed_files, 
 from generator.changes.tree import Snapshot
 from generator.cluster.drift import Drift, drifted
 from generator.cluster.founded import contradictions
+from generator.cluster.kinds.firewall import FIREWALL, FIREWALLS, inbound
+from generator.cluster.kinds.kind import Case
+from generator.cluster.kinds.roster import ROSTER
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
-from generator.cluster.next_roster import changes
 from generator.cluster.observed import Observed
 from generator.errors import Problem
+from generator.plain_text import harmless
 from generator.plan import cost, names
+from generator.plan.decide import Plan
+from generator.plan.names import object_name
+from generator.provider.resources import Rule
 
 UNKNOWN = "was born with a document that git here does not have"
 
@@ -24,20 +30,17 @@ def compare_with_what_lives(after: Snapshot, documents: Documents, observed: Obs
     """Compare; what droplets were born with is read from the commits that their tags name."""
     plan = after.project.plan
     nodes = tuple(_nodes(after, documents, observed))
-    roster = observed.roster
-    applied = changes(plan, documents, observed) if roster else ()
     keys = after.project.inventory.keys if after.project.inventory else ()
     ends = sorted((one.expires, one.path) for one in keys if one.expires)
-    monthly = cost.monthly(plan)[0]
     return Difference(
         refused=tuple((one.message, one.hint or "") for one in _refused(after, observed)),
         lost=tuple(lost(plan, None, [one for one in nodes if one.fate != "removed"])),
         nodes=nodes,
         stages=tuple(stages(plan, plan, nodes)),
-        applied=(Reason("the roster", tuple(applied)),) if applied else (),
-        doors=(),
+        applied=tuple(_applied(after, documents, observed)) if observed.roster else (),
+        doors=tuple(_doors(plan, observed)),
         trust=(),
-        cost=(monthly, monthly),
+        cost=(cost.of_droplets(one.size for one in observed.droplets), cost.monthly(plan)[0]),
         expiry=(ends[0][1], ends[0][0]) if ends else None,
     )
 
@@ -45,6 +48,31 @@ def compare_with_what_lives(after: Snapshot, documents: Documents, observed: Obs
 def _refused(after: Snapshot, observed: Observed) -> Iterator[Problem]:
     if observed.roster is not None and observed.droplets:
         yield from contradictions(after.project.plan, observed, observed.roster)
+
+
+def _applied(after: Snapshot, documents: Documents, observed: Observed) -> Iterator[Reason]:
+    """Say what a launch would change in place for those who run and those who come."""
+    case = Case(after.project.plan, documents, observed)
+    yield from (Reason("the roster", (one.why,)) for one in ROSTER.differences(case))
+    for action in FIREWALL.differences(case):
+        if action.verb == "update":
+            yield Reason(f"firewall {action.name}", (action.why,))
+
+
+def _doors(plan: Plan, observed: Observed) -> Iterator[str]:
+    """Say what the living firewall lets in and the planned one doesn't, and the other way about."""
+    name = object_name(plan.name)
+    found = next((one for one in observed.of(FIREWALLS) if one.name == name), None)
+    if found is not None:
+        before, after = set(_let_in(found.inbound)), set(_let_in(inbound(plan)))
+        yield from (f"opens: {one}" for one in sorted(after - before))
+        yield from (f"closes: {one}" for one in sorted(before - after))
+
+
+def _let_in(rules: Iterable[Rule]) -> Iterator[str]:
+    for rule in rules:
+        for peer in (*rule.addresses, *rule.tags):
+            yield harmless(f"{rule.protocol if rule.ports == '0' else f'{rule.ports}/{rule.protocol}'}, from {peer}")
 
 
 def _nodes(after: Snapshot, documents: Documents, observed: Observed) -> Iterator[Fated]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from generator.catalogue import SIZES, SPACES_MONTHLY
@@ -34,6 +35,11 @@ def monthly(plan: Plan) -> tuple[int, bool]:
     """Sum up a month in US dollars, and tell whether every price was known."""
     totals = [line.total for line in lines(plan)]
     return sum(total for total in totals if total is not None), None not in totals
+
+
+def of_droplets(sizes: Iterable[str]) -> int:
+    """Sum up a month of droplets of these sizes, as far as their prices are known, and of Spaces."""
+    return sum(_price(size) or 0 for size in sizes) + SPACES_MONTHLY
 
 
 def _price(size: str) -> int | None:

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from generator.catalogue import SIZES
 from generator.changes.living import UNKNOWN, compare_with_what_lives
 from generator.changes.text import text
 from generator.changes.tree import Snapshot
+from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.launchable import Documents
 from generator.cluster.observed import DROPLETS, ROSTER, Observed
 from generator.documents import render
 from generator.documents.roster import Etcd, compose
 from generator.plan.decide import Node
-from generator.provider.resources import Droplet
+from generator.plan.names import object_name
+from generator.provider.resources import Droplet, Firewall
 from tests import facts
 from tests.described import TUTORIAL
 from tests.keyring import NOW
@@ -76,6 +79,20 @@ def test_where_all_is_as_described_nothing_changes(after: Snapshot, documents: D
     found = compare_with_what_lives(after, documents, observed(after, documents, *whole))
     assert found.is_nothing
     assert found.applied == ()
+
+
+def test_what_a_launch_changes_in_place_and_the_cost_are_told(after: Snapshot, documents: Documents) -> None:
+    plan = after.project.plan
+    whole = [droplet(after, documents, node) for node in plan.nodes]
+    odd = [replace(one, addresses=("28.51.100.99",)) if one.ports == "6443" else one for one in inbound(plan)]
+    wall = Firewall("f", object_name(plan.name), (plan.cluster_tag,), tuple(odd), outbound())
+    larger = [replace(whole[0], size="s-4vcpu-8gb"), *whole[1:]]
+    found = compare_with_what_lives(after, documents, observed(after, documents, *larger).having(FIREWALLS, (wall,)))
+    assert [(one.file, one.lines) for one in found.applied if "firewall" in one.file] == [
+        (f"firewall {object_name(plan.name)}", ("its rules are not the planned ones",))
+    ]
+    assert found.doors == ("opens: 6443/tcp, from 28.51.100.7", "closes: 6443/tcp, from 28.51.100.99")
+    assert found.cost[0] - found.cost[1] == SIZES["s-4vcpu-8gb"].monthly - SIZES["s-2vcpu-4gb"].monthly
 
 
 def test_what_a_living_cluster_can_not_become_is_refused(after: Snapshot, documents: Documents) -> None:
