@@ -7,11 +7,13 @@ import random
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
 from tests.chaos import invariants
 from tests.chaos.steps import ALL, POOL
+from tests.chaos.walk import FAULTS, Step
 from tests.chaos.walk import walk as choose
 from tests.e2e.harness import Cluster, run
 from tests.e2e.load import Objects
@@ -22,12 +24,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--minutes", type=float, default=30)
+    names = [fault.name for fault in FAULTS]
+    parser.add_argument("--fault", action="append", choices=names, metavar="NAME", help=f"only: {', '.join(names)}")
     given = parser.parse_args()
+    faults = [fault for fault in FAULTS if fault.name in (given.fault or names)]
     cluster = Cluster(Path(mkdtemp(prefix="hardway-chaos-")))
     print(f"seed {given.seed}, {given.minutes:g} minutes, in {cluster.directory}", flush=True)
     try:
         begin(cluster)
-        return walk(cluster, given.seed, time.monotonic() + 60 * given.minutes)
+        return walk(cluster, choose(given.seed, keeper(cluster), faults), 60 * given.minutes, given.seed)
     finally:
         cluster.gen("lab", "down", check=False)
 
@@ -46,9 +51,9 @@ def begin(cluster: Cluster) -> None:
     cluster.gen("launch", "--lab", "--yes")
 
 
-def walk(cluster: Cluster, seed: int, end: float) -> int:
+def walk(cluster: Cluster, step: Callable[[], Step], seconds: float, seed: int) -> int:
     """Step until time is up; after each step the invariants hold, and everything acknowledged is there."""
-    step, number, generation, written = choose(seed, keeper(cluster)), 0, 0, 0
+    number, generation, written, end = 0, 0, 0, time.monotonic() + seconds
     while time.monotonic() < end:
         number += 1
         fault, node, chance = step()

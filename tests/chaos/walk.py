@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.chaos import befalls, steps
@@ -43,7 +43,7 @@ FAULTS = (
 Step = tuple[Fault, str, random.Random]
 
 
-def walk(seed: int, keeps: str) -> Callable[[], Step]:
+def walk(seed: int, keeps: str, faults: Sequence[Fault] = FAULTS) -> Callable[[], Step]:
     """Give what chooses the next step: the same seed, the same walk.
 
     Args:
@@ -52,7 +52,7 @@ def walk(seed: int, keeps: str) -> Callable[[], Step]:
     chance = random.Random(seed)
 
     def step() -> Step:
-        (fault,) = chance.choices(FAULTS, [fault.often for fault in FAULTS])
+        (fault,) = chance.choices(faults, [fault.often for fault in faults])
         node = chance.choice([node for node in ALL if node != keeps or not fault.loses])
         return fault, node, random.Random(chance.random())
 
