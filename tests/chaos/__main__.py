@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from tests.chaos import invariants
-from tests.chaos.steps import ALL, POOL
+from tests.chaos.steps import ALL, POOL, commit
 from tests.chaos.walk import FAULTS, Step
 from tests.chaos.walk import walk as choose
 from tests.e2e.harness import Cluster, run
@@ -45,8 +45,7 @@ def begin(cluster: Cluster) -> None:
     file.write_text(re.sub(r"(- \{name: node[^\n]*\n)", rf"\1{POOL}\n", file.read_text()))
     cluster.gen("render")
     run("git", "init", "-q", cwd=cluster.directory)
-    run("git", "add", "-A", cwd=cluster.directory)
-    run("git", "-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm", "chaos", cwd=cluster.directory)
+    commit(cluster)
     cluster.gen("lab", "up", "--unkind", "recycled_addresses=yes", "--unkind", "droplet_limit=20")
     cluster.gen("launch", "--lab", "--yes")
 

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 
-from tests.e2e.harness import GEN, NODES, Cluster
+from tests.e2e.harness import GEN, NODES, Cluster, run
 
 WORKER = "work01"
 ALL = (*NODES, WORKER)
@@ -59,30 +59,37 @@ def rolled_out(cluster: Cluster, node: str, chance: random.Random) -> None:
     text = (cluster.directory / "cluster.yaml").read_text()
     size = next(one for one in SIZES if one not in text)
     described(cluster, rf"(name: work, .*size: )({'|'.join(SIZES)})", rf"\g<1>{size}")
-    cluster.gen("rollout", "--lab", "--yes", "--uncommitted", timeout=900)
+    cluster.gen("rollout", "--lab", "--yes", timeout=900)
 
 
 def workers_come_and_go(cluster: Cluster, node: str, chance: random.Random) -> None:
     """Describe one or two workers more, launch, describe them away, and roll it out."""
     count = chance.randint(2, 3)
     described(cluster, r"(name: work, role: worker, count: )\d", rf"\g<1>{count}")
-    cluster.gen("launch", "--lab", "--yes", "--uncommitted", timeout=900)
+    cluster.gen("launch", "--lab", "--yes", timeout=900)
     described(cluster, r"(name: work, role: worker, count: )\d", r"\g<1>1")
-    cluster.gen("rollout", "--lab", "--yes", "--uncommitted", timeout=900)
+    cluster.gen("rollout", "--lab", "--yes", timeout=900)
 
 
 def control_plane_grows_and_shrinks(cluster: Cluster, node: str, chance: random.Random) -> None:
     """Describe five control-plane nodes, launch, describe three again, and roll it out."""
     described(cluster, r"(name: node, role: control-plane, schedulable: true, count: )\d", r"\g<1>5")
-    cluster.gen("launch", "--lab", "--yes", "--uncommitted", timeout=1500)
+    cluster.gen("launch", "--lab", "--yes", timeout=1500)
     described(cluster, r"(name: node, role: control-plane, schedulable: true, count: )\d", r"\g<1>3")
-    cluster.gen("rollout", "--lab", "--yes", "--uncommitted", timeout=1500)
+    cluster.gen("rollout", "--lab", "--yes", timeout=1500)
 
 
 def described(cluster: Cluster, old: str, new: str) -> None:
-    """Describe the cluster otherwise, and render."""
+    """Describe the cluster otherwise, render, and commit."""
     file = cluster.directory / "cluster.yaml"
     text, count = re.subn(old, new, file.read_text(), count=1)
     assert count, f"nothing to change: {old}"
     file.write_text(text)
     cluster.gen("render")
+    commit(cluster)
+
+
+def commit(cluster: Cluster) -> None:
+    """Commit what is described and rendered."""
+    run("git", "add", "-A", cwd=cluster.directory)
+    run("git", "-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm", "chaos", cwd=cluster.directory)
