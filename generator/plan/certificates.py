@@ -206,6 +206,7 @@ TABLE: tuple[Row, ...] = (
     Row("controller-manager",       "kubernetes-ca",  "system:kube-controller-manager",  None,             _CLIENT, "control-plane"),
     Row("scheduler",                "kubernetes-ca",  "system:kube-scheduler",           None,             _CLIENT, "control-plane"),
     Row("bootstrap",                "kubernetes-ca",  "hardway-bootstrap",               "system:masters", _CLIENT, "control-plane"),
+    Row("channel",                  "kubernetes-ca",  "hardway:channel:{node}",   "hardway:control-plane", _CLIENT, "control-plane"),
     Row("kubelet-client",           "kubernetes-ca",  "system:node:{node}",              "system:nodes",   _CLIENT, "node"),
     Row("kubelet",                  "kubernetes-ca",  "system:node:{node}",              "system:nodes",   _SERVER, "node",          _node),
     Row("proxy",                    "kubernetes-ca",  "system:kube-proxy",               None,             _CLIENT, "node"),

@@ -145,6 +145,9 @@ def furnish(root: Path, node: str, plan: Plan, store: KeyStore, server: ApiServe
     pki = root / "etc/kubernetes/pki"
     pki.mkdir(parents=True)
     identity(server.directory, pki / "kubelet-client", f"system:node:{node}", "system:nodes")
+    for row in plan.certificates:
+        if row.path == f"nodes/{node}/channel":
+            identity(server.directory, pki / "channel", row.common_name, str(row.organization))
     shutil.copy(server.directory / "ca.crt", pki / "ca.crt")
     (root / "etc/hardway").mkdir()
     facts = {
@@ -310,10 +313,22 @@ def test_what_a_killed_asker_has_left_is_swept(place: Place) -> None:
     assert {f"{operators.PREFIX}new", "another"} <= left
 
 
-def test_a_worker_reaches_nothing_of_it(place: Place) -> None:
+def test_one_that_left_the_description_is_asked_to_the_end(place: Place) -> None:
+    """Its rights are not the description's to give: addons that know nothing of it are applied before it is drained."""
+    shrunk = replace(place.plan, addons=(), nodes=tuple(one for one in place.plan.nodes if one.name != "node02"))
+    before, after = (addons.manifests(replace(plan, addons=())) for plan in (place.plan, shrunk))
+    assert before["base/role-binding.yaml"] == after["base/role-binding.yaml"]
+    with place.agents("node02"):
+        answers = place.channel().ask("trace", ["node02"], {"word": "hello"}, patience=PATIENCE)
+    assert list(answers) == ["node02"]
+
+
+@pytest.mark.parametrize("node", ["worker01", "node01"])
+def test_a_kubelet_reaches_nothing_of_it(place: Place, node: str) -> None:
     name = f"{operators.PREFIX}{'2' * 16}"
     place.put(name, {"request": request(place, id=name)})
-    root = place.roots["worker01"] / "etc/kubernetes/pki"
+    root = place.roots[node] / "etc/kubernetes/pki"
+    assert (root / "channel.key").exists() == (node == "node01")
     user = f"client-certificate: {root}/kubelet-client.crt, client-key: {root}/kubelet-client.key"
     text = api_server.KUBECONFIG.format(port=place.server.port, directory=place.server.directory, user=user)
     (place.server.directory / "worker.conf").write_text(text)

@@ -48,7 +48,7 @@ def _lines(url: str) -> None:
 
 def _api(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kube, "_url", lambda path: f"{url}{path}")
-    monkeypatch.setattr(kube, "_context", lambda: None)
+    monkeypatch.setattr(kube, "_context", lambda _: None)
     status, found = kube.api("GET", "/api/v1/nodes/node01", seconds=SECONDS)
     if status != 200 or not isinstance(found, dict):
         raise Failure("no object")

@@ -13,6 +13,7 @@ from hardway.waiting import patiently
 
 CONTEXT = "hardway-request-v1"
 PLACE = "/api/v1/namespaces/hardway/configmaps"
+IDENTITY = "channel"
 WATCH_SECONDS = 300
 PAUSE_SECONDS = 10
 ANSWER_BYTES, ANSWER_SECONDS = 64 << 10, 30.0
@@ -39,14 +40,14 @@ def follow(seen: set[str]) -> None:
     Args:
         seen: the requests that this process has begun.
     """
-    status, found = kube.api("GET", PLACE)
+    status, found = kube.api("GET", PLACE, identity=IDENTITY)
     if status != 200:
         raise Failure(f"answer {status}")
     for item in found["items"]:
         consider(item, seen)
     version = found["metadata"]["resourceVersion"]
     query = f"watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
-    for event in kube.watch(f"{PLACE}?{query}", WATCH_SECONDS + 30):
+    for event in kube.watch(f"{PLACE}?{query}", WATCH_SECONDS + 30, IDENTITY):
         if event["type"] in ("ADDED", "MODIFIED"):
             consider(event["object"], seen)
         elif event["type"] == "ERROR":
@@ -113,6 +114,6 @@ def say(name: str, outcome: dict[str, Any]) -> None:
 
 def note(name: str, data: dict[str, str]) -> None:
     """Write beside a request; one that was withdrawn meanwhile is nobody's any more."""
-    status, found = kube.patch(f"{PLACE}/{name}", {"data": data}, seconds=NOTE_SECONDS)
+    status, found = kube.patch(f"{PLACE}/{name}", {"data": data}, seconds=NOTE_SECONDS, identity=IDENTITY)
     if status not in (200, kube.NOT_KNOWN):
         raise Failure(f"request {name} can't be answered: {found.get('message') if isinstance(found, dict) else found}")
