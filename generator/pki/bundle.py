@@ -39,6 +39,7 @@ _CONTROL_PLANE_PAIRS: tuple[_Pair, ...] = (
     _Pair("apiserver",                "/etc/kubernetes/pki/apiserver"),
     _Pair("apiserver-etcd-client",    "/etc/kubernetes/pki/apiserver-etcd-client"),
     _Pair("apiserver-kubelet-client", "/etc/kubernetes/pki/apiserver-kubelet-client"),
+    _Pair("channel",                  "/etc/kubernetes/pki/channel"),
     _Pair("front-proxy-client",       "/etc/kubernetes/pki/front-proxy-client"),
     _Pair("etcd-server",              "/etc/etcd/pki/server", "etcd"),
     _Pair("etcd-peer",                "/etc/etcd/pki/peer",   "etcd"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--fault", action="append", choices=names, metavar="NAME", help=f"only: {', '.join(names)}")
     given = parser.parse_args()
     faults = [fault for fault in FAULTS if fault.name in (given.fault or names)]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab is taken down
     cluster = Cluster(Path(mkdtemp(prefix="hardway-chaos-")))
     print(f"seed {given.seed}, {given.minutes:g} minutes, in {cluster.directory}", flush=True)
     try:

@@ -63,6 +63,17 @@ def test_each_private_key_is_where_it_has_to_be_and_nowhere_else(
     golden.check(GOLDEN, matrix(cluster))
 
 
+def test_what_is_issued_for_a_node_is_on_that_node_and_on_no_other(cluster: tuple[Plan, KeyStore]) -> None:
+    plan, store = cluster
+    packed = {node.name: bundle.node_bundle(plan, node, store) for node in plan.nodes}
+    for row in plan.certificates:
+        if row.node is not None:
+            holders = {
+                name for name, data in packed.items() if any(needle in data for needle in needles(store.key(row.path)))
+            }
+            assert holders == {row.node}, row.path
+
+
 def test_no_authority_can_sign_on_a_node(cluster: tuple[Plan, KeyStore]) -> None:
     plan, store = cluster
     packed = b"".join(bundle.node_bundle(plan, node, store) for node in plan.nodes)
@@ -108,7 +119,14 @@ def test_a_control_plane_node_gets_what_its_components_read(cluster: tuple[Plan,
         "/etc/kubernetes/proxy.conf",
         "/etc/kubernetes/scheduler.conf",
     }
-    pairs = ("apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "front-proxy-client", "kubelet")
+    pairs = (
+        "apiserver",
+        "apiserver-etcd-client",
+        "apiserver-kubelet-client",
+        "channel",
+        "front-proxy-client",
+        "kubelet",
+    )
     assert {path.removeprefix("/etc/kubernetes/pki/") for path in set(found) - plain} == {
         *(f"{name}.{extension}" for name in (*pairs, "kubelet-client") for extension in ("crt", "key")),
         *("ca.crt", "etcd-ca.crt", "front-proxy-ca.crt", "sa.key", "sa.pub"),
