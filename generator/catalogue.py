@@ -152,3 +152,11 @@ Source: https://www.iana.org/assignments/iana-ipv4-special-registry/ and, for gr
 
 USER_DATA_BYTES = 65_536
 """The longest user-data. Source: https://docs.digitalocean.com/reference/api/ (droplet create, `user_data`: 64 KiB)"""
+
+MOST_VOLUMES = 15
+"""At one droplet. Source: https://docs.digitalocean.com/products/volumes/details/limits/"""
+LARGEST_VOLUME_GIB = 16_384
+VOLUME_NAME_LENGTH = 64
+"""Source: https://docs.digitalocean.com/reference/api/ (block storage create, `name`)"""
+VOLUME_GIB_CENTS = 10
+"""Of a volume, a month, for each GiB. Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""

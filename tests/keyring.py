@@ -44,7 +44,13 @@ def planned(
             },
             "pools": [
                 {"name": pool, "role": "control-plane", "count": control_planes, "size": "s-2vcpu-4gb"},
-                {"name": "worker", "role": "worker", "count": workers, "size": "s-2vcpu-4gb"},
+                {
+                    "name": "worker",
+                    "role": "worker",
+                    "count": workers,
+                    "size": "s-2vcpu-4gb",
+                    "volumes": [{"name": "data", "size": 10}],
+                },
             ],
             "access": {"api": ["28.51.100.7/32"]},
             "spaces": {"bucket": "orderbook-hardway", "region": "fra1"},

@@ -17,6 +17,7 @@ A case says what differs from a cluster that has everything but droplets and a r
     ready     null when no API server answers, else by node
     bundles   by node: expires (minutes from now), or several by any name with node, expires and age in minutes
     given_up  nodes that the operator gives up
+    volumes   volumes other than planned, by name: size, region, the droplet that has it, the cluster it is of
     policy    statements of the bucket's policy beside the planned one, or all of its text
     expiry    lifecycle rules of the bucket beside the planned one, null for none at all
     secrets   sealed archives that are there beside the reviewed one
@@ -43,16 +44,17 @@ from generator.cluster.diff import diff
 from generator.cluster.kinds import archive, bucket, expiry, policy, secrets, ssh_key, tag
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
+from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.kinds.vpc import VPC
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import highest_generation
 from generator.cluster.node_report import Etcd, Member, Phase, Progress
-from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, VPCS, Bundle, Observed, Report
+from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, VOLUMES, VPCS, Bundle, Observed, Report
 from generator.documents import roster as rosters
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
-from generator.plan.names import RELEASED, Owner
-from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.plan.names import RELEASED, Owner, volume_description
+from generator.provider.resources import Droplet, Firewall, SshKey, Volume, Vpc
 from generator.provider.spaces import Settings
 from tests.conftest import TESTS, Golden
 from tests.keyring import CLUSTER_ID, NOW, planned
@@ -70,7 +72,7 @@ def test_the_actions_follow_from_what_is_there(path: Path, golden: Golden) -> No
     documents = Documents({node.name: f"{node.number:x}" * 64 for node in plan.nodes}, ADDONS, secrets=SECRETS)
     actions = [
         f"{action}"
-        + (f" hint: {action.hint}" if action.kind in (VPC, DROPLET, ssh_key.SSH_KEY) and action.hint else "")
+        + (f" hint: {action.hint}" if action.kind in (VPC, DROPLET, VOLUME, ssh_key.SSH_KEY) and action.hint else "")
         for action in diff(plan, documents, observed(plan, documents, case))
     ]
     golden.check(path, json.dumps(case | {"actions": actions}, indent=2) + "\n")
@@ -103,6 +105,7 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         bucket.BUCKET_SETTINGS: None if "bucket" in lacks else _settings(case.get("bucket", {})),
         expiry.RULES: None if "expiry" in lacks else _rules(plan, case.get("expiry", ())),
         policy.POLICY_TEXT: None if "policy" in lacks else _policy(plan, case.get("policy", [])),
+        VOLUMES: tuple(_volumes(plan, case.get("volumes", {}), lacks)),
         ROSTER: _roster(plan, case.get("roster")),
         archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
         secrets.SEALED: frozenset() if "secrets" in lacks else frozenset({SECRETS, *case.get("secrets", ())}),
@@ -112,6 +115,17 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         NOW, dict(_reports(plan, case)), case.get("ready"), given_up=frozenset(case.get("given_up", ())), found=found
     )
     return replace(seen, seen=highest_generation(plan, seen))
+
+
+def _volumes(plan: Plan, told: Mapping[str, Any], lacks: frozenset[str]) -> Iterator[Volume]:
+    """Give each planned volume, attached to its node's droplet, and whatever else a case tells of."""
+    wanted = {one.full_name: one.size for node in plan.nodes for one in node.volumes if "volumes" not in lacks}
+    for number, name in enumerate(sorted({*wanted, *told})):
+        facts = told.get(name, {})
+        whose = facts.get("cluster", CLUSTER_ID)
+        words = volume_description(whose, "worker01", "data") if whose else ""
+        size = facts.get("size", wanted.get(name, 10))
+        yield Volume(f"d{number}", name, facts.get("region", "fra1"), size, words, facts.get("droplet"))
 
 
 def _settings(told: Mapping[str, Any]) -> Settings:

@@ -142,9 +142,10 @@ def _nodes(old: Plan | None, new: Plan, before: Mapping[str, bytes], after: Mapp
 
 def lost(new: Plan, old: Plan | None, nodes: Sequence[Fated]) -> Iterator[str]:
     """Say which data may go: what lies on a node's own disk goes with its droplet."""
-    takes_pods: dict[str, Node] = {node.name: node for plan in (old, new) if plan for node in plan.nodes}
+    was: dict[str, Node] = {node.name: node for plan in (new, old) if plan for node in plan.nodes}
     for one in nodes:
-        if one.fate in ("recreated", "removed") and takes_pods[one.node].schedulable and "order-book" in new.addons:
+        may_have_it = was[one.node].schedulable and not was[one.node].book_is_kept and "order-book" in new.addons
+        if one.fate in ("recreated", "removed") and may_have_it:
             yield f"{one.node} is {one.fate}: if the order book's database lies there, its orders go with the droplet"
 
 

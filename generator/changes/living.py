@@ -15,7 +15,7 @@ from generator.cluster.kinds.kind import Case
 from generator.cluster.kinds.roster import ROSTER
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
-from generator.cluster.observed import Observed
+from generator.cluster.observed import VOLUMES, Observed
 from generator.errors import Problem
 from generator.plain_text import harmless
 from generator.plan import cost, names
@@ -40,9 +40,13 @@ def compare_with_what_lives(after: Snapshot, documents: Documents, observed: Obs
         applied=tuple(_applied(after, documents, observed)) if observed.roster else (),
         doors=tuple(_doors(plan, observed)),
         trust=(),
-        cost=(cost.of_droplets(one.size for one in observed.droplets), cost.monthly(plan)[0]),
+        cost=(_cost(observed), cost.monthly(plan)[0]),
         expiry=(ends[0][1], ends[0][0]) if ends else None,
     )
+
+
+def _cost(observed: Observed) -> int:
+    return cost.of((one.size for one in observed.droplets), (one.size for one in observed.of(VOLUMES)))
 
 
 def _refused(after: Snapshot, observed: Observed) -> Iterator[Problem]:

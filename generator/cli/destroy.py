@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from generator.plan.project import committed_inventory
 @click.option(
     "--bucket", metavar="BUCKET", help="Vouch that the bucket which the VPC's description names is this cluster's."
 )
+@click.option("--volumes", metavar="NAME", help="Delete its volumes too, with all data; NAME has to be the cluster's.")
 @click.option("--delete-bucket", is_flag=True, help="Delete the bucket too, if nothing is left in it.")
 @click.pass_obj
 def destroy(
@@ -32,6 +34,7 @@ def destroy(
     lab: str | None,
     yes: str | None,
     bucket: str | None,
+    volumes: str | None,
     delete_bucket: bool,
 ) -> None:
     """Remove everything that launch made, and prove that nothing is left.
@@ -51,6 +54,8 @@ def destroy(
         raise Problem(f"`{name}` is no cluster's name")
     if yes is not None and yes != name:
         raise Problem(f"`--yes {yes}` is not the cluster's name", hint=f"it is `{name}`")
+    if volumes is not None and volumes != name:
+        raise Problem(f"`--volumes {volumes}` is not the cluster's name", hint=f"it is `{name}`")
     committed = committed_inventory(file or DESCRIPTION, name)
     destroyer = Destroyer(
         name,
@@ -59,19 +64,26 @@ def destroy(
         say,
         bucket=described,
         vouched_bucket=bucket,
+        volumes=volumes is not None,
         cluster_id=committed.cluster_id if committed else None,
     )
     remains = destroyer.find()
-    listed = lines(remains)
+    going, kept = destroyer.split(remains)
+    listed = lines(going)
     if not listed:
         if destroyer.trouble:
             raise destroyer.trouble
-        say(f"nothing of {name} is there")
+        say(f"nothing of {name} is there" + (", but for its volumes" if kept else ""))
+        _say_what_is_kept(name, kept)
         if line := destroyer.end_bucket(delete=delete_bucket):
             say(line)
         return
     for line in listed:
         say(f"  {line}")
+    if kept:
+        say("and these stay, with all data:")
+        for line in kept:
+            say(f"  {line}")
     if destroyer.trouble:
         say(f"warning: {destroyer.trouble.message}; everything else goes first")
     if yes is None:
@@ -93,6 +105,7 @@ def destroy(
         say(line)
     for line in staying:
         say(f"warning: but for {line}")
+    _say_what_is_kept(name, kept)
 
 
 def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[str, str] | None]:
@@ -114,6 +127,13 @@ def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[s
     if file is not None:
         raise Problem(f"describes `{spec.name}`, not `{name}`", where=str(file))
     return name, None
+
+
+def _say_what_is_kept(name: str, kept: Sequence[str]) -> None:
+    for line in kept:
+        say(f"{line} stays with its data, and the next launch of this cluster takes it up again")
+    if kept:
+        say(f"`gen destroy {name} --volumes {name}` deletes them")
 
 
 def _confirm_name(name: str) -> None:

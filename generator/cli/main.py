@@ -43,6 +43,7 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb("generator.cli.status:status", "Show how the nodes are."),
     "logs": Verb("generator.cli.logs:logs", "Print what a node's units have logged."),
     "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),
+    "keys": Verb("generator.cli.keys:keys", "Hand a cluster's keys over, sealed, and take them in."),
     "destroy": Verb("generator.cli.destroy:destroy", "Remove everything that launch made."),
     "probe": Verb("generator.cli.probe:probe", "Ask the provider what is believed of it, for about a cent."),
     "lab": Verb("generator.cli.lab:lab", "Run a DigitalOcean on this machine."),

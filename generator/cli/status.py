@@ -101,6 +101,7 @@ def _text(status: ClusterStatus) -> str:
         lines.append(f"next expiry {status.expiry[0]}, {status.expiry[1]}")
     if status.kubeconfig:
         lines.append(f"kubeconfig until {status.kubeconfig}")
+    lines += [f"volume {line}" for line in status.volumes]
     lines += [f"sealed bundle {line}" for line in status.bundles]
     lines += [f"note: {line}" for line in status.notes]
     lines += status.unwell

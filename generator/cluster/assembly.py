@@ -14,12 +14,16 @@ from generator.cluster import readiness
 from generator.cluster.diff import diff
 from generator.cluster.engine import Names, Row, Step
 from generator.cluster.kinds.kind import Action
+from generator.cluster.leases import unrenewed
 from generator.cluster.site import Site
 from generator.errors import Problem, raise_all
 
 MOST_TRIES = 10
 SECOND_LOOK = timedelta(seconds=10)
-"""A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while."""
+"""A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while.
+
+Its kubelets have to renew their leases meanwhile: how long lists lag is not known for sure.
+"""
 
 
 @dataclass
@@ -66,6 +70,7 @@ class Assembly:
         self._tries = Tries()
         self._acted: tuple[Action, ...] | None = None
         self._ready_since: datetime | None = None
+        self._leases: dict[str, str] = {}
         self.rows = (
             Row("make", "make what is missing", self._round, self._unmade),
             Row("serve", "wait until every node is up and the addons are applied", self._round, self._unready),
@@ -73,7 +78,7 @@ class Assembly:
 
     def steps(self) -> tuple[Step, ...]:
         """Give the rows for the cluster as a whole."""
-        self._acted, self._ready_since = None, None
+        self._acted, self._ready_since, self._leases = None, None, {}
         return tuple(Step(row) for row in self.rows)
 
     def _round(self, site: Site, nodes: Names) -> None:  # noqa: ARG002
@@ -97,11 +102,15 @@ class Assembly:
         acted = compare(site) if self._acted is None else self._acted
         found = [str(action) for action in acted if _is_open(action)] or readiness.awaited(site.case)
         if found:
-            self._ready_since = None
+            self._ready_since, self._leases = None, {}
             return _listed(found)
         self._ready_since = self._ready_since or now
-        is_certain = bool(site.work.tries) or now - self._ready_since >= SECOND_LOOK
-        return "" if is_certain else "a second look"
+        if site.work.tries:
+            return ""
+        silent = unrenewed(site.server, [node.name for node in site.plan.nodes], self._leases)
+        if silent:
+            return f"{_listed(silent)} to renew the lease of its Node"
+        return "" if now - self._ready_since >= SECOND_LOOK else "a second look"
 
 
 def _is_open(action: Action) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from generator.cluster.kube_api import Kube
@@ -28,14 +29,23 @@ class Claim:
         return harmless(f"{self.namespace}/{self.name} ({self.size}){used}")
 
 
-def on(server: Kube, node: str) -> tuple[Claim, ...]:
+def on(server: Kube, node: str, kept: Collection[str] = ()) -> tuple[Claim, ...]:
     """List the claims whose data a node takes with it.
+
+    Args:
+        kept: directories that outlive its droplet.
 
     Raises:
         NotYet: the API server does not say.
     """
-    volumes = [one for one in listed(server, PersistentVolume, "/api/v1/persistentvolumes") if is_bound_to(one, node)]
-    return tuple(_claim(server, one) for one in volumes)
+    volumes = listed(server, PersistentVolume, "/api/v1/persistentvolumes")
+    return tuple(_claim(server, one) for one in volumes if is_bound_to(one, node) and not _is_kept(one, kept))
+
+
+def _is_kept(volume: PersistentVolume, kept: Collection[str]) -> bool:
+    """Tell whether a volume lies in a directory that is kept."""
+    where = str((volume.spec.local or volume.spec.hostPath or {}).get("path", ""))
+    return any(PurePosixPath(where).is_relative_to(one) for one in kept)
 
 
 def is_bound_to(volume: PersistentVolume, node: str) -> bool:

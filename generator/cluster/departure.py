@@ -16,9 +16,11 @@ from generator.cluster.engine import Names, Row
 from generator.cluster.kinds import droplet as droplets
 from generator.cluster.kube_api import NotYet
 from generator.cluster.matching import node_of
-from generator.cluster.observed import DROPLETS
+from generator.cluster.observed import DROPLETS, VOLUMES
 from generator.cluster.site import Site
 from generator.errors import Problem
+from generator.plan.decide import VOLUMES as MOUNTS
+from generator.plan.names import volume_name
 from generator.provider.resources import Droplet
 
 GONE = timedelta(minutes=3)
@@ -201,7 +203,9 @@ class Departure:
 
 def lost_data(site: Site, node: str) -> Iterator[Problem]:
     """Find what is on a node's own disk and nowhere else."""
-    for claim in claims.on(site.server, node):
+    prefix = volume_name(site.plan.name, node, "")
+    volumes = [one.name.removeprefix(prefix) for one in site.observed.of(VOLUMES) if one.name.startswith(prefix)]
+    for claim in claims.on(site.server, node, [f"{MOUNTS}/{name}" for name in volumes]):
         hint = "move or save it first; `--force` goes on without it"
         yield Problem(f"holds the only copy of {claim}", where=node, hint=hint)
 

@@ -11,6 +11,7 @@ from generator.catalogue import SPACES_MONTHLY
 from generator.clock import Clock
 from generator.cluster.kinds.kind import Kind, Removal
 from generator.cluster.kinds.registry import KINDS, REMOVAL_ORDER
+from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.launch_lock import LaunchLock
 from generator.errors import Problem, Problems
 from generator.plan import names
@@ -41,6 +42,7 @@ class Destroyer:
         bucket: tuple[str, str] | None,
         cluster_id: str | None = None,
         vouched_bucket: str | None = None,
+        volumes: bool = False,
     ) -> None:
         def open_bucket(name: str, region: str) -> Spaces:
             return Spaces(connection, bucket=name, region=region)
@@ -49,6 +51,7 @@ class Destroyer:
         cloud = Cloud(connection, clock)
         self._removal = Removal(cluster, cloud, clock, say, open_bucket, spaces, cluster_id)
         self._removal.vouched_bucket = vouched_bucket
+        self._removal.volumes = volumes
 
     @property
     def trouble(self) -> Trouble | None:
@@ -94,8 +97,17 @@ class Destroyer:
     def staying(self, remains: Remains) -> tuple[str, ...]:
         """Show what will stay, as nothing shows that it is the cluster's."""
         return tuple(
-            line for kind, one in remains.items() if kind.stays(one, self._removal) for line in kind.lines(one)
+            line
+            for kind, one in remains.items()
+            if kind.stays(one, self._removal) and kind is not VOLUME
+            for line in kind.lines(one)
         )
+
+    def split(self, remains: Remains) -> tuple[Remains, tuple[str, ...]]:
+        """Give what goes, and show the volumes that are kept with their data."""
+        if not VOLUME.stays((), self._removal):
+            return remains, ()
+        return {kind: one for kind, one in remains.items() if kind is not VOLUME}, tuple(VOLUME.lines(remains[VOLUME]))
 
     def destroy(self, remains: Remains) -> None:
         """Remove what was found, and look again.

@@ -8,7 +8,8 @@ from datetime import timedelta
 from generator.cluster import front_door, quorum
 from generator.cluster.departure import ready_nodes
 from generator.cluster.engine import Names, Row, Step, wait_only
-from generator.cluster.kube_objects import Lease, Workload, listed
+from generator.cluster.kube_objects import Workload, listed
+from generator.cluster.leases import unrenewed
 from generator.cluster.site import Site
 from generator.documents import addons
 from generator.plan.decide import Plan
@@ -20,7 +21,6 @@ LISTS: Mapping[str, str] = {
     "Deployment": "/apis/apps/v1/deployments",
     "DaemonSet": "/apis/apps/v1/daemonsets",
 }
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 PAGE = "/ob"
 HINT = "`kubectl get pods -A` shows what does not come up; run it again once that is mended"
 
@@ -49,7 +49,8 @@ class Gate:
         found = [f"{name} to be Ready" for name in watched if not ready.get(name, False)]
         if found or not all(ready.get(name, False) for name in spared if name in ready):
             return ", ".join(found)  # with a node that ails, addons may ail as well
-        found += _unrenewed(site, watched, leases)
+        silent = unrenewed(site.server, watched, leases)
+        found += [f"{node} to reach the API through its balancer" for node in silent]
         if found:
             return ", ".join(found)
         council = quorum.convene(site)
@@ -90,13 +91,3 @@ class Gate:
             if status != 200:
                 said = f"answer {status}" if status else "no answer"
                 yield f"the order book through {name} ({said})"
-
-
-def _unrenewed(site: Site, nodes: list[str], before: dict[str, str]) -> Iterator[str]:
-    """Name the nodes whose kubelet has not renewed its lease since: it does so through its own balancer."""
-    now = {
-        one.metadata.name: (one.spec.renewTime if one.spec else "") or "" for one in listed(site.server, Lease, LEASES)
-    }
-    for node in nodes:
-        if now.get(node, "") == before.setdefault(node, now.get(node, "")):
-            yield f"{node} to reach the API through its balancer"

@@ -13,7 +13,20 @@ from typing import Any
 
 from generator.clock import moment
 
-PHASES = ("prepare", "secrets", "binaries", "roster", "mesh", "etcd", "api", "runtime", "kubelet", "node", "addons")
+PHASES = (
+    "prepare",
+    "secrets",
+    "binaries",
+    "roster",
+    "mesh",
+    "etcd",
+    "api",
+    "runtime",
+    "volumes",
+    "kubelet",
+    "node",
+    "addons",
+)
 UNVOUCHED = ("prepare", "secrets")
 """What a node can't vouch for: it has no key before it has its bundle."""
 STATES = ("waiting", "running", "done", "failed")

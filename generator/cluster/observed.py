@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from generator.cluster.node_report import Progress
 from generator.documents.roster import Roster
-from generator.provider.resources import Droplet, Vpc
+from generator.provider.resources import Droplet, Volume, Vpc
 
 T = TypeVar("T")
 
@@ -54,6 +54,8 @@ DROPLETS: Found[tuple[Droplet, ...]] = Found("droplets", ())
 BUNDLES: Found[tuple[Bundle, ...]] = Found("bundles", ())
 VPCS: Found[tuple[Vpc, ...]] = Found("vpcs", ())
 """All of the account: another's may be in the way."""
+VOLUMES: Found[tuple[Volume, ...]] = Found("volumes", ())
+"""Those of the cluster, and those of a planned name, whosever they are."""
 ROSTER: Found[Roster | None] = Found("roster", None)
 
 

@@ -12,11 +12,12 @@ from generator.cluster.kinds.kind import Action, Case
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
 from generator.cluster.node_report import Etcd
-from generator.cluster.observed import Bundle, Observed
+from generator.cluster.observed import VOLUMES, Bundle, Observed
 from generator.cluster.phase_table import age, rows
 from generator.cluster.readiness import has_addons, unwell
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
+from generator.provider.resources import Volume
 
 PARTIAL = timedelta(hours=24)
 OLD = timedelta(days=30)
@@ -49,7 +50,7 @@ class ClusterStatus:
     `drift` says what lives otherwise than described, `unwell` which nodes are not ready while their droplets live.
     `kubeconfig` is when the token of the kubeconfig of every day ends; `addons` tells whether Kubernetes has the
     rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
-    says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket.
+    says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket; `volumes` are in words.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ClusterStatus:
     unwell: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bundles: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -123,7 +125,15 @@ def assess(
         unwell=tuple(words for lines in unwell(Case(plan, documents, observed)).values() for words in lines),
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep" and one.name not in drifting),
         bundles=tuple(_left(one, observed.time) for one in observed.bundles),
+        volumes=tuple(_volume(one, observed) for one in observed.of(VOLUMES)),
     )
+
+
+def _volume(volume: Volume, observed: Observed) -> str:
+    """Say where a volume is."""
+    holder = next((one.name for one in observed.droplets if one.id == volume.droplet), None)
+    where = holder or (f"droplet {volume.droplet}, no node" if volume.droplet else "nothing")
+    return f"{volume.name}, {volume.size} GiB, at {where}"
 
 
 def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str, ...]:

@@ -118,6 +118,7 @@ def _draft(value: Any, wrong: set[Location], today: date | None) -> rules.Draft:
     keys = keys if isinstance(keys, list) else []
     pool = TypeAdapter(PoolSpec)
     return rules.Draft(
+        name=top["name"] if "name" in top and right("name") else None,
         region=top["region"] if "region" in top and right("region") else None,
         networks={name: IPv4Network(network[name]) for name in names},
         datapath=network.get("datapath") if right("network", "datapath") else None,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from ipaddress import IPv4Network
 
-from generator.catalogue import REGIONS, RESERVED, VPC_RESERVED
-from generator.description.schema import PUBLIC_ADDRESS, PoolSpec
+from generator.catalogue import REGIONS, RESERVED, VOLUME_NAME_LENGTH, VPC_RESERVED
+from generator.description.schema import PoolSpec
+from generator.description.values import PUBLIC_ADDRESS
 from generator.strict_yaml import Location
 from generator.validation import shown, suggestion
 
@@ -35,6 +36,7 @@ class Draft:
     `order_book` names the keys that it has there; `today` is None where no day is asked for, and any may be written.
     """
 
+    name: str | None
     region: str | None
     networks: Mapping[str, IPv4Network]
     datapath: str | None
@@ -61,6 +63,7 @@ def findings(draft: Draft) -> Iterator[Finding]:
     """Hold everything beside everything."""
     yield from _overlaps(draft)
     yield from _pools(draft)
+    yield from _volumes(draft)
     yield from _capacity(draft)
     yield from _datapath(draft)
     yield from _api(draft)
@@ -118,6 +121,27 @@ def _pools(draft: Draft) -> Iterator[Finding]:
     if not any(pool.count and (pool.role == "worker" or pool.schedulable) for pool in pools):
         hint = "add a pool of workers, or set `schedulable: true` on the control-plane pool"
         yield Finding(("pools",), "no node takes pods", hint)
+
+
+def _volumes(draft: Draft) -> Iterator[Finding]:
+    """Hold volumes of a pool beside each other, and their names beside what the provider takes."""
+    for index, pool in enumerate(draft.pools or ()):
+        if pool is None:
+            continue
+        seen: dict[str, int] = {}
+        for number, volume in enumerate(pool.volumes):
+            path = ("pools", index, "volumes", number, "name")
+            if volume.name in seen:
+                where = f"`pools[{index}].volumes[{number}].name`"
+                message = f"{where} is {shown(volume.name)}, as that of `pools[{index}].volumes[{seen[volume.name]}]`"
+                yield Finding(path, message)
+            seen.setdefault(volume.name, number)
+            name = f"{draft.name}-{pool.name}{pool.count:02}-{volume.name}"
+            if draft.name is not None and len(name) > VOLUME_NAME_LENGTH:
+                message = (
+                    f"the volume {name} has a name of {len(name)} characters, at most {VOLUME_NAME_LENGTH} are possible"
+                )
+                yield Finding(path, message, "give the cluster, the pool or the volume a shorter name")
 
 
 def _holds_control_plane(size: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from generator import worktree
-from generator.description import schema
+from generator.description import values
 from generator.description.load import DESCRIPTION
 from generator.errors import Problem, raise_all
 from generator.files import resource
@@ -56,18 +56,18 @@ def init(
 
 def description(name: str, release: str, api: Sequence[str] = (), template: Template = "tutorial") -> str:
     """Give a template's description under a name."""
-    networks = ", ".join(str(schema.access(each)) for each in api)
-    values = {
+    networks = ", ".join(str(values.access(each)) for each in api)
+    filled = {
         "release": f"release: {release}".ljust(_COMMENT_COLUMN - 1),
         "api": f"  api: [{networks}]".ljust(_COMMENT_COLUMN - 1),
         "count": _COUNTS[template],
     }
-    return _DESCRIPTION.format(name=name, **values)
+    return _DESCRIPTION.format(name=name, **filled)
 
 
 def _impossible(name: str, release: str, api: Sequence[str]) -> Iterator[Problem]:
-    access = ((schema.access, each) for each in api)
-    for check, value in ((schema.cluster_name, name), (schema.release_name, release), *access):
+    access = ((values.access, each) for each in api)
+    for check, value in ((values.cluster_name, name), (values.release_name, release), *access):
         try:
             check(value)
         except Misfit as misfit:
@@ -89,7 +89,7 @@ network:                          # four networks that may not overlap
   datapath: mesh                  # WireGuard between all nodes, inside the VPC; `vpc` (plain routes) is not there yet
 
 pools:                            # node01, node02, …; control-plane nodes are 1, 3 or 5 in all
-- {{name: node, role: control-plane, schedulable: true, count: {count}, size: s-2vcpu-4gb}}
+- {{name: node, role: control-plane, schedulable: true, count: {count}, size: s-2vcpu-4gb, volumes: [{{name: data, size: 10}}]}}
 
 access:
 {api} # who may reach port 6443: your own address on the internet; nobody else may
@@ -104,4 +104,4 @@ ingress:
 # What the cluster runs, in this order. Today the list starts with `bridge`, which connects pods but enforces no
 # NetworkPolicy; `cilium` and `metrics-server` are not there yet.
 addons: [bridge, coredns, ingress, order-book]
-"""
+"""  # noqa: E501

@@ -10,10 +10,19 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from generator.plan import cost
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import BOOK_VOLUME, Node, Plan
 from generator.plan.inventory import Inventory
 from generator.release import lock_file
 from generator.release.lock_file import Release
+
+
+def listed(words: Sequence[str]) -> str:
+    """Name several in words.
+
+    >>> listed(["a", "b", "c"])
+    'a, b or c'
+    """
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def caveats(plan: Plan) -> tuple[str, ...]:
@@ -25,8 +34,12 @@ def caveats(plan: Plan) -> tuple[str, ...]:
             " there is in no commit"
         )
     found.append("NetworkPolicy is not enforced: the addon `bridge` connects every pod with every other")
-    if "order-book" in plan.addons:
-        found.append("the database dies with its node: its data lies on the droplet's own disk, and orders with it")
+    bare = [node.name for node in plan.nodes if node.schedulable and not node.book_is_kept]
+    if "order-book" in plan.addons and bare:
+        found.append(
+            f"where the database lies on {listed(bare)}, it dies with the droplet, and orders with it:"
+            f" there is no volume `{BOOK_VOLUME}`"
+        )
     found.append("pods that use the host's network can reach the metadata service, and with it the node's document")
     if len(plan.control_planes) == 1:
         found.append("there is one control-plane node: losing it loses the cluster")
@@ -59,6 +72,7 @@ def summary(plan: Plan, inventory: Inventory, documents: Mapping[str, str], arch
     parts = (
         _head(plan),
         _nodes(plan, documents, archives.agent_sha256),
+        *([_volumes(plan)] if any(node.volumes for node in plan.nodes) else []),
         _picture(plan),
         _routes(plan),
         _open_ports(plan),
@@ -100,6 +114,16 @@ def _nodes(plan: Plan, documents: Mapping[str, str], agent_sha256: str) -> str:
         rows.append((node.name, node.role, pods, node.size, node.address, node.pod_cidr, size, f"`{digest[:16]}…`"))
     agent = "What a node runs to assemble itself is in `agent/`; every document pins its archive by SHA-256,"
     return _table("Nodes", head, rows) + f"\n{agent}\n`{agent_sha256}`.\n"
+
+
+def _volumes(plan: Plan) -> str:
+    rows = [
+        (node.name, volume.name, f"{volume.size} GiB", f"`{volume.mount}`", f"`{volume.full_name}`")
+        for node in plan.nodes
+        for volume in node.volumes
+    ]
+    table = _table("Volumes", ("node", "volume", "size", "mounted at", "name in the account"), rows)
+    return f"{table}\nThey outlive their droplets, and the cluster; nothing else on a node does.\n"
 
 
 def _release(release: Release) -> str:

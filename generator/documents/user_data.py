@@ -61,7 +61,8 @@ class NodeFile:
 def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile, ...]:
     """Give the files of a node's document, sorted by path.
 
-    A file's place below `node/`, the role's directory or, where somebody debugs, `debug/` is its place on the node;
+    A file's place below `node/`, the role's directory or, where the node has any, `volumes/` and, where somebody
+    debugs, `debug/` is its place on the node;
     `.j2` is rendered and stripped.
 
     Raises:
@@ -70,7 +71,9 @@ def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile
     root = root or resource("userdata")
     found: dict[PurePosixPath, NodeFile] = {}
     problems: list[Problem] = []
-    trees = ("node", "controlplane" if node.is_control_plane else "worker", *(("debug",) if plan.debug else ()))
+    trees = ["node", "controlplane" if node.is_control_plane else "worker"]
+    trees += ["volumes"] if node.volumes else []
+    trees += ["debug"] if plan.debug else []
     for tree in trees:
         for source in _sources(root / tree):
             try:

@@ -120,6 +120,11 @@ class State:
         return self.droplets / str(number)
 
     @property
+    def volumes(self) -> Path:
+        """The files behind volumes; they outlive droplets, and go with the lab."""
+        return self.directory / "volumes"
+
+    @property
     def layer(self) -> Path:
         """The thin layer that the lab lays over the base root, shared by all droplets."""
         return self.directory / "layer"

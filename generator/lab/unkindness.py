@@ -45,6 +45,10 @@ class Unkindness:
     """VPC addresses come in no order."""
     recycled_addresses: bool = False
     """A droplet gets the VPC address that was given back longest ago, but for the one given back last."""
+    volume_lag: float = 3.0
+    """A volume's device comes and goes, and until then nothing else can be asked of it (422)."""
+    volume_limit: int = 100
+    """More volumes are refused (403)."""
     held_dpkg_lock: int = 150
     """Vendor data hold the package manager's lock for so many seconds of the first boot."""
     no_default_vpc: bool = False
@@ -69,6 +73,7 @@ KIND = Unkindness(
     member_lag=0,
     key_lag=0,
     firewall_lag=0,
+    volume_lag=0,
     failing_creates=0,
     shuffled_addresses=False,
     held_dpkg_lock=0,

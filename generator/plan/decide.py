@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
+from uuid import UUID, uuid5
 
 from generator.description.rules import POD_PREFIX, room
-from generator.description.schema import ClusterSpec, Datapath, PoolSpec
+from generator.description.schema import ClusterSpec, PoolSpec, VolumeSpec
+from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
 from generator.plan import certificates, images, names, ports
 from generator.plan.certificates import Certificate
@@ -17,7 +19,34 @@ from generator.plan.debugging import Debugging
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Package, Release, Role
 
+VOLUMES = "/var/lib/hardway/volumes"
+BOOK_VOLUME = "data"
+"""The volume on which the order book's database lies, where a node has it."""
 ORDER_BOOK_HOST = "limit-order-book.local"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One disk of a node's, which outlives its droplets.
+
+    `full_name` is what it is called in the account, `uuid` what its file system bears, empty until the keys exist;
+    `size` is in GiB, and in no document.
+    """
+
+    name: str
+    size: int
+    full_name: str
+    uuid: str
+
+    @property
+    def device(self) -> str:
+        """Give the path of its disk on the node."""
+        return names.volume_device(self.full_name)
+
+    @property
+    def mount(self) -> str:
+        """Give where it is mounted on the node."""
+        return f"{VOLUMES}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -39,11 +68,27 @@ class Node:
     wireguard_public_key: str
     bundle_sha256: str
     max_unavailable: int = 1
+    volumes: tuple[Volume, ...] = ()
 
     @property
     def is_control_plane(self) -> bool:
         """Tell whether etcd and the API server run here."""
         return self.role == "control-plane"
+
+    @property
+    def volume_names(self) -> frozenset[str]:
+        """Give the names that its volumes have in the account."""
+        return frozenset(one.full_name for one in self.volumes)
+
+    @property
+    def book(self) -> str:
+        """Give the directory in which the order book's database lies, if it lies here: on a volume, if there is one."""
+        return next((one.mount for one in self.volumes if one.name == BOOK_VOLUME), f"{VOLUMES}/order-book")
+
+    @property
+    def book_is_kept(self) -> bool:
+        """Tell whether the database's directory outlives the node's droplet."""
+        return any(one.name == BOOK_VOLUME for one in self.volumes)
 
     @property
     def gateway(self) -> IPv4Address:
@@ -241,4 +286,10 @@ def _node(spec: ClusterSpec, pool: PoolSpec, name: str, number: int, known: Inve
         wireguard_public_key=known.public(wireguard_key(name)),
         bundle_sha256=known.bundles.get(name, ""),
         max_unavailable=pool.max_unavailable,
+        volumes=tuple(_volume(spec, name, volume, known.cluster_id) for volume in pool.volumes),
     )
+
+
+def _volume(spec: ClusterSpec, node: str, volume: VolumeSpec, cluster_id: str) -> Volume:
+    uuid = str(uuid5(UUID(cluster_id), f"{node}/{volume.name}")) if cluster_id else ""
+    return Volume(volume.name, volume.size, names.volume_name(spec.name, node, volume.name), uuid)

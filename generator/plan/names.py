@@ -22,6 +22,7 @@ _OWNER = re.compile(
     r"hardway cluster (?P<id>[0-9a-f-]{36}), objects in (?P<bucket>[^\s,]+) (?P<region>[^\s,]+)"
     r"(, roster (?P<generation>[0-9]{1,12}))?"
 )
+_VOLUME = re.compile(r"hardway cluster (?P<id>[0-9a-f-]{36}), [a-z0-9-]+'s [a-z0-9]+")
 _BUNDLE = re.compile(r"(?P<node>.+)-[0-9a-f]{32}\.bundle")
 
 
@@ -87,6 +88,34 @@ def tagged_node(cluster: str, tags: Iterable[str]) -> str | None:
     """
     prefix = node_tag(cluster, "")
     return next((tag.removeprefix(prefix) for tag in sorted(tags) if tag.startswith(prefix)), None)
+
+
+def volume_name(cluster: str, node: str, volume: str) -> str:
+    """Name a node's volume in the account."""
+    return f"{cluster}-{node}-{volume}"
+
+
+def volume_description(cluster_id: str, node: str, volume: str) -> str:
+    """Say in the account whose a volume is."""
+    return f"hardway cluster {cluster_id}, {node}'s {volume}"
+
+
+def volume_owner(description: str) -> str | None:
+    """Read from a volume's description which cluster's it is, by its id.
+
+    >>> volume_owner(volume_description("0" * 36, "node01", "data"))
+    '000000000000000000000000000000000000'
+    """
+    found = _VOLUME.fullmatch(description)
+    return found["id"] if found else None
+
+
+def volume_device(name: str) -> str:
+    """Give the stable path of a volume's disk.
+
+    Source: https://docs.digitalocean.com/products/volumes/how-to/mount/
+    """
+    return f"/dev/disk/by-id/scsi-0DO_Volume_{name}"
 
 
 def default_vpc(region: str) -> str:

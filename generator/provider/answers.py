@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from generator.provider.resources import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Vpc, rules
+from generator.provider.resources import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Volume, Vpc, rules
 
 # What an answer has to look like. New fields are passed over, and null stands for nothing, as it often does there.
 T = TypeVar("T")
@@ -115,6 +115,15 @@ class _Rule(_Shape):
     destinations: _Peer | None = None
 
 
+class _Volume(_Shape):
+    id: _Word
+    name: _Word
+    region: _Region
+    size_gigabytes: int
+    description: str | None = None
+    droplet_ids: _Several[int] = []
+
+
 class _Firewall(_Shape):
     id: _Word
     name: _Word
@@ -154,6 +163,13 @@ def vpc(data: Json) -> Vpc:
     """Read a VPC."""
     answer = _Vpc.model_validate(data)
     return Vpc(answer.id, answer.name, answer.description or "", answer.region, answer.ip_range, bool(answer.default))
+
+
+def volume(data: Json) -> Volume:
+    """Read a volume; it is at one droplet at most."""
+    answer = _Volume.model_validate(data)
+    holder = next(iter(answer.droplet_ids), None)
+    return Volume(answer.id, answer.name, answer.region.slug, answer.size_gigabytes, answer.description or "", holder)
 
 
 def ssh_key(data: Json) -> SshKey:

@@ -137,6 +137,14 @@ class Cloud:
         """Replace what an object says."""
         self._api.expect(self._api.repeat(where, self._operations(kind).update, identifier, body=body), where)
 
+    def act(self, operations: str, identifier: str | int, body: Json, where: str) -> Answer:
+        """Ask an object to do something, which may be asked twice, and give the answer for `expect`.
+
+        Args:
+            operations: pydo's name of what can be asked.
+        """
+        return self._api.repeat(where, getattr(self._client, operations).post_by_id, identifier, body=body)
+
     def delete(self, kind: Collection[T], identifier: str | int, where: str) -> None:
         """Delete an object; one that is gone already is as good."""
         self._api.expect(self.try_to_delete(kind, identifier, where), where, missing=True)

@@ -68,6 +68,18 @@ class Firewall:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """A disk that droplets come and go with; `size` in GiB, `droplet` the number of the one that has it."""
+
+    id: str
+    name: str
+    region: str
+    size: int
+    description: str
+    droplet: int | None = None
+
+
+@dataclass(frozen=True)
 class SshKey:
     """A public key registered with the account."""
 

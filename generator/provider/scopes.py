@@ -8,6 +8,8 @@ from collections.abc import Mapping
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "account": ("read",),
     "actions": ("read",),
+    "block_storage": ("create", "read", "delete"),
+    "block_storage_action": ("create",),
     "droplet": ("create", "read", "delete"),
     "firewall": ("create", "read", "update", "delete"),
     "image": ("read",),
@@ -28,6 +30,8 @@ _RESOURCES = {
     "regions": "regions",
     "sizes": "sizes",
     "tags": "tag",
+    "volumes/[^/]+/actions": "block_storage_action",
+    "volumes": "block_storage",
     "vpcs": "vpc",
 }
 
@@ -39,7 +43,10 @@ def needed(method: str, path: str) -> str | None:
     ('ssh_key:delete', 'account:read')
     """
     found = re.match(rf"/v2/({'|'.join(_RESOURCES)})(/|$)", path)
-    return f"{_RESOURCES[found[1]]}:{_VERBS[method]}" if found and method in _VERBS else None
+    if found is None or method not in _VERBS:
+        return None
+    name = next(name for pattern, name in _RESOURCES.items() if re.fullmatch(pattern, found[1]))
+    return f"{name}:{_VERBS[method]}"
 
 
 def text() -> str:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from generator.clock import stamp
 from generator.cluster import access
 from generator.cluster.channel import CONTEXT, PLACE
-from generator.cluster.gate import LEASES, LISTS
+from generator.cluster.gate import LISTS
 from generator.cluster.kube_api import ADDONS_RECORD, REPORT
+from generator.cluster.leases import PLACE as LEASES
 from generator.documents import addons
 from generator.lab.webserver import Call, Reply
 from generator.pki import signature

@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -47,6 +48,7 @@ UNKIND = replace(
     key_lag=0.2,
     firewall_lag=0.3,
     failing_creates=1,
+    volume_lag=0.5,
     shuffled_addresses=True,
 )
 FAST = Clock(sleep=lambda seconds: time.sleep(seconds / HASTE))
@@ -102,6 +104,10 @@ def is_one_cluster(world: World, project: Project) -> None:
     assert sorted(droplet.name for droplet in account.living()) == [node.name for node in plan.nodes]
     assert len([vpc for vpc in account.vpcs.values() if vpc.name == "hardway-orderbook"]) == 1
     assert len(account.firewalls) == len(account.keys) == 1
+    holders = {one.name: one.holder(time.time()) for one in account.volumes.values()}
+    assert len(holders) == len(account.volumes)
+    living = {droplet.name: droplet.id for droplet in account.living()}
+    assert holders == {one.full_name: living[node.name] for node in plan.nodes for one in node.volumes}
     assert len(world.up()) == world.members() == 3
     body = spaces(world, project).get(roster_key(plan.public_prefix))
     assert body is not None
@@ -128,6 +134,7 @@ def nothing_is_left(world: World, project: Project) -> None:
     account = world.account
     assert (account.living(), account.firewalls, account.keys, account.tags) == ([], {}, {}, {})
     assert [vpc.name for vpc in account.vpcs.values() if not vpc.default] == []
+    assert {one.holder(time.time() + 60) for one in account.volumes.values()} <= {None}, "what is kept is free"
     assert objects(world, project) == []
     assert spaces(world, project).policy() is None
     assert spaces(world, project).lifecycle() == ()
@@ -232,6 +239,16 @@ def test_a_launch_with_nothing_to_do_changes_nothing(world: World, project: Proj
     assert world.fate.count == 2, "the lock is taken and given back"
     assert objects(world, project) == before
     assert "node01" in ok(gen(world, project, "status")).out
+
+
+def test_a_machine_that_is_silent_is_not_taken_for_up_while_lists_still_show_it(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    world.kubernetes.idle.add("node03")
+    timer = threading.Timer(6, world.kubernetes.idle.clear)
+    timer.start()
+    ok(gen(world, project, "launch", "--yes"))
+    assert not world.kubernetes.idle, "the launch was over before anything was heard of node03"
+    timer.cancel()
 
 
 # All kinds of change but no two alike: bucket, lock, key, tags, VPC, firewall, policy, rules, archives, secrets and

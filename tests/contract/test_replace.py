@@ -218,7 +218,8 @@ def test_the_only_copy_of_data_stays_without_a_word(world: World, project: Proje
     assert outcome.code == 1
     assert "error: node02: holds the only copy of order-book/data-postgres-0 (8Gi)" in outcome.err
     ok(gen(world, project, "replace", "node01", "--yes"))
-    ok(gen(world, project, "replace", "node02", "--yes", "--force"))
+    volume["spec"]["local"] = {"path": "/var/lib/hardway/volumes/data"}
+    ok(gen(world, project, "replace", "node02", "--yes"))
     is_whole(world)
 
 

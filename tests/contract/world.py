@@ -31,7 +31,7 @@ import urllib3
 from generator.clock import stamp
 from generator.cluster import node_report
 from generator.documents import roster as rosters
-from generator.lab.account import vpcs
+from generator.lab.account import droplets, vpcs
 from generator.lab.account.account import Account, Droplet
 from generator.lab.account.api import Api
 from generator.lab.services.authority import Authority
@@ -176,7 +176,8 @@ class World:
         with self.api.lock:
             for droplet in self.account.living():
                 if droplet.name == name:
-                    droplet.destroyed = droplet.unread = droplet.unlisted = droplet.left_vpc = time.time()
+                    droplets.end(self.account, droplet, time.time())
+                    droplet.unread = droplet.unlisted = droplet.left_vpc = time.time()
             self._changed(self.account)
 
     def up(self) -> list[Machine]:

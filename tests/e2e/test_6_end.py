@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from tests.e2e.harness import Cluster, host_facts, processes_of, until
+from tests.e2e.harness import NODES, Cluster, host_facts, processes_of, until
 
 
 def ended(pid: int) -> bool:
@@ -25,7 +25,10 @@ def test_destroy_leaves_nothing_in_the_account(cluster: Cluster) -> None:
     left = json.loads(cluster.gen("lab", "status", "--json").stdout)
     assert left["droplets"] == []
     assert cluster.gen("lab", "spaces", "list").stdout.strip() == ""
-    cluster.gen("destroy", "--lab", "--yes", cluster.name)
+    again = cluster.gen("destroy", "--lab", "--yes", cluster.name).stderr
+    assert again.count("stays with its data, and the next launch of this cluster takes it up again") == len(NODES)
+    cluster.gen("destroy", "--lab", "--yes", cluster.name, "--volumes", cluster.name)
+    assert "stays with its data" not in cluster.gen("destroy", "--lab", "--yes", cluster.name).stderr
 
 
 def test_down_leaves_the_host_as_it_was(cluster: Cluster, host_before: dict[str, list[str]]) -> None:

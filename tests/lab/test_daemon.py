@@ -202,6 +202,48 @@ def test_a_killed_daemon_takes_the_services_along_and_another_goes_on(lab: State
     assert control.call(lab, "status")["droplets"] == []
 
 
+def test_a_volume_outlives_its_droplets(lab: State) -> None:
+    """Its disk is there after a power cut, it comes with the next droplet as it was left, and grows under a machine."""
+    volume = api(lab, "POST", "/v2/volumes", {"name": "a-data", "region": "fra1", "size_gigabytes": 1})["volume"]
+    order = {"name": "n1", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "volumes": [volume["id"]]}
+    disk = "/dev/disk/by-id/scsi-0DO_Volume_a-data"
+
+    def made() -> Machine:
+        number = api(lab, "POST", "/v2/droplets", order)["droplet"]["id"]
+        until("the machine", lambda: droplet(lab)["running"], 30)
+        machine = Machine.load(lab, number)
+        assert machine is not None
+        until("its disk", lambda: execute(machine, ["test", "-b", disk]).returncode == 0, 30)
+        return machine
+
+    def inside(machine: Machine, command: str) -> str:
+        done = execute(machine, ["sh", "-ec", command], timeout_seconds=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    one = made()
+    assert inside(one, f"lsblk --nodeps --noheadings --bytes --output SIZE {disk}") == str(1 << 30)
+    inside(one, f"mkfs.ext4 -q {disk}; mount {disk} /mnt; echo kept > /mnt/file; sync")
+    first = boot_id(one)
+    control.call(lab, "power-cycle", numbers=[one.number])
+    until("the second boot", lambda: boot_id(one) not in ("", first), 30)
+    until("its disk", lambda: execute(one, ["test", "-b", disk]).returncode == 0, 30)
+    assert inside(one, f"mount {disk} /mnt; cat /mnt/file") == "kept"
+    assert api(lab, "DELETE", f"/v2/volumes/{volume['id']}")["id"] == "conflict"
+    assert api(lab, "POST", f"/v2/volumes/{volume['id']}/actions", {"type": "resize", "size_gigabytes": 2})["action"]
+    until("its new size", lambda: inside(one, f"blockdev --getsize64 {disk}") == str(2 << 30), 15)
+    assert inside(one, f"resize2fs {disk} 2>&1 | tail -1; df --output=size -BM /mnt | tail -1").endswith("M")
+    api(lab, "DELETE", f"/v2/droplets/{one.number}")
+    until("the machine gone", lambda: Machine.load(lab, one.number) is None, 30)
+    two = made()
+    assert inside(two, f"mount {disk} /mnt; cat /mnt/file") == "kept"
+    api(lab, "DELETE", f"/v2/droplets/{two.number}")
+    until("the machine gone", lambda: Machine.load(lab, two.number) is None, 30)
+    assert api(lab, "DELETE", f"/v2/volumes/{volume['id']}")["status"] == 204
+    until("its file gone", lambda: not list(lab.volumes.glob("*.img")), 15)
+    assert [left for left in host.leftovers(lab) if left.kind == "loop device"] == []
+
+
 def test_only_one_daemon_runs(lab: State) -> None:
     before = bringup.daemon(lab)
     bringup._start(lab)

@@ -52,6 +52,8 @@ CHANGES: Mapping[str, Change] = {
     "pools[].count": Change(5),
     "pools[].size": Change("s-4vcpu-8gb"),
     "pools[].max_unavailable": Change(2, pool=1, workers=True),
+    "pools[].volumes[].name": Change("disk"),
+    "pools[].volumes[].size": Change(20),
     "access.api": Change(["28.51.100.0/24"]),
     "spaces.bucket": Change("trading-hardway"),
     "spaces.region": Change("ams3"),
@@ -83,6 +85,7 @@ TOGETHER = """\
 * Control-plane nodes are {counts} in all, each with 2 CPUs and 4 GB at least.
 * Some node takes pods: a worker, or a control-plane node that is `schedulable`. A worker can't be told not to.
 * Pools have different names, and `network.vpc`, `network.nodes` and `network.pods` have room for every node.
+* Volumes of a pool have different names; in the account each is named by cluster, node and volume, in 64 characters.
 * Addons are {addons}, each once and `bridge` first. {needs}.
 * `debug` is left out, or has both of its keys: the section as a whole is what nobody should need.
 * {later} and the datapath `vpc` are refused for now.

@@ -20,13 +20,13 @@ from generator.cluster.kinds import archive, bucket, expiry, firewall, packages,
 from generator.cluster.kinds.kind import Action
 from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Phase, Progress
-from generator.cluster.observed import DROPLETS, ROSTER, VPCS, Observed, Report
+from generator.cluster.observed import DROPLETS, ROSTER, VOLUMES, VPCS, Observed, Report
 from generator.documents import agent, committed, render, roster
 from generator.errors import Problems
 from generator.plan import names
 from generator.plan.decide import Node, Plan
 from generator.plan.project import INVENTORY, Project
-from generator.provider.resources import Droplet, Firewall, SshKey, Vpc
+from generator.provider.resources import Droplet, Firewall, SshKey, Volume, Vpc
 from generator.provider.spaces import Settings
 from generator.release import lock_file
 from tests.phases import phases_of
@@ -145,9 +145,17 @@ def standing(plan: Plan, documents: Documents) -> Observed:
             secrets.SEALED: frozenset({documents.secrets}),
             packages.MIRRORED: frozenset(one.sha256 for one in packages.needed(plan)),
             ROSTER: published,
+            VOLUMES: tuple(_volumes(plan)),
             DROPLETS: droplets,
         },
     )
+
+
+def _volumes(plan: Plan) -> Iterator[Volume]:
+    for node in plan.nodes:
+        for one in node.volumes:
+            words = names.volume_description(plan.cluster_id, node.name, one.name)
+            yield Volume(one.full_name, one.full_name, plan.region, one.size, words, node.number)
 
 
 def _droplet(plan: Plan, node: Node, documents: Documents, private: str) -> Droplet:

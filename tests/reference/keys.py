@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from generator.description.schema import Rule
+from generator.description.values import Rule
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from generator.cluster.matching import (
 )
 from generator.cluster.membership import machines, membership
 from generator.cluster.memory import READ_LAG
-from generator.cluster.observed import DROPLETS, VPCS, Observed
+from generator.cluster.observed import DROPLETS, VOLUMES, VPCS, Observed
 from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Node
@@ -159,7 +159,11 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         for node in case.plan.nodes:
             if node.name in case.here:
                 continue
-            if node.is_control_plane and joining:
+            held = [one for one in case.observed.of(VOLUMES) if one.droplet and one.name in node.volume_names]
+            if held:
+                why = ", ".join(f"until volume {one.name} has left droplet {one.droplet}" for one in held)
+                yield self.action("wait", node.name, why)
+            elif node.is_control_plane and joining:
                 yield self.action("wait", node.name, f"until {joining[0]} has joined etcd: one at a time")
             else:
                 yield self.action("create", node.name, f"{node.size} in {case.plan.region}")

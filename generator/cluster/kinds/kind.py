@@ -121,7 +121,8 @@ class Removal:
     """A cluster that is to be removed, known by its name alone, and its id where there is an inventory.
 
     `spaces` is None until something has named the bucket; `objects` is None until they were listed. `trouble` is what
-    was wrong with Spaces first: what the account has goes nevertheless, as it costs money. `owner` is what the VPC's
+    was wrong with Spaces first: what the account has goes nevertheless, as it costs money. `volumes` tells that those
+    go as well, with their data. `owner` is what the VPC's
     description says, `vouched_bucket` what the user does. `left` tells what can't be removed, and why.
     """
 
@@ -137,6 +138,7 @@ class Removal:
     keep_lock: Callable[[], None] = lambda: None
     owner: names.Owner | None = None
     vouched_bucket: str | None = None
+    volumes: bool = False
     left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from generator.cluster.kinds.roster import ROSTER
 from generator.cluster.kinds.secrets import SECRETS
 from generator.cluster.kinds.ssh_key import SSH_KEY
 from generator.cluster.kinds.tag import TAG
+from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.kinds.vpc import VPC
 
 KINDS: tuple[Kind[Any], ...] = (
@@ -25,6 +26,7 @@ KINDS: tuple[Kind[Any], ...] = (
     TAG,
     VPC,
     FIREWALL,
+    VOLUME,
     BUCKET,
     POLICY,
     EXPIRY,

@@ -89,7 +89,7 @@ class Droplet:
 
 @dataclass
 class Action:
-    """Something asked of a droplet; it is done when its time has come."""
+    """Something asked of a droplet or a volume; it is done when its time has come."""
 
     id: int
     type: str
@@ -97,6 +97,7 @@ class Action:
     region: str
     started: float
     completed: float
+    resource: str = "droplet"
 
 
 @dataclass
@@ -127,6 +128,30 @@ class Firewall:
 
 
 @dataclass
+class Volume:
+    """One block device; `droplet` has it or will, from `plugged` on and until `free`."""
+
+    id: str
+    name: str
+    region: str
+    size_gigabytes: int
+    description: str
+    filesystem_type: str
+    filesystem_label: str
+    tags: list[str]
+    created: float
+    droplet: int | None = None
+    plugged: float = 0.0
+    free: float | None = None
+    settled: float = 0.0
+    """When the last action on it is over."""
+
+    def holder(self, now: float) -> int | None:
+        """Name the droplet that it is attached to, or about to be."""
+        return self.droplet if self.free is None or now < self.free else None
+
+
+@dataclass
 class Key:
     """One public key for SSH."""
 
@@ -147,6 +172,7 @@ class Account:
     actions: dict[int, Action] = field(default_factory=dict)
     vpcs: dict[str, Vpc] = field(default_factory=dict)
     firewalls: dict[str, Firewall] = field(default_factory=dict)
+    volumes: dict[str, Volume] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
     tags: dict[str, float] = field(default_factory=dict)
     used_addresses: list[str] = field(default_factory=list)
@@ -171,6 +197,12 @@ class Account:
         """Draw a lag between a half and the whole of the longest."""
         return self.chance().uniform(longest / 2, longest)
 
+    def add_action(self, kind: str, droplet: int, region: str, now: float, completed: float, **what: str) -> Action:
+        """Note that something was asked for, and when it is done."""
+        action = Action(self.next_number(), kind, droplet, region, started=now, completed=completed, **what)
+        self.actions[action.id] = action
+        return action
+
     def living(self) -> list[Droplet]:
         """List the droplets that are not destroyed, however visible they are, by number."""
         return [droplet for _, droplet in sorted(self.droplets.items()) if droplet.destroyed is None]
@@ -188,7 +220,7 @@ class Account:
     def dump(self) -> str:
         """Write the account as JSON; it holds the droplets' user-data, so the file must be private."""
         value = asdict(self)
-        for name in ("droplets", "actions", "vpcs", "firewalls", "keys"):
+        for name in ("droplets", "actions", "vpcs", "firewalls", "volumes", "keys"):
             value[name] = list(value[name].values())
         return json.dumps(value, indent=1)
 
@@ -197,11 +229,12 @@ def load(text: str) -> Account:
     """Read what `Account.dump` wrote."""
     value: dict[str, Any] = json.loads(text)
     value["unkind"] = Unkindness(**value["unkind"])
-    kinds: Mapping[str, type[Droplet | Action | Vpc | Firewall | Key]] = {
+    kinds: Mapping[str, type[Droplet | Action | Vpc | Firewall | Volume | Key]] = {
         "droplets": Droplet,
         "actions": Action,
         "vpcs": Vpc,
         "firewalls": Firewall,
+        "volumes": Volume,
         "keys": Key,
     }
     for name, kind in kinds.items():

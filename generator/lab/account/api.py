@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from generator.lab.account import masking, routes
+from generator.lab.account import masking, requests, routes
 from generator.lab.account.account import Account, Refusal
 from generator.lab.webserver import Call, Reply
 from generator.provider import scopes
@@ -49,11 +49,13 @@ class Api:
                 self._authenticate(call)
                 self._permit(call)
                 headers = self._count(started)
-                asked = routes.parse_body(call.body)
-                answer = routes.answer(self.account, routes.Request(call.method, call.path, call.query, asked), started)
+                asked = requests.parse_body(call.body)
+                answer = routes.answer(
+                    self.account, requests.Request(call.method, call.path, call.query, asked), started
+                )
             except Refusal as refusal:
                 error = {"id": refusal.identifier, "message": refusal.message, "request_id": number}
-                answer = routes.Answer(refusal.status, error)
+                answer = requests.Answer(refusal.status, error)
                 if refusal.retry_after is not None:
                     headers["retry-after"] = str(refusal.retry_after)
             if call.method != "GET":
@@ -88,7 +90,7 @@ class Api:
             "ratelimit-reset": str(int(self._times[0]) + _HOUR),
         }
 
-    def _write(self, call: Call, asked: Any, answer: routes.Answer, started: float, number: str) -> None:
+    def _write(self, call: Call, asked: Any, answer: requests.Answer, started: float, number: str) -> None:
         query = "&".join(f"{name}={value}" for name, value in call.query.items())
         line = masking.record(
             time=datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),

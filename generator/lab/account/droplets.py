@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from generator import catalogue
-from generator.lab.account import offers, ssh_keys, tags, vpcs
+from generator.lab.account import offers, ssh_keys, tags, volumes, vpcs
 from generator.lab.account.account import (
     Account,
     Action,
@@ -45,13 +45,16 @@ def create(account: Account, body: Mapping[str, Any], now: float) -> list[Drople
         raise unprocessable("You specified an invalid image for Droplet creation.")
     if not image.bootable:
         raise unprocessable(f"The lab has no machine for the image {image.slug}.")
-    if body.get("public_networking") is False or body.get("volumes"):
-        raise unprocessable("The lab has no volumes and no droplets without a public address.")
+    if body.get("public_networking") is False:
+        raise unprocessable("The lab has no droplets without a public address.")
     user_data = _user_data(body.get("user_data"))
     keys = ssh_keys.chosen(account, body.get("ssh_keys") or [], now)
     vpc = vpcs.find(account, str(body["vpc_uuid"])) if body.get("vpc_uuid") else vpcs.default(account, region, now)
     if vpc.region != region:
         raise unprocessable("VPC is not in the same region as the Droplet.")
+    disks = volumes.chosen(account, body.get("volumes") or (), str(region), now)
+    if disks and len(names) > 1:
+        raise unprocessable("Volumes can be attached to one Droplet only.")
     labels = [tags.spelling(account, tag) for tag in body.get("tags") or ()]
     if len(account.living()) + len(names) > account.unkind.droplet_limit:
         raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
@@ -59,6 +62,8 @@ def create(account: Account, body: Mapping[str, Any], now: float) -> list[Drople
     features = [name for name in ("monitoring", "ipv6", "backups") if body.get(name)] + ["private_networking"]
     order = (str(region), size.slug, image.slug, labels, user_data, keys, features)
     made = [_make(account, name, vpc, order, now) for name in names]
+    for volume in disks:
+        volumes.plug(account, volume, made[0].id, now, made[0].active)
     if account.failed_creates < account.unkind.failing_creates:
         account.failed_creates += 1
         raise Refusal(500, "server_error", "Server was unable to give you a response.")
@@ -109,6 +114,7 @@ def end(account: Account, droplet: Droplet, now: float) -> Droplet:
     for address in (droplet.public_address, droplet.vpc_address):
         account.used_addresses.remove(address)
         account.used_addresses.append(address)
+    volumes.let_go(account, droplet, now)
     droplet.unread = now + account.lag(unkind.read_lag)
     droplet.unlisted = now + account.lag(unkind.list_lag)
     droplet.left_vpc = now + account.lag(unkind.member_lag)
@@ -129,7 +135,7 @@ def act(account: Account, identifier: str, body: Mapping[str, Any], now: float) 
         droplet.power = False
     else:
         raise unprocessable(f"{kind} is not an action of the lab's droplets.")
-    return _add_action(account, str(kind), droplet.id, droplet.region, now, now + account.lag(account.unkind.boot_lag))
+    return account.add_action(str(kind), droplet.id, droplet.region, now, now + account.lag(account.unkind.boot_lag))
 
 
 def fail(account: Account, identifier: int, now: float) -> None:
@@ -158,7 +164,7 @@ def shape(account: Account, droplet: Droplet, now: float) -> dict[str, Any]:
         "next_backup_window": None,
         "snapshot_ids": [],
         "image": image.shape(),
-        "volume_ids": [],
+        "volume_ids": [one.id for one in volumes.of_droplet(account, droplet, now)],
         "size": offers.size_shape(size),
         "size_slug": size.slug,
         "networks": {"v4": _networks(account, droplet, now), "v6": []},
@@ -188,8 +194,8 @@ def action_shape(account: Account, action: Action, now: float) -> dict[str, Any]
         "type": action.type,
         "started_at": timestamp(action.started),
         "completed_at": timestamp(action.completed) if done else None,
-        "resource_id": action.droplet,
-        "resource_type": "droplet",
+        "resource_id": action.droplet if action.resource == "droplet" else None,
+        "resource_type": action.resource,
         "region": offers.region_shape(action.region),
         "region_slug": action.region,
     }
@@ -222,7 +228,7 @@ def _make(account: Account, name: str, vpc: Vpc, order: tuple[Any, ...], now: fl
         user_data=user_data,
         keys=keys,
         features=features,
-        action=_add_action(account, "create", number, region, now, active).id,
+        action=account.add_action("create", number, region, now, active).id,
         created=now,
         readable=now + account.lag(unkind.read_lag),
         listed=now + account.lag(unkind.list_lag),
@@ -232,12 +238,6 @@ def _make(account: Account, name: str, vpc: Vpc, order: tuple[Any, ...], now: fl
     account.droplets[number] = droplet
     account.used_addresses += [droplet.public_address, droplet.vpc_address]
     return droplet
-
-
-def _add_action(account: Account, kind: str, droplet: int, region: str, now: float, completed: float) -> Action:
-    action = Action(account.next_number(), kind, droplet, region, started=now, completed=completed)
-    account.actions[action.id] = action
-    return action
 
 
 def _public_address(account: Account) -> IPv4Address:

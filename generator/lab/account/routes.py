@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlencode
+from collections.abc import Callable
 
-from generator.lab.account import droplets, firewalls, offers, ssh_keys, tags, vpcs
-from generator.lab.account.account import Account, Refusal, not_found, unprocessable
-
-API_HOST = "api.digitalocean.com"
-_PER_PAGE, _MOST_PER_PAGE = 20, 200
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("name", "region", "size", "vpc_uuid", "type", "protocol", "description", "ip_range"), str),
-    **dict.fromkeys(("image", "ports", "resource_id"), (str, int)),
-    **dict.fromkeys(("sources", "destinations"), dict),
-}
-_ENTRIES: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("names", "tags", "addresses", "volumes", "load_balancer_uids", "kubernetes_ids"), str),
-    **dict.fromkeys(("inbound_rules", "outbound_rules", "resources"), dict),
-    "ssh_keys": (str, int),
-    "droplet_ids": int,
-}
-"""What the fields of requests may hold, wherever they stand: one value of a kind, or a list of values of a kind."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request that has passed authentication."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Status and JSON of an answer; no body with 204."""
-
-    status: int
-    body: Mapping[str, Any] | None = None
-
+from generator.lab.account import droplets, firewalls, offers, ssh_keys, tags, volumes, vpcs
+from generator.lab.account.account import Account, not_found, unprocessable
+from generator.lab.account.requests import API_HOST, Answer, Request, check_kinds, page
 
 Handler = Callable[[Account, Request, float, str], Answer]
 
@@ -55,55 +18,12 @@ def answer(account: Account, request: Request, now: float) -> Answer:
     Raises:
         Refusal: the API's answer is an error.
     """
-    _check_kinds(request.body)
+    check_kinds(request.body)
     for method, pattern, handler in _ROUTES:
         found = pattern.fullmatch(request.path)
         if found and method == request.method:
             return handler(account, request, now, found["key"] if "key" in pattern.groupindex else "")
     raise not_found()
-
-
-def _check_kinds(value: object) -> None:
-    if isinstance(value, list):
-        for entry in value:
-            _check_kinds(entry)
-    if not isinstance(value, Mapping):
-        return
-    for name, entry in value.items():
-        entries = entry if name in _ENTRIES and isinstance(entry, list) else [entry]
-        kind = _ENTRIES.get(name, _KINDS.get(name, object))
-        wrong = not all(isinstance(one, kind) for one in entries) or (name in _ENTRIES and not isinstance(entry, list))
-        if entry is not None and wrong:
-            raise Refusal(400, "bad_request", f"{name} has a wrong type")
-        _check_kinds(entry)
-
-
-def page(request: Request, key: str, entries: list[dict[str, Any]]) -> Answer:
-    """Give one page of a list, with links to the others when there are any.
-
-    Source: https://docs.digitalocean.com/reference/api/ (links and pagination)
-    """
-    number, size = _positive(request, "page", 1), min(_positive(request, "per_page", _PER_PAGE), _MOST_PER_PAGE)
-    last = max(1, -(-len(entries) // size))
-    others: dict[str, int] = {}
-    if number > 1:
-        others |= {"first": 1, "prev": number - 1}
-    if number < last:
-        others |= {"next": number + 1, "last": last}
-    links = {"pages": {name: _link(request, other) for name, other in others.items()}} if others else {}
-    shown = entries[(number - 1) * size : number * size]
-    return Answer(200, {key: shown, "links": links, "meta": {"total": len(entries)}})
-
-
-def _positive(request: Request, name: str, default: int) -> int:
-    text = request.query.get(name, str(default))
-    if not text.isdecimal() or int(text) < 1:
-        raise unprocessable(f"{name} is invalid")
-    return int(text)
-
-
-def _link(request: Request, number: int) -> str:
-    return f"https://{API_HOST}{request.path}?{urlencode({**request.query, 'page': number})}"
 
 
 _STATUS_MESSAGES = {
@@ -117,7 +37,7 @@ def _account(account: Account, _request: Request, _now: float, _key: str) -> Ans
     value = {
         "droplet_limit": account.unkind.droplet_limit,
         "floating_ip_limit": 3,
-        "volume_limit": 100,
+        "volume_limit": account.unkind.volume_limit,
         "email": "operator@example.com",
         "name": "The Lab",
         "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef",
@@ -271,6 +191,28 @@ def _change_firewall(account: Account, request: Request, now: float, key: str) -
     return Answer(204)
 
 
+def _create_volume(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return Answer(201, {"volume": volumes.shape(volumes.create(account, request.body, now), now)})
+
+
+def _list_volumes(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return page(request, "volumes", [volumes.shape(one, now) for one in volumes.listed(account, request.query)])
+
+
+def _get_volume(account: Account, _request: Request, now: float, key: str) -> Answer:
+    return Answer(200, {"volume": volumes.shape(volumes.find(account, key), now)})
+
+
+def _delete_volume(account: Account, _request: Request, now: float, key: str) -> Answer:
+    volumes.delete(account, key, now)
+    return Answer(204)
+
+
+def _act_on_volume(account: Account, request: Request, now: float, key: str) -> Answer:
+    action = volumes.act(account, key, request.body, now)
+    return Answer(202, {"action": droplets.action_shape(account, action, now)})
+
+
 def _create_key(account: Account, request: Request, now: float, _key: str) -> Answer:
     return Answer(201, {"ssh_key": ssh_keys.shape(ssh_keys.create(account, request.body, now))})
 
@@ -321,6 +263,11 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("DELETE", "/v2/tags/{key}", _delete_tag),
         ("POST", "/v2/tags/{key}/resources", _tag),
         ("DELETE", "/v2/tags/{key}/resources", _tag),
+        ("GET", "/v2/volumes", _list_volumes),
+        ("POST", "/v2/volumes", _create_volume),
+        ("GET", "/v2/volumes/{key}", _get_volume),
+        ("DELETE", "/v2/volumes/{key}", _delete_volume),
+        ("POST", "/v2/volumes/{key}/actions", _act_on_volume),
         ("GET", "/v2/vpcs", _list_vpcs),
         ("POST", "/v2/vpcs", _create_vpc),
         ("GET", "/v2/vpcs/{key}", _get_vpc),
@@ -330,16 +277,3 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("GET", "/v2/vpcs/{key}/members", _members),
     )
 )
-
-
-def parse_body(text: bytes) -> Mapping[str, Any]:
-    """Read a request's JSON object; none at all is an empty one."""
-    if not text.strip():
-        return {}
-    try:
-        body = json.loads(text)
-    except ValueError:
-        raise unprocessable("Request body is not valid JSON.") from None
-    if not isinstance(body, dict):
-        raise unprocessable("Request body is not a JSON object.")
-    return body

@@ -56,6 +56,8 @@ def delete(account: Account, name: str) -> None:
         droplet.tags = [tag for tag in droplet.tags if tag != name]
     for firewall in account.firewalls.values():
         firewall.tags = [tag for tag in firewall.tags if tag != name]
+    for volume in account.volumes.values():
+        volume.tags = [tag for tag in volume.tags if tag != name]
 
 
 def assign(account: Account, name: str, body: Mapping[str, Any], now: float, *, on: bool) -> None:
@@ -72,10 +74,12 @@ def shape(account: Account, name: str) -> dict[str, Any]:
         kind: {"count": 0} for kind in ("droplets", "images", "volumes", "volume_snapshots", "databases")
     }
     counts["droplets"] = {"count": len(droplets)}
+    volumes = sum(name in volume.tags for volume in account.volumes.values())
+    counts["volumes"] = {"count": volumes}
     if droplets:
         last = f"https://api.digitalocean.com/v2/droplets/{droplets[-1].id}"
         counts["droplets"]["last_tagged_uri"] = last
-    return {"name": name, "resources": {"count": len(droplets), **counts}}
+    return {"name": name, "resources": {"count": len(droplets) + volumes, **counts}}
 
 
 def _named(account: Account, body: Mapping[str, Any], now: float) -> list[Droplet]:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from generator.catalogue import SIZES
 from generator.errors import Problem
-from generator.lab.account import droplets, firewalls
+from generator.lab.account import droplets, firewalls, volumes
 from generator.lab.account.account import Account, Droplet
 from generator.lab.daemon.config_drive import config_drive
 from generator.lab.machines import borrowed, network, packet_filter
+from generator.lab.machines import volumes as content
 from generator.lab.machines.machine import Machine
 from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy
@@ -46,6 +47,8 @@ class Fleet:
         self._started: set[int] = set()
         self._bridges: set[IPv4Network] = set()
         self._counted = 0
+        self._disks: Mapping[int, Mapping[str, tuple[str, int]]] = {}
+        self._known: list[str] = []
         self._policy: Mapping[int, DropletPolicy] | None = None
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="droplet")
 
@@ -55,6 +58,12 @@ class Fleet:
             self._account.forget(time.time())
             wanted = {droplet.id: droplet for droplet in self._account.living()}
             networks = {IPv4Network(vpc.ip_range) for vpc in self._account.vpcs.values()}
+            disks = {
+                droplet.id: {one.name: (one.id, one.size_gigabytes) for one in attached}
+                for droplet in wanted.values()
+                if (attached := volumes.plugged(self._account, droplet, time.time()))
+            }
+            known = [*self._account.volumes]
             policy = {
                 droplet.id: rules
                 for droplet in wanted.values()
@@ -70,6 +79,10 @@ class Fleet:
         if policy != self._policy:
             packet_filter.apply_firewall(self._state, policy)
             self._policy = policy
+        self._disks = disks
+        if known != self._known:
+            content.keep(self._state, known)
+            self._known = known
         machines = {machine.number: machine for machine in Machine.all(self._state)}
         for number in {*machines, *wanted} - self._busy:
             self._consider(machines.get(number), wanted.get(number))
@@ -104,6 +117,11 @@ class Fleet:
                     droplet.power = False
                 return
             self._begin(droplet.id, machine, droplet)
+        elif machine is not None and running and machine.plugged != self._sizes(droplet.id):
+            self._begin(droplet.id, machine, droplet)
+
+    def _sizes(self, number: int) -> dict[str, int]:
+        return {name: gib for name, (_, gib) in self._disks.get(number, {}).items()}
 
     def _begin(self, number: int, machine: Machine | None, droplet: Droplet | None) -> None:
         self._busy.add(number)
@@ -133,13 +151,18 @@ class Fleet:
             if machine is not None:
                 machine.kill()
             machine = self._create(droplet)
+        was_on = machine.is_running
         if machine.is_running and (not power or applied != (boots, disks)):
             machine.kill()
         if power and not machine.is_running:
             machine.boot()
             self._started.add(droplet.id)
         write_record(machine.directory / "applied.json", {"boots": boots, "disks": disks})
-        _log.info("droplet %s (%s) is %s", droplet.id, droplet.name, "on" if power else "off")
+        if power and machine.plugged != self._sizes(droplet.id):
+            wanted = self._disks.get(droplet.id, {}).items()
+            machine.plug({name: (content.provide(self._state, one, gib), gib) for name, (one, gib) in wanted})
+        if applied != (boots, disks) or was_on != power:
+            _log.info("droplet %s (%s) is %s", droplet.id, droplet.name, "on" if power else "off")
 
     def _create(self, droplet: Droplet) -> Machine:
         with self._lock:

@@ -15,7 +15,7 @@ from typing import Any
 
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
-from generator.lab.machines import cgroups, network
+from generator.lab.machines import cgroups, network, volumes
 from generator.lab.machines.port import Port, network_data
 from generator.lab.process import Process, namespace_pids, wait_until_gone
 from generator.lab.state import State, namespace_path, read_record, write_record
@@ -187,10 +187,52 @@ class Machine:
             for process in rest:
                 process.kill()
             wait_until_gone(rest, _STOP_SECONDS)
+        self._unplug()
         network.detach(self.state, self.number)
         cgroups.remove(self.state, self.name)
         (self.directory / "launcher.json").unlink(missing_ok=True)
         shutil.rmtree(_PROPAGATE_DIRECTORY / self.name, ignore_errors=True)
+
+    @property
+    def plugged(self) -> dict[str, int]:
+        """Give the volumes that the machine sees, by name, with their size in GiB."""
+        return {name: int(gib) for name, (_, gib) in self._plugged().items()}
+
+    def plug(self, wanted: Mapping[str, tuple[Path, int]]) -> None:
+        """Let the running machine see just these volumes; one that somebody else still has comes another time.
+
+        Args:
+            wanted: file and size in GiB, by name.
+        """
+        first = self._first_process()
+        if first is None:
+            return
+        root, plugged = Path(f"/proc/{first.pid}/root"), self._plugged()
+        for name in plugged.keys() - wanted.keys():
+            volumes.hide(root, name)
+            volumes.give_back(plugged.pop(name)[0])
+        for name, (path, gib) in wanted.items():
+            if name in plugged:
+                volumes.grow(plugged[name][0])
+                plugged[name] = (plugged[name][0], gib)
+            elif (device := volumes.lend(path)) is not None:
+                volumes.show(root, name, device)
+                plugged[name] = (device, gib)
+        write_record(self._volumes_record, plugged)
+
+    def _unplug(self) -> None:
+        """Give back all loop devices of a machine that is off."""
+        for device, _ in self._plugged().values():
+            volumes.give_back(device)
+        self._volumes_record.unlink(missing_ok=True)
+
+    @property
+    def _volumes_record(self) -> Path:
+        return self.directory / "volumes.json"
+
+    def _plugged(self) -> dict[str, tuple[str, int]]:
+        record = read_record(self._volumes_record) or {}
+        return {name: (str(device), int(gib)) for name, (device, gib) in record.items()}
 
     def destroy(self) -> None:
         """Cut the power and remove the disk; safe to repeat."""

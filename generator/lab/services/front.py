@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from generator.lab.account.routes import API_HOST
+from generator.lab.account.requests import API_HOST
 from generator.lab.services.hosts import (
     DOWNLOAD_REDIRECTS,
     REGISTRIES,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from generator.catalogue import SPACES_REGIONS
-from generator.lab.account.routes import API_HOST
+from generator.lab.account.requests import API_HOST
 
 SPACES_DOMAIN = "digitaloceanspaces.com"
 TOKEN_HOST = "auth.docker.io"  # noqa: S105 - a host's name

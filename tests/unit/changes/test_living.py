@@ -18,6 +18,7 @@ from generator.cluster.launchable import Documents
 from generator.cluster.observed import DROPLETS, ROSTER, Observed
 from generator.documents import render
 from generator.documents.roster import Etcd, compose
+from generator.plan.cost import volume_price
 from generator.plan.decide import Node
 from generator.plan.names import object_name
 from generator.provider.resources import Droplet, Firewall
@@ -92,7 +93,10 @@ def test_what_a_launch_changes_in_place_and_the_cost_are_told(after: Snapshot, d
         (f"firewall {object_name(plan.name)}", ("its rules are not the planned ones",))
     ]
     assert found.doors == ("opens: 6443/tcp, from 28.51.100.7", "closes: 6443/tcp, from 28.51.100.99")
-    assert found.cost[0] - found.cost[1] == SIZES["s-4vcpu-8gb"].monthly - SIZES["s-2vcpu-4gb"].monthly
+    without_volumes = -3 * volume_price(10)
+    assert (
+        found.cost[0] - found.cost[1] == SIZES["s-4vcpu-8gb"].monthly - SIZES["s-2vcpu-4gb"].monthly + without_volumes
+    )
 
 
 def test_what_a_living_cluster_can_not_become_is_refused(after: Snapshot, documents: Documents) -> None:

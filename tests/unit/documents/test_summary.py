@@ -31,7 +31,7 @@ def test_every_node_with_the_bytes_and_digest_of_its_document(project: Project) 
     text = files["summary.md"].decode()
     for node in project.plan.nodes:
         document = files[f"nodes/{node.name}/user-data"]
-        (line,) = [line for line in text.splitlines() if line.startswith(f"| {node.name} |")]
+        line = next(line for line in text.splitlines() if line.startswith(f"| {node.name} |"))
         digest = sha256(document).hexdigest()
         for said in (str(node.address), str(node.pod_cidr), f"{len(document):,} bytes", digest[:16]):
             assert said in line
@@ -48,7 +48,10 @@ def test_every_certificate_is_counted_once_for_each_node(project: Project) -> No
 def test_what_is_not_protected(project: Project) -> None:
     text = " ".join(summary.caveats(project.plan))
     assert "NetworkPolicy is not enforced" in text
-    assert "the database dies with its node" in text
+    assert "the database" not in text, "it has its volume"
+    nodes = (replace(project.plan.nodes[0], volumes=()), *project.plan.nodes[1:])
+    bare = " ".join(summary.caveats(replace(project.plan, nodes=nodes)))
+    assert "where the database lies on node01, it dies with the droplet, and orders with it: there is no volume" in bare
     assert "no digest" in text
     assert "losing it loses the cluster" not in text
     small = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
@@ -80,9 +83,9 @@ def test_who_debugs_is_named_with_the_day_on_which_it_ends(project: Project) -> 
 
 
 def test_cost(project: Project) -> None:
-    assert cost.monthly(project.plan) == (3 * 24 + 5, True)
+    assert cost.monthly(project.plan) == (3 * 24 + 3 * 1 + 5, True)
     nodes = tuple(replace(node, size="s-99vcpu-1gb") for node in project.plan.nodes)
-    assert cost.monthly(replace(project.plan, nodes=nodes)) == (5, False)
+    assert cost.monthly(replace(project.plan, nodes=nodes)) == (3 * 1 + 5, False)
 
 
 def test_the_picture_has_every_node_and_door(project: Project) -> None:

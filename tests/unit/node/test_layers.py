@@ -11,7 +11,17 @@ from generator.files import resource
 PACKAGE = resource("userdata") / "agent/usr/local/lib/hardway"
 # From the top; modules of one layer know nothing of each other.
 LAYERS = (
-    ("binaries", "bootstrap", "channel", "etcd", "follow", "node", "secrets", "status"),  # what the loader runs
+    (
+        "binaries",
+        "bootstrap",
+        "channel",
+        "etcd",
+        "follow",
+        "node",
+        "secrets",
+        "status",
+        "volumes",
+    ),  # what the loader runs
     ("duties",),
     ("addon_secrets", "balancer", "etcdctl", "kube", "mesh", "roster"),  # what several steps share
     ("fetch", "signed", "vouch", "waiting"),

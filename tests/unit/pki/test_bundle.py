@@ -74,6 +74,12 @@ def test_what_is_issued_for_a_node_is_on_that_node_and_on_no_other(cluster: tupl
             assert holders == {row.node}, row.path
 
 
+def test_the_readme_of_keys_says_who_may_hold_each(cluster: tuple[Plan, KeyStore]) -> None:
+    page = (GOLDEN.parents[2] / "keys" / "README.md").read_text()
+    names = {row.path.rpartition("/")[2] for row in cluster[0].certificates}
+    assert {name for name in names if f"{name}.key`" not in page} == set()
+
+
 def test_no_authority_can_sign_on_a_node(cluster: tuple[Plan, KeyStore]) -> None:
     plan, store = cluster
     packed = b"".join(bundle.node_bundle(plan, node, store) for node in plan.nodes)

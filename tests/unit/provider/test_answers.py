@@ -42,6 +42,17 @@ RIGHT: dict[str, tuple[Callable[[Any], object], dict[str, Any]]] = {
             "networks": {"v4": NETWORKS, "v6": []},
         },
     ),
+    "volume": (
+        answers.volume,
+        {
+            "id": "d",
+            "name": "c-node01-data",
+            "region": {"slug": "fra1"},
+            "size_gigabytes": 10,
+            "description": "d",
+            "droplet_ids": [1],
+        },
+    ),
     "firewall": (
         answers.firewall,
         {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from generator.description import schema
+from generator.description import values
 from generator.provider import answers
 
 USUAL: dict[str, Any] = {"slug": "s-2vcpu-4gb", "regions": ["fra1"], "available": True, "price_monthly": 24.0}
@@ -47,10 +47,10 @@ def test_what_nobody_asked_for_is_no_matter() -> None:
     ],
 )
 def test_sizes_that_there_are_can_be_described(slug: str) -> None:
-    assert schema._size(slug) == slug
+    assert values.size(slug) == slug
 
 
 @pytest.mark.parametrize("slug", ["s-2vcp-4gb", "gpu", "gpu-h100", "GPU-h100x1-80gb", "s2vcpu4gb", ""])
 def test_misspelt_ones_are_told(slug: str) -> None:
     with pytest.raises(ValueError, match="not the form of a size"):
-        schema._size(slug)
+        values.size(slug)

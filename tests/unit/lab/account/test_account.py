@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from generator.lab.account import account as accounts
-from generator.lab.account import droplets, firewalls, routes, vpcs
-from generator.lab.account.account import Account, Droplet, Refusal
+from generator.lab.account import droplets, firewalls, requests, routes, volumes, vpcs
+from generator.lab.account.account import Account, Droplet, Refusal, Volume
 from generator.lab.unkindness import KIND, Unkindness
 
 NOW = 1_795_000_000.0
 KEY = "ssh-ed25519 " + base64.b64encode(b"\x00\x00\x00\x0bssh-ed25519" + b"\x00\x00\x00\x20" + bytes(32)).decode()
 ORDER = {"name": "node01", "region": "fra1", "size": "s-2vcpu-4gb", "image": "debian-13-x64"}
 VPC = {"name": "orderbook", "region": "fra1", "ip_range": "10.110.0.0/20"}
+VOLUME = {"name": "orderbook-node01-data", "region": "fra1", "size_gigabytes": 10}
 ANY = {"addresses": ["0.0.0.0/0"]}
 FIREWALL = {
     "name": "orderbook",
@@ -35,7 +36,7 @@ def new(unkind: Unkindness = KIND) -> Account:
 
 
 def ask(account: Account, method: str, path: str, now: float = NOW, body: Any = None, **query: str) -> dict[str, Any]:
-    answer = routes.answer(account, routes.Request(method, path, query, body or {}), now)
+    answer = routes.answer(account, requests.Request(method, path, query, body or {}), now)
     return dict(answer.body or {}, status=answer.status)
 
 
@@ -394,11 +395,112 @@ def test_droplets_are_found_by_name_in_any_case_but_not_by_name_and_tag() -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/v2/volumes", "/v2/droplets/1", "/v2/droplets/x", "/v2/images/beos", "/v1/account", "/"]
+    "path", ["/v2/volumes/1", "/v2/droplets/1", "/v2/droplets/x", "/v2/images/beos", "/v1/account", "/"]
 )
 def test_what_is_not_there_is_404(path: str) -> None:
     refusal = refused(new(), "GET", path)
     assert (refusal.status, refusal.identifier) == (404, "not_found")
+
+
+def made_volume(account: Account, **changes: Any) -> Volume:
+    return account.volumes[ask(account, "POST", "/v2/volumes", body=VOLUME | changes)["volume"]["id"]]
+
+
+def test_a_volume_is_attached_with_its_droplet_and_outlives_it() -> None:
+    account = new(replace(KIND, boot_lag=2, volume_lag=4))
+    volume = made_volume(account, tags=["c"])
+    made = ask(account, "POST", "/v2/droplets", body=ORDER | {"volumes": [volume.id]})["droplet"]
+    droplet = account.droplets[made["id"]]
+    assert made["volume_ids"] == [volume.id]
+    assert volumes.plugged(account, droplet, droplet.active) == [], "it takes its time"
+    assert volumes.plugged(account, droplet, droplet.active + 4) == [volume]
+    later = NOW + 100
+    assert refused(account, "DELETE", f"/v2/volumes/{volume.id}", later).status == 409
+    assert refused(account, "POST", "/v2/droplets", later, ORDER | {"volumes": [volume.id]}).status == 422
+    droplets.destroy(account, str(droplet.id), later)
+    shown = ask(account, "GET", f"/v2/volumes/{volume.id}", later)["volume"]
+    assert shown["droplet_ids"] == [droplet.id], "a volume is let go after a while"
+    assert refused(account, "POST", "/v2/droplets", later, ORDER | {"volumes": [volume.id]}).status == 422
+    assert ask(account, "GET", "/v2/volumes", later + 4, name=volume.name)["volumes"][0]["droplet_ids"] == []
+    ask(account, "POST", "/v2/droplets", later + 4, ORDER | {"volumes": [volume.id]})
+    assert volume.holder(later + 4) != droplet.id
+
+
+def test_a_volume_is_attached_detached_and_grown_by_actions_one_after_the_other() -> None:
+    account = new(replace(KIND, volume_lag=4))
+    volume, place = made_volume(account), "/v2/volumes/{}/actions"
+    one, two = (ask(account, "POST", "/v2/droplets", body=ORDER)["droplet"]["id"] for _ in range(2))
+
+    def act(now: float, **body: Any) -> dict[str, Any]:
+        return ask(account, "POST", place.format(volume.id), now, body)
+
+    action = act(NOW, type="attach", droplet_id=one)["action"]
+    assert (action["status"], action["type"], action["resource_type"]) == ("in-progress", "attach_volume", "volume")
+    assert (
+        refused(account, "POST", place.format(volume.id), NOW + 1, {"type": "detach", "droplet_id": one}).status == 422
+    )
+    attached = NOW + 5
+    assert ask(account, "GET", f"/v2/actions/{action['id']}", attached)["action"]["status"] == "completed"
+    for body in ({"type": "attach", "droplet_id": two}, {"type": "detach", "droplet_id": two}, {"type": "shrink"}):
+        assert refused(account, "POST", place.format(volume.id), attached, body).status == 422
+    assert (
+        refused(account, "POST", place.format(volume.id), attached, {"type": "attach", "droplet_id": 1}).status == 404
+    )
+    for size in (10, 9, 0, "11", 16_385, True):
+        assert (
+            refused(
+                account, "POST", place.format(volume.id), attached, {"type": "resize", "size_gigabytes": size}
+            ).status
+            == 422
+        )
+    act(attached, type="resize", size_gigabytes=11)
+    assert act(attached + 5, type="detach", droplet_id=one)["status"] == 202
+    assert volumes.plugged(account, account.droplets[one], attached + 10) == []
+    assert (volume.holder(attached + 10), volume.size_gigabytes) == (None, 11)
+    assert ask(account, "DELETE", f"/v2/volumes/{volume.id}", attached + 10)["status"] == 204
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"name": "Data"}, 422),
+        ({"name": "x" * 65}, 422),
+        ({"name": ""}, 422),
+        ({"region": "mars1"}, 422),
+        ({"size_gigabytes": 0}, 422),
+        ({"size_gigabytes": 16_385}, 422),
+        ({"filesystem_type": "btrfs"}, 422),
+        ({"snapshot_id": "x"}, 422),
+        ({}, 409),
+        ({"region": "ams3"}, 201),
+        ({"name": "other"}, 201),
+    ],
+)
+def test_orders_for_volumes_are_looked_at(changes: dict[str, Any], status: int) -> None:
+    account = new()
+    made_volume(account)
+    if status == 201:
+        assert ask(account, "POST", "/v2/volumes", body=VOLUME | changes)["status"] == 201
+    else:
+        assert refused(account, "POST", "/v2/volumes", body=VOLUME | changes).status == status
+
+
+@pytest.mark.parametrize(
+    "order",
+    [{"volumes": ["x"]}, {"region": "ams3"}, {"name": None, "names": ["a", "b"]}],
+    ids=["unknown", "far", "two"],
+)
+def test_a_volume_goes_to_one_droplet_of_its_region(order: dict[str, Any]) -> None:
+    account = new()
+    body = {key: value for key, value in (ORDER | {"volumes": [made_volume(account).id]} | order).items() if value}
+    assert refused(account, "POST", "/v2/droplets", body=body).status == 422
+    assert account.living() == []
+
+
+def test_there_are_not_more_volumes_than_an_account_may_have() -> None:
+    account = new(replace(KIND, volume_limit=1))
+    made_volume(account)
+    assert refused(account, "POST", "/v2/volumes", body=VOLUME | {"name": "other"}).status == 403
 
 
 def test_an_account_survives_a_restart() -> None:
@@ -406,7 +508,8 @@ def test_an_account_survives_a_restart() -> None:
     ask(account, "POST", "/v2/tags", body={"name": "c"})
     ask(account, "POST", "/v2/account/keys", body={"name": "k", "public_key": KEY})
     ask(account, "POST", "/v2/firewalls", body=FIREWALL)
-    ask(account, "POST", "/v2/droplets", body=ORDER | {"tags": ["c"], "user_data": "x"})
+    disk = ask(account, "POST", "/v2/volumes", body=VOLUME)["volume"]["id"]
+    ask(account, "POST", "/v2/droplets", body=ORDER | {"tags": ["c"], "user_data": "x", "volumes": [disk]})
     again = accounts.load(account.dump())
     assert again == account
     assert again.dump() == account.dump()
@@ -415,8 +518,29 @@ def test_an_account_survives_a_restart() -> None:
 def test_whatever_a_body_holds_the_answer_is_an_answer() -> None:
     chance = random.Random(1)
     values = [None, True, 0, -1, 3.5, "", "x", "fra1", [], [1], ["x"], [None], [{}], {}, {"a": 1}, [[1]]]
-    names = [*ORDER, *FIREWALL, *VPC, "names", "ssh_keys", "user_data", "vpc_uuid", "resources", "sources", "addresses"]
-    orders = {"droplets": ORDER, "vpcs": VPC, "firewalls": FIREWALL, "tags/c/resources": {}, "account/keys": {}}
+    names = [
+        *ORDER,
+        *FIREWALL,
+        *VPC,
+        *VOLUME,
+        "names",
+        "ssh_keys",
+        "volumes",
+        "droplet_id",
+        "user_data",
+        "vpc_uuid",
+        "resources",
+        "sources",
+        "addresses",
+    ]
+    orders = {
+        "droplets": ORDER,
+        "vpcs": VPC,
+        "volumes": VOLUME,
+        "firewalls": FIREWALL,
+        "tags/c/resources": {},
+        "account/keys": {},
+    }
 
     def value(depth: int = 0) -> Any:
         if depth < 3 and chance.random() < 0.4:
@@ -434,5 +558,5 @@ def test_whatever_a_body_holds_the_answer_is_an_answer() -> None:
             refused_or_not.add(ask(account, "POST", f"/v2/{path}", body=body)["status"])
         except Refusal as refusal:
             refused_or_not.add(refusal.status)
-    assert refused_or_not <= {201, 202, 204, 400, 404, 422}
+    assert refused_or_not <= {201, 202, 204, 400, 404, 409, 422}
     assert {202, 400, 422} <= refused_or_not

@@ -25,6 +25,7 @@ PHASES = {
     "etcd": "etcd.service",
     "api": "kube-apiserver.service",
     "runtime": "containerd.service",
+    "volumes": "hardway-volumes.service",
     "kubelet": "kubelet.service",
     "node": "hardway-node.service",
     "addons": "hardway-bootstrap.service",
