@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection as Several
+from datetime import datetime
 
 from generator import waiting
 from generator.provider import answers
@@ -29,18 +30,21 @@ def read(cloud: Cloud, number: int) -> Droplet | None:
     return cloud.find(COLLECTION, number, f"droplet {number}")
 
 
-def make(cloud: Cloud, body: Json, node_tag: str, known: Several[int] = ()) -> Droplet:
+def make(cloud: Cloud, body: Json, node_tag: str, known: Several[int], since: datetime) -> Droplet:
     """Make a droplet, or find by its node's tag the one that an unclear attempt made.
 
     Args:
         body: the request; its user data is shown nowhere.
         node_tag: the tag that no other node carries.
         known: droplets with that tag that were there before, and are about to go.
+        since: when the first attempt was made at the earliest, by the provider's clock: lists show the dead for a
+            while, also those of which nothing is known here.
     """
     where = f"droplet {body['name']}"
 
     def find() -> Droplet | None:
-        return next((one for one in listed(cloud, node_tag) if one.id not in known), None)
+        there = (one for one in listed(cloud, node_tag) if one.id not in known and one.created >= since)
+        return next(there, None)
 
     def order() -> Droplet:
         return cloud.create(COLLECTION, body, where, find, unique=False)

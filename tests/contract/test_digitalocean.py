@@ -30,6 +30,7 @@ from generator.provider.retry import LOOKS, POSTS, REPEATS, Refused
 TOKEN = "dop_v1_" + "a" * 64
 NOT_FOUND = {"id": "not_found", "message": "The resource you were accessing could not be found."}
 NODE_TAG = "hardway:orderbook:node:node01"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 ORDER = {"name": "node01", "tags": ["hardway:orderbook", NODE_TAG]}
 
 
@@ -205,7 +206,7 @@ def test_a_burst_is_waited_out(told: World) -> None:
 def test_a_limited_post_is_sent_again(told: World) -> None:
     server, cloud = told
     server.say(429, {"id": "too_many_requests"}, retry_after="3").say(202, {"droplet": droplet(7)})
-    assert droplets.make(cloud, ORDER, NODE_TAG).id == 7
+    assert droplets.make(cloud, ORDER, NODE_TAG, [], LONG_AGO).id == 7
     assert server.slept == [3]
 
 
@@ -223,7 +224,7 @@ def test_a_droplet_made_behind_an_error_is_found(told: World, status: int | None
     server.drop() if status is None else server.say(status, {"message": "oops"}, retry_after="0")
     server.say(200, {"droplets": [], "links": {}}).say(200, {"droplets": [], "links": {}})
     server.say(200, {"droplets": [droplet(7)], "links": {}})
-    assert droplets.make(cloud, ORDER, NODE_TAG).id == 7
+    assert droplets.make(cloud, ORDER, NODE_TAG, [], LONG_AGO).id == 7
     assert server.asked == ["POST /v2/droplets", *["GET /v2/droplets"] * 3]
     assert server.slept == list(LOOKS[:3])
 
@@ -234,8 +235,19 @@ def test_another_post_is_sent_only_after_looking_for_long(told: World) -> None:
     for _ in LOOKS:
         server.say(200, {"droplets": [droplet(3)], "links": {}})
     server.say(202, {"droplet": droplet(9)})
-    assert droplets.make(cloud, ORDER, NODE_TAG, known=[3]).id == 9
+    assert droplets.make(cloud, ORDER, NODE_TAG, [3], LONG_AGO).id == 9
     assert [call.method for call in server.calls] == ["POST", *["GET"] * len(LOOKS), "POST"]
+
+
+def test_a_dead_one_that_lists_still_show_is_not_what_was_made(told: World) -> None:
+    """Who destroyed it, and whether anybody here knows of that, tells nothing: it was there before the order."""
+    server, cloud = told
+    dead, made = droplet(3), droplet(7) | {"created_at": "2026-11-28T00:49:01Z"}
+    server.say(500)
+    server.say(200, {"droplets": [dead], "links": {}}).say(200, {"droplets": [dead, made], "links": {}})
+    since = datetime(2026, 11, 28, 0, 47, 1, tzinfo=UTC)
+    assert droplets.make(cloud, ORDER, NODE_TAG, [], since).id == 7
+    assert server.asked == ["POST /v2/droplets", *["GET /v2/droplets"] * 2]
 
 
 def test_posts_are_given_up_in_the_end(told: World) -> None:
@@ -245,14 +257,14 @@ def test_posts_are_given_up_in_the_end(told: World) -> None:
         for _ in LOOKS:
             server.say(200, {"droplets": [], "links": {}})
     with pytest.raises(Problem, match="no clear answer to 3 requests: 500 no"):
-        droplets.make(cloud, ORDER, NODE_TAG)
+        droplets.make(cloud, ORDER, NODE_TAG, [], LONG_AGO)
 
 
 def test_a_fresh_key_is_waited_for(told: World) -> None:
     server, cloud = told
     server.say(422, {"id": "unprocessable_entity", "message": "7 are invalid key identifiers for Droplet creation."})
     server.say(202, {"droplet": droplet(7)})
-    assert droplets.make(cloud, ORDER, NODE_TAG).id == 7
+    assert droplets.make(cloud, ORDER, NODE_TAG, [], LONG_AGO).id == 7
     assert server.slept == [droplets.KEY_LAG[0]]
 
 
@@ -260,7 +272,7 @@ def test_a_quota_is_not_waited_for(told: World) -> None:
     server, cloud = told
     server.say(422, {"message": "creating this/these droplet(s) will exceed your droplet limit"})
     with pytest.raises(Refused, match="exceed your droplet limit"):
-        droplets.make(cloud, ORDER, NODE_TAG)
+        droplets.make(cloud, ORDER, NODE_TAG, [], LONG_AGO)
     assert server.slept == []
 
 

@@ -35,6 +35,8 @@ SCREEN = CONSOLE + "/access"
 Source: https://docs.digitalocean.com/products/droplets/how-to/recovery/recovery-console/"""
 IN_FLIGHT = timedelta(minutes=3)
 """A bundle younger than this may belong to a droplet that lists don't show yet."""
+MARGIN = timedelta(minutes=2)
+"""By how much clocks may differ: a droplet that was made earlier than its order is another one."""
 IN_FLIGHT_AT_REMOVAL = timedelta(minutes=1)
 ABANDONED = timedelta(minutes=10)
 """A bundle older than this, of a node that has no droplet, is nobody's; a younger one is left to its droplet."""
@@ -228,7 +230,8 @@ def _create(node: Node, work: Work, observed: Observed) -> Observed:
             if one.node == node.name and observed.time - one.modified > ABANDONED:
                 work.spaces.delete(one.key)
         work.spaces.delete(names.status_key(work.plan.name, node.name))
-        droplet = make(work.cloud, _order(node, work, observed), tag, gone)
+        since = work.clock.now() - MARGIN
+        droplet = make(work.cloud, _order(node, work, observed), tag, gone, since)
     work.memory.made[droplet.id] = droplet
     return observed.without_report(node.name).having(DROPLETS, (*observed.droplets, droplet))
 
@@ -237,8 +240,11 @@ def _in_flight(node: Node, work: Work, observed: Observed, gone: set[int]) -> Dr
     """Look for a droplet that an interrupted launch may have made a moment ago."""
     young = [one for one in observed.bundles if one.node == node.name and observed.time - one.modified < IN_FLIGHT]
 
+    since = min((one.modified for one in young), default=observed.time) - MARGIN
+
     def look() -> Droplet | None:
-        return next((one for one in listed(work.cloud, work.plan.node_tag(node)) if one.id not in gone), None)
+        there = listed(work.cloud, work.plan.node_tag(node))
+        return next((one for one in there if one.id not in gone and one.created >= since), None)
 
     return waiting.until(look, LOOKS, work.clock.sleep) if young else None
 
