@@ -75,7 +75,8 @@ class Gate:
         plan, proxy = site.plan, site.connection.proxy
         if not {"ingress", "order-book"} <= set(plan.addons):
             return
-        here = {name: site.case.here[name].public for name in nodes if name in site.case.here}
+        serving = [node.name for node in plan.nodes if node.schedulable and node.name in nodes]
+        here = {name: site.case.here[name].public for name in serving if name in site.case.here}
         answers = {
             name: front_door.status(address, plan.order_book_host, PAGE, proxy)
             for name, address in here.items()
