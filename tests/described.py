@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from generator.description import tutorial
 from generator.lab.state import OPERATOR_ADDRESS
 
 OPERATOR = str(OPERATOR_ADDRESS)
 TUTORIAL = tutorial.description("orderbook", "k8s-1.36", [OPERATOR])
+POOL = next(iter(re.findall(r"^- \{name: node.*\}", TUTORIAL, re.MULTILINE)))
+"""The line of its one pool."""

@@ -24,12 +24,13 @@ from generator.errors import Problem, Problems
 from generator.plan.inventory import Inventory
 from generator.plan.project import Project
 from generator.release import lock_file
+from tests.described import POOL as LINE
 from tests.described import TUTORIAL
 
 from . import facts
 from .conftest import TESTS
 
-POOL = "- {name: node, role: control-plane, schedulable: true, count: 3, size: s-2vcpu-4gb}\n"
+POOL = f"{LINE}\n"
 WORKERS = "- {{name: worker, role: worker, count: {}, size: s-1vcpu-1gb}}\n"
 
 

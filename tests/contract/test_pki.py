@@ -86,7 +86,7 @@ def test_each_server_has_its_names_and_no_other(cluster: Cluster, row: Certifica
 
 def test_each_key_in_a_bundle_belongs_to_its_certificate(cluster: Cluster) -> None:
     pairs = [path for path in cluster.nodes.rglob("*.key") if path.with_suffix(".crt").exists()]
-    assert len(pairs) == 2 * 8 + 2
+    assert len(pairs) == 2 * 9 + 2
     for path in pairs:
         key = openssl("pkey", "-in", str(path), "-pubout")
         certificate = openssl("x509", "-in", str(path.with_suffix(".crt")), "-noout", "-pubkey")

@@ -21,6 +21,7 @@ from generator.plan.project import Project
 from generator.provider.spaces import Spaces
 from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
 from tests.contract.world import World, running
+from tests.described import POOL
 
 CHANGES = 40
 """A replacement changes no more than this many things, requests to Kubernetes among them."""
@@ -293,10 +294,9 @@ def test_a_larger_count_joins_one_by_one(world: World, project: Project) -> None
 
 
 def test_one_pool_s_node_is_exchanged_for_another_s(world: World, project: Project) -> None:
-    text = "- {name: node, role: control-plane, schedulable: true, count: 3, size: s-2vcpu-4gb}"
-    two = text.replace("count: 3", "count: 2")
+    two = POOL.replace("count: 3", "count: 2")
     extra = two.replace("name: node", "name: extra").replace("count: 2", "count: 1")
-    exchanged = described(world, project, text, f"{two}\n{extra}")
+    exchanged = described(world, project, POOL, f"{two}\n{extra}")
     before = droplets(world)
     ok(gen(world, exchanged, "rollout", "--yes"))
     after = droplets(world)
