@@ -161,7 +161,10 @@ class Objects:
 
 
 class Orders:
-    """Places orders at the ingress of one node's public address; each has a price of its own."""
+    """Places orders at the ingress of one node's public address; each has a price of its own.
+
+    They are sells above whatever somebody buys at: one that is matched leaves the book, and would look lost.
+    """
 
     def __init__(self, cluster: Cluster, node: str, first_price: int) -> None:
         self._cluster, self._node = cluster, node
@@ -186,7 +189,7 @@ class Orders:
     def _place(self, price: int) -> tuple[str, int]:
         connection = http.client.HTTPConnection(*self._proxy, timeout=LIMIT)
         connection.set_tunnel(self._address, 80)
-        body = json.dumps({"side": "buy", "price": price, "size": 1})
+        body = json.dumps({"side": "sell", "price": price, "size": 1})
         try:
             connection.request("POST", "/api/order", body, {"Host": HOST, "Content-Type": "application/json"})
             answer = connection.getresponse()
@@ -205,4 +208,4 @@ class Orders:
         self._thread.join(timeout=30)
         rows = [line.split() for line in self._cluster.book("/ob", node=self._node).splitlines()]
         own = {write.name for write in self._writes}
-        return account(self._writes, [(row[1], 0) for row in rows if row[:1] == ["buy"] and row[1] in own])
+        return account(self._writes, [(row[1], 0) for row in rows if row[:1] == ["sell"] and row[1] in own])
