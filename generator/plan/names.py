@@ -22,7 +22,7 @@ _OWNER = re.compile(
     r"hardway cluster (?P<id>[0-9a-f-]{36}), objects in (?P<bucket>[^\s,]+) (?P<region>[^\s,]+)"
     r"(, roster (?P<generation>[0-9]{1,12}))?"
 )
-_VOLUME = re.compile(r"hardway cluster (?P<id>[0-9a-f-]{36}), [a-z0-9-]+'s [a-z0-9]+")
+_VOLUME = re.compile(r"hardway cluster (?P<id>[0-9a-f-]{36}), (?P<node>[a-z0-9-]+)'s (?P<volume>[a-z0-9]+)")
 _BUNDLE = re.compile(r"(?P<node>.+)-[0-9a-f]{32}\.bundle")
 
 
@@ -108,6 +108,16 @@ def volume_owner(description: str) -> str | None:
     """
     found = _VOLUME.fullmatch(description)
     return found["id"] if found else None
+
+
+def is_volume_of(cluster: str, name: str, description: str) -> bool:
+    """Tell whether a volume is that of a cluster of this name: names alone can't, since both may hold dashes.
+
+    >>> is_volume_of("order", "order-book-node01-data", volume_description("0" * 36, "node01", "data"))
+    False
+    """
+    found = _VOLUME.fullmatch(description)
+    return found is not None and name == volume_name(cluster, found["node"], found["volume"])
 
 
 def volume_device(name: str) -> str:

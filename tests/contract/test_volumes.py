@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from generator.cluster.destroy import Destroyer
 from generator.lab.account import volumes
 from generator.lab.unkindness import KIND
 from generator.pki.store import KeyStore
+from generator.plan.names import volume_description
 from generator.plan.project import Project
 from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
-from tests.contract.test_launch import is_one_cluster, nothing_is_left
+from tests.contract.test_launch import FAST, is_one_cluster, nothing_is_left
 from tests.contract.test_replace import described
 from tests.contract.world import World, running
 
@@ -87,6 +89,19 @@ def test_a_destroy_of_volumes_is_killed_and_goes_on(world: World, project: Proje
     ok(gen(world, project, *words))
     nothing_is_left(world, project)
     assert identifiers(world) == {}
+
+
+def test_a_name_that_another_s_begins_with_deletes_nothing_of_it(
+    world: World, project: Project, tmp_path: Path
+) -> None:
+    """Without a description, and when the VPC is gone, the name alone tells whose a volume is."""
+    ok(gen(world, project, "launch", "--yes"))
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    order = {"name": "orderbook-eu-node01-data", "region": "fra1", "size_gigabytes": 10}
+    volumes.create(world.account, order | {"description": volume_description("0" * 36, "node01", "data")}, time.time())
+    destroyer = Destroyer("orderbook", world.connection, FAST, print, bucket=None, volumes=True)
+    destroyer.destroy(destroyer.find())
+    assert set(identifiers(world)) == {"orderbook-eu-node01-data"}
 
 
 def test_another_name_deletes_nothing(world: World, project: Project) -> None:

@@ -115,13 +115,13 @@ class VolumeKind(Kind[tuple[Volume, ...]]):
         return {"volumes": identifiers} if identifiers else {}
 
     def remains(self, removal: Removal) -> Sequence[Volume]:
-        """List the volumes of the cluster, by the id that the user or the VPC tells."""
+        """List the volumes of the cluster's name, of the id that the user or the VPC tells where one does."""
         known = {removal.cluster_id, removal.owner.cluster_id if removal.owner else None} - {None}
         return [
             one
             for one in listed(removal.cloud)
-            if (owner := names.volume_owner(one.description)) is not None
-            and (owner in known or (not known and one.name.startswith(f"{removal.cluster}-")))
+            if names.is_volume_of(removal.cluster, one.name, one.description)
+            and (not known or names.volume_owner(one.description) in known)
         ]
 
     def stays(self, remains: Sequence[Any], removal: Removal) -> bool:  # noqa: ARG002
