@@ -12,6 +12,9 @@ from generator.errors import Problem
 from generator.files import write_atomic
 from generator.plan.project import Project
 
+LIMIT_BYTES = 64 * 1024
+"""Of a file of identities or a passphrase."""
+
 passphrase_option = click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -45,6 +48,8 @@ def export(target: Path, *, file: Path, recipients: tuple[str, ...], passphrase_
     project = Project.load(file)
     if target.exists():
         raise Problem("is there already", where=str(target), hint="name another file, or move that one away")
+    if not target.absolute().parent.is_dir():
+        raise Problem("there is no such directory", where=str(target.absolute().parent))
     if recipients and passphrase_file:
         raise Problem("recipients and a passphrase are two ways", hint="leave one of them out")
     files = transfer.collect(project.keys_path)
@@ -70,7 +75,7 @@ def import_(source: Path, *, file: Path, identity: Path | None, passphrase_file:
     from generator.pki.store import KeyStore
 
     project = Project.load(file)
-    identities = identity.read_text() if identity else None
+    identities = _text(identity) if identity else None
     passphrase = None if identity else _passphrase(passphrase_file, again=False)
     files = transfer.unseal(source.read_bytes(), str(source), identities=identities, passphrase=passphrase)
     known = project.inventory.cluster_id if project.inventory else None
@@ -81,9 +86,17 @@ def import_(source: Path, *, file: Path, identity: Path | None, passphrase_file:
         say("they are what the committed inventory tells of")
 
 
+def _text(file: Path) -> str:
+    """Read a short text that a person names."""
+    try:
+        return file.read_bytes()[:LIMIT_BYTES].decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"can't be read as text ({type(error).__name__})", where=str(file)) from None
+
+
 def _passphrase(file: Path | None, *, again: bool) -> str:
     if file is not None:
-        return file.read_text().rstrip("\n")
+        return _text(file).rstrip("\n")
     if not sys.stdin.isatty():
         raise Problem("nobody is there to be asked for a passphrase", hint="`--passphrase-file FILE`, or age's keys")
     return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=again, err=True))
