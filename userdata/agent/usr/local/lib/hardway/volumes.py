@@ -45,10 +45,17 @@ def mount(volume: dict[str, Any]) -> None:
     else:
         refuse_another_s(name, volume["uuid"], found)
         check(name, device)
-        here.run("resize2fs", device, timeout=CHECK_SECONDS)
+        if is_larger(device):
+            check(name, device, "-f")  # resize2fs demands it
+            here.run("resize2fs", device, timeout=CHECK_SECONDS)
     place = here.at(f"{MOUNTED}/{name}")
     place.mkdir(parents=True, exist_ok=True)
-    here.run("mount", f"--types={TYPE}", f"--options={OPTIONS}", device, str(place))
+    argv = ("mount", f"--types={TYPE}", f"--options={OPTIONS}", device, str(place))
+    try:
+        here.run(*argv)
+    except Failure:
+        check(name, device, "-f")  # says what the kernel does not like, where it can't be repaired
+        here.run(*argv)
 
 
 def mounted(volume: dict[str, Any]) -> bool:
@@ -80,11 +87,7 @@ def expect_disk(name: str, device: str) -> None:
 
 def content(device: str) -> dict[str, str] | None:
     """Tell what is on a disk; None where it is blank: nothing that is known, and nothing at either end."""
-    argv = ["blkid", "--probe", "--output", "export", device]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failure(f"`blkid`: {type(error).__name__}") from None
+    done = ended("blkid", "--probe", "--output", "export", device)
     if done.returncode == 0:
         return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     if done.returncode != NOTHING_FOUND:
@@ -120,13 +123,25 @@ def refuse_another_s(name: str, uuid: str, found: dict[str, str]) -> None:
         )
 
 
-def check(name: str, device: str) -> None:
-    """Repair what can be repaired without a question, as after a power cut."""
-    argv = ["e2fsck", "-p", "-f", device]
+def is_larger(device: str) -> bool:
+    """Tell whether a disk has grown beyond its file system."""
+    facts = dict(line.split(":", 1) for line in here.run("dumpe2fs", "-h", device).splitlines() if ":" in line)
+    block = int(facts["Block size"])
+    with here.at(device).open("rb") as disk:
+        return disk.seek(0, os.SEEK_END) // block > int(facts["Block count"])
+
+
+def ended(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a command whose exit status says more than that it failed."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=CHECK_SECONDS)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=CHECK_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failure(f"`e2fsck`: {type(error).__name__}") from None
+        raise Failure(f"`{argv[0]}`: {type(error).__name__}") from None
+
+
+def check(name: str, device: str, *how: str) -> None:
+    """Repair what can be repaired without a question, as after a power cut; a clean one is left alone unless `-f`."""
+    done = ended("e2fsck", "-p", *how, device)
     if done.returncode not in CORRECTED:
         said = " ".join((done.stdout + done.stderr).split())[-400:]
         raise Terminal(f"volume {name} is damaged: {said}")
