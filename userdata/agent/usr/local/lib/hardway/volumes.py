@@ -125,10 +125,10 @@ def refuse_another_s(name: str, uuid: str, found: dict[str, str]) -> None:
 
 def is_larger(device: str) -> bool:
     """Tell whether a disk has grown beyond its file system."""
-    facts = dict(line.split(":", 1) for line in here.run("dumpe2fs", "-h", device).splitlines() if ":" in line)
-    block = int(facts["Block size"])
+    superblock = dict(line.split(":", 1) for line in here.run("dumpe2fs", "-h", device).splitlines() if ":" in line)
+    block = int(superblock["Block size"])
     with here.at(device).open("rb") as disk:
-        return disk.seek(0, os.SEEK_END) // block > int(facts["Block count"])
+        return disk.seek(0, os.SEEK_END) // block > int(superblock["Block count"])
 
 
 def ended(*argv: str) -> subprocess.CompletedProcess[str]:
