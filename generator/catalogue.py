@@ -160,3 +160,7 @@ VOLUME_NAME_LENGTH = 64
 """Source: https://docs.digitalocean.com/reference/api/ (block storage create, `name`)"""
 VOLUME_GIB_CENTS = 10
 """Of a volume, a month, for each GiB. Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""
+
+RESERVED_IP_MONTHLY = 5
+"""US dollars, of a reserved address that no droplet has; assigned it costs nothing.
+Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/"""

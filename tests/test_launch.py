@@ -22,6 +22,8 @@ A case says what differs from a cluster that has everything but droplets and a r
     expiry    lifecycle rules of the bucket beside the planned one, null for none at all
     secrets   sealed archives that are there beside the reviewed one
     bucket    grants, cors and versioning, where they are other than planned
+    state     grants, a policy and expiring rules of the bucket for snapshots, where there are any
+    access    the account's keys for that bucket, those for others, and what is sealed, by a digit of its digest
 
 `pytest --update` writes the actions as they are now.
 """
@@ -41,7 +43,7 @@ import pytest
 
 from generator.cluster import expiry_rules
 from generator.cluster.diff import diff
-from generator.cluster.kinds import archive, bucket, expiry, policy, secrets, ssh_key, tag
+from generator.cluster.kinds import archive, bucket, expiry, policy, secrets, ssh_key, state_bucket, tag
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.kinds.volume import VOLUME
@@ -49,7 +51,18 @@ from generator.cluster.kinds.vpc import VPC
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import highest_generation
 from generator.cluster.node_report import Etcd, Member, Phase, Progress
-from generator.cluster.observed import BUNDLES, DROPLETS, ROSTER, VOLUMES, VPCS, Bundle, Observed, Report
+from generator.cluster.observed import (
+    BUNDLES,
+    DROPLETS,
+    ROSTER,
+    STATE_ACCESS,
+    VOLUMES,
+    VPCS,
+    Bundle,
+    Observed,
+    Report,
+    StateAccess,
+)
 from generator.documents import roster as rosters
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory, KeyFact, wireguard_key
@@ -110,6 +123,8 @@ def observed(plan: Plan, documents: Documents, case: Mapping[str, Any]) -> Obser
         archive.ADDONS.found: frozenset() if "addons" in lacks else frozenset({ADDONS}),
         secrets.SEALED: frozenset() if "secrets" in lacks else frozenset({SECRETS, *case.get("secrets", ())}),
         BUNDLES: tuple(_bundles(case.get("bundles", {}))),
+        state_bucket.STATE_BUCKET: None if "state" in lacks else _state_bucket(case.get("state", {})),
+        STATE_ACCESS: StateAccess() if "state" in lacks else _access(case.get("access", {})),
     }
     seen = Observed(
         NOW, dict(_reports(plan, case)), case.get("ready"), given_up=frozenset(case.get("given_up", ())), found=found
@@ -126,6 +141,17 @@ def _volumes(plan: Plan, told: Mapping[str, Any], lacks: frozenset[str]) -> Iter
         words = volume_description(whose, "worker01", "data") if whose else ""
         size = facts.get("size", wanted.get(name, 10))
         yield Volume(f"d{number}", name, facts.get("region", "fra1"), size, words, facts.get("droplet"))
+
+
+def _state_bucket(told: Mapping[str, Any]) -> state_bucket.StateBucket:
+    grants = tuple((grantee, permission) for grantee, permission in told.get("grants", ()))
+    return state_bucket.StateBucket(grants, told.get("policy", False), tuple(told.get("expiring", ())))
+
+
+def _access(told: Mapping[str, Any]) -> StateAccess:
+    keys = told.get("keys", ["DO00OURS"])
+    sealed = {digit * 64: key for digit, key in told.get("sealed", {"d": "DO00OURS"}).items()}
+    return StateAccess(sealed, None if keys is None else frozenset(keys), frozenset(told.get("others", ())))
 
 
 def _settings(told: Mapping[str, Any]) -> Settings:
@@ -203,6 +229,7 @@ def _roster(plan: Plan, told: Mapping[str, Any] | None) -> rosters.Roster | None
         etcd=rosters.Etcd(told["state"], "hardway-token", until),
         addons_sha256=OTHER if told.get("addons") == "other" else ADDONS,
         secrets_sha256=OTHER if told.get("secrets") == "other" else SECRETS,
+        state_access=told.get("access", "d") * 64,
     )
     nodes = [entry for entry in written.nodes if entry.name not in told.get("without", ())]
     for number, (name, role) in enumerate(told.get("also", {}).items(), start=50):

@@ -12,6 +12,7 @@ import click
 from generator.cli.options import Factory, connect, end_on_signal, lab_option, optional_file_option, say
 from generator.description.load import DESCRIPTION
 from generator.errors import Problem, Problems
+from generator.plan.inventory import OPERATOR_KEY
 from generator.plan.project import committed_inventory
 
 
@@ -66,6 +67,7 @@ def destroy(
         vouched_bucket=bucket,
         volumes=volumes is not None,
         cluster_id=committed.cluster_id if committed else None,
+        operator_public_key=(committed.public(OPERATOR_KEY) or None) if committed else None,
     )
     remains = destroyer.find()
     going, kept = destroyer.split(remains)

@@ -43,11 +43,12 @@ def kubeconfig(factory: Factory | None, *, file: Path, lab: str | None, lifetime
         say("warning: this file is the administrator for as long as its certificate holds, and can't be withdrawn")
         if server is None:
             say("warning: no API server answers now; the file names the first droplet")
-        click.echo(Access(plan, keys, server.address if server else addresses[0], connection.proxy).certificate())
+        address = found.door(server.address if server else addresses[0])
+        click.echo(Access(plan, keys, address, connection.proxy).certificate())
         return
     if server is None:
         hint = "is this machine's address in `access.api`? `--certificate` works without an answer"
         raise Problem("no API server answers, so there is no token to be had", where=plan.name, hint=hint)
-    path = Access(plan, keys, server.address, connection.proxy).daily(server, lifetime)
+    path = Access(plan, keys, found.door(server.address), connection.proxy).daily(server, lifetime)
     say(f"holds until {expiry(keys)}; `gen kubeconfig` renews it")
     click.echo(path)

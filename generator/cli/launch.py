@@ -60,7 +60,7 @@ def launch(
     from generator.cluster.access import LONGEST as LONGEST_TOKEN
     from generator.cluster.access import Access
     from generator.cluster.assembly import Assembly
-    from generator.cluster.launch import rehearse, served
+    from generator.cluster.launch import door, rehearse, served
     from generator.cluster.preflight import monthly, warnings
 
     started = time.monotonic()
@@ -85,8 +85,9 @@ def launch(
         unfinished = tuple(marks.read(up.server))
     for node in unfinished:
         say(f"note: the replacement of {node} is not through: `gen replace {node}` goes on, with `--undo` it stays")
-    access = Access(plan, session.project.keys_path, up.server.address, connection.proxy)
+    address = door(site)
+    access = Access(plan, session.project.keys_path, address, connection.proxy)
     path = access.daily(up.server, LONGEST_TOKEN)
-    facts = outputs.facts(plan, connection, address=up.server.address, public=up.public, path=path)
+    facts = outputs.facts(plan, connection, address=address, public=up.public, path=path)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": site.cloud.requests}
     click.echo(json.dumps(facts, indent=2) if as_json else outputs.text(facts))

@@ -44,6 +44,8 @@ VERBS: Mapping[str, Verb] = {
     "logs": Verb("generator.cli.logs:logs", "Print what a node's units have logged."),
     "kubeconfig": Verb("generator.cli.kubeconfig:kubeconfig", "Write a kubeconfig for a running cluster."),
     "keys": Verb("generator.cli.keys:keys", "Hand a cluster's keys over, sealed, and take them in."),
+    "snapshot": Verb("generator.cli.snapshot:snapshot", "Keep etcd and the database where no node can lose them."),
+    "restore": Verb("generator.cli.restore:restore", "Bring back a cluster that has lost its control plane."),
     "destroy": Verb("generator.cli.destroy:destroy", "Remove everything that launch made."),
     "probe": Verb("generator.cli.probe:probe", "Ask the provider what is believed of it, for about a cent."),
     "lab": Verb("generator.cli.lab:lab", "Run a DigitalOcean on this machine."),

@@ -110,7 +110,7 @@ def opened(
         say("warning: what boots is in no commit, so nothing vouches for it")
     say_what_ends(project, None)
     say_who_debugs(project)
-    launchable = prepare(project, now=clock.now(), commit=reviewed.commit)
+    launchable = prepare(project, now=clock.now(), commit=reviewed.commit, spaces=connection.spaces_endpoint)
     known_nodes(launchable.plan, given_up, option="--give-up ")
     site = Site(
         launchable,

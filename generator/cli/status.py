@@ -51,6 +51,7 @@ def status(
     from generator.cluster.diff import diff
     from generator.cluster.inquiry import inquire
     from generator.cluster.launchable import digests
+    from generator.cluster.state_store import StateStore
     from generator.cluster.status import assess, warnings
     from generator.pki.store import operator_key, report_keys
 
@@ -62,7 +63,8 @@ def status(
     observed = observer.look()
     actions = diff(plan, documents, observed)
     daily = access.expiry(project.keys_path)
-    seen = assess(plan, project.inventory, documents, observed, actions, observer.address, daily)
+    kept, old = StateStore(project, connection).words(observed.time) if observed.roster else ((), ())
+    seen = assess(plan, project.inventory, documents, observed, actions, observer.address, daily, kept)
     views: tuple[View, ...] = ()
     if ask and observer.server:
         reports = report_keys(project.keys_path, project.known_nodes)
@@ -74,7 +76,7 @@ def status(
         print_json({**asdict(seen), "whole": seen.whole, **({"views": [*map(asdict, views)]} if ask else {})})
     else:
         click.echo("\n".join([_text(seen), *_view_lines(views)]))
-        for warning in warnings(plan, observed, seen):
+        for warning in (*warnings(plan, observed, seen), *old):
             say(f"warning: {warning}")
     say_who_debugs(project)
     short = say_what_ends(project, min_days)
@@ -97,6 +99,9 @@ def _text(status: ClusterStatus) -> str:
         + (f", members {', '.join(status.members)}" if status.members else ""),
         *(f"etcd: {alarm}" for alarm in status.alarms),
     ]
+    if status.etcd_mib:
+        lines.append(f"etcd has {status.etcd_mib[0]} of {status.etcd_mib[1]} MiB")
+    lines += [f"kept {line}" for line in status.kept]
     if status.expiry:
         lines.append(f"next expiry {status.expiry[0]}, {status.expiry[1]}")
     if status.kubeconfig:

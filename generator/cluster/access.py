@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 
 from generator.clock import stamp
 from generator.cluster.fleet import listed
+from generator.cluster.kinds.address import listed as reserved
 from generator.cluster.kube_api import Credentials, Kube
 from generator.errors import Problem
 from generator.files import write_atomic
@@ -29,10 +31,18 @@ SHORTEST = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Doors:
-    """Where a cluster's API servers can be asked: the addresses of its control plane, and the first that answers."""
+    """Where a cluster's API servers can be asked: the addresses of its control plane, and the first that answers.
+
+    `kept` has the reserved address of a droplet, by the public one that it was made with.
+    """
 
     addresses: tuple[str, ...]
     server: Kube | None
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+    def door(self, address: str) -> str:
+        """Give the address for people: the one that the node keeps, where it keeps one."""
+        return self.kept.get(address, address)
 
 
 def serving(plan: Plan, cloud: Cloud, credentials: Credentials, proxy: str | None) -> Doors:
@@ -40,8 +50,12 @@ def serving(plan: Plan, cloud: Cloud, credentials: Credentials, proxy: str | Non
     tags = {plan.node_tag(node) for node in plan.control_planes}
     droplets = [one for one in listed(cloud, plan.cluster_tag) if tags & set(one.tags)]
     addresses = tuple(one.public for one in droplets if one.public)
+    kept = {}
+    if any(node.reserved for node in plan.control_planes):
+        own = {one.droplet: one.ip for one in reserved(cloud)}
+        kept = {one.public: own[one.id] for one in droplets if one.public and one.id in own}
     servers = (Kube(one, credentials, proxy) for one in addresses)
-    return Doors(addresses, next((one for one in servers if one.ready()), None))
+    return Doors(addresses, next((one for one in servers if one.ready()), None), kept)
 
 
 class Access:

@@ -43,6 +43,7 @@ class Destroyer:
         cluster_id: str | None = None,
         vouched_bucket: str | None = None,
         volumes: bool = False,
+        operator_public_key: str | None = None,
     ) -> None:
         def open_bucket(name: str, region: str) -> Spaces:
             return Spaces(connection, bucket=name, region=region)
@@ -52,6 +53,7 @@ class Destroyer:
         self._removal = Removal(cluster, cloud, clock, say, open_bucket, spaces, cluster_id)
         self._removal.vouched_bucket = vouched_bucket
         self._removal.volumes = volumes
+        self._removal.operator_public_key = operator_public_key
 
     @property
     def trouble(self) -> Trouble | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from generator.cluster.addresses import public
 from generator.cluster.diff import diff
 from generator.cluster.kinds.kind import Action
 from generator.cluster.kube_api import Kube
@@ -29,12 +30,18 @@ def rehearse(site: Site) -> tuple[tuple[Action, ...], Availability]:
     offered, time = look(site.cloud, site.plan)
     raise_all(skewed(site.clock.now(), time))
     actions = diff(site.plan, site.documents, site.observed)
-    raise_all(faults(site.plan, actions, offered))
+    raise_all(faults(site.plan, actions, offered, site.observed))
     return actions, offered
 
 
 def served(site: Site) -> Served:
     """Tell where a cluster that is up is reached."""
-    here = site.case.here
-    takes_pods = [here[node.name] for node in site.plan.nodes if node.schedulable and node.name in here]
-    return Served(site.server, tuple(one.public for one in takes_pods if one.public is not None))
+    at = public(site.plan, site.observed)
+    return Served(site.server, tuple(at[node.name] for node in site.plan.nodes if node.schedulable and node.name in at))
+
+
+def door(site: Site) -> str:
+    """Give the address for people of the API server that answers: the one that its node keeps, where it keeps one."""
+    here, at = site.case.here, public(site.plan, site.observed)
+    own = next((name for name, one in here.items() if one.public == site.server.address), None)
+    return at.get(own or "", site.server.address)

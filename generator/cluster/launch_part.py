@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from generator.catalogue import USER_DATA_BYTES
 from generator.clock import stamp
@@ -19,11 +20,26 @@ _END = "END_OF_LAUNCH"
 
 
 @dataclass(frozen=True)
+class Resealed:
+    """What the operator has sealed anew for one node: where it lies, its SHA-256, and the identity of age for it.
+
+    `plain_sha256` is that of what is in it; a node fetches no more than `sealed_bytes`.
+    """
+
+    url: str = field(repr=False)
+    sha256: str
+    identity: str = field(repr=False)
+    plain_sha256: str
+    sealed_bytes: int
+
+
+@dataclass(frozen=True)
 class LaunchFacts:
     """What one node is told at its launch and never in its document.
 
     `generation` is the lowest that the node may accept of the roster; `addons_url` is a prefix, to be followed by
-    `<sha256>.tar`; after `expires` the bundle can't be fetched and no status be put.
+    `<sha256>.tar`; after `expires` the bundle can't be fetched and no status be put. `restore` is the snapshot that
+    etcd's first member begins with, where there is to be one.
     """
 
     node: str
@@ -34,6 +50,7 @@ class LaunchFacts:
     status_url: str = field(repr=False)
     generation: int
     expires: datetime
+    restore: Resealed | None = None
 
 
 def multipart(document: str, launch: LaunchFacts) -> str:
@@ -71,7 +88,7 @@ def envelope(document: str, hook: str) -> str:
 
 def launch_json(launch: LaunchFacts) -> str:
     """Write the facts as the node reads them."""
-    values = {
+    values: dict[str, Any] = {
         "version": VERSION,
         "node": launch.node,
         "bundle_url": launch.bundle_url,
@@ -82,6 +99,13 @@ def launch_json(launch: LaunchFacts) -> str:
         "generation": launch.generation,
         "expires": stamp(launch.expires),
     }
+    if launch.restore is not None:
+        values["restore"] = {
+            "url": launch.restore.url,
+            "sha256": launch.restore.sha256,
+            "identity": launch.restore.identity,
+            "sealed_bytes": launch.restore.sealed_bytes,
+        }
     return json.dumps(values, indent=2) + "\n"
 
 

@@ -9,18 +9,20 @@ from hashlib import sha256
 
 from generator.documents import addons, agent, committed, render
 from generator.errors import Problem, Problems, raise_all
-from generator.pki import bundle
+from generator.pki import bundle, state_key
 from generator.pki.store import KeyStore
 from generator.plan import ending, images
 from generator.plan.decide import Plan
 from generator.plan.project import Project
+from generator.provider.connection import Connection
 
 
 @dataclass(frozen=True)
 class Documents:
     """What was reviewed: the SHA-256 of each node's document, and of the archives of addons and agent.
 
-    `commit` is the one that holds them, empty where none does; `secrets` is the digest of the sealed archive.
+    `commit` is the one that holds them, empty where none does; `secrets` is the digest of the sealed archive,
+    `state_access` that of the user's own way to the bucket for snapshots, sealed; empty where none is named.
     """
 
     nodes: Mapping[str, str]
@@ -28,6 +30,7 @@ class Documents:
     agent: str = ""
     commit: str = ""
     secrets: str = ""
+    state_access: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Launchable:
     agent: bytes = b""
     commit: str = ""
     secrets: bytes = b""
+    state_access: bytes = b""
+    state_key_id: str = ""
 
     @property
     def documents(self) -> Documents:
@@ -48,7 +53,8 @@ class Launchable:
         nodes = {name: sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
         agent_sha256 = sha256(self.agent).hexdigest() if self.agent else ""
         secrets = sha256(self.secrets).hexdigest() if self.secrets else ""
-        return Documents(nodes, sha256(self.archive).hexdigest(), agent_sha256, self.commit, secrets)
+        access = sha256(self.state_access).hexdigest() if self.state_access else ""
+        return Documents(nodes, sha256(self.archive).hexdigest(), agent_sha256, self.commit, secrets, access)
 
 
 def digests(project: Project) -> Documents:
@@ -66,8 +72,13 @@ def digests(project: Project) -> Documents:
     )
 
 
-def prepare(project: Project, *, now: datetime, commit: str = "") -> Launchable:
+def prepare(
+    project: Project, *, now: datetime, commit: str = "", spaces: str = Connection.spaces_endpoint
+) -> Launchable:
     """Check what lies on this machine, and load it.
+
+    Args:
+        spaces: the address of Spaces, for nodes that write snapshots with a key of the user's own.
 
     Raises:
         Problems: what is committed is not what would be rendered, an image is not pinned, a key is missing.
@@ -101,4 +112,8 @@ def prepare(project: Project, *, now: datetime, commit: str = "") -> Launchable:
     raise_all(problems)
     texts = {node.name: files[f"nodes/{node.name}/user-data"].decode() for node in plan.nodes}
     runtime = agent.archive(agent.files())
-    return Launchable(plan, texts, addons.archive(manifests), store, runtime, commit, secrets)
+    own = state_key.read(project.keys_path, plan)
+    endpoint = spaces.format(region=plan.spaces_region).rstrip("/")
+    access = store.sealed_access(state_key.text(plan, endpoint, own)) if own else b""
+    key_id = own.id if own else ""
+    return Launchable(plan, texts, addons.archive(manifests), store, runtime, commit, secrets, access, key_id)

@@ -69,9 +69,12 @@ def existing(plan: Plan, observed: Observed) -> bool:
     as dead as it looks.
     """
     if observed.roster is not None:
+        up = members(plan, observed)
+        if observed.roster.etcd.state == "restoring":
+            # Its first member alone has all data; what was said before is of another etcd.
+            return up > 0
         if observed.roster.etcd.state == "existing" or observed.ready is not None:
             return True
-        up = members(plan, observed)
         reports = [observed.reports[node.name] for node in plan.control_planes if node.name in observed.reports]
         # Droplets that are gone since have voted too.
         ever = sum(report.is_vouched and report.progress.done("etcd") for report in reports)
@@ -101,7 +104,7 @@ def is_overdue(node: Node, droplet: Droplet, observed: Observed) -> bool:
         return observed.time > droplet.created + BUNDLE_KEPT
     # The bucket says when its addresses end, and may lie; what that could cost is nothing before there is data.
     ends = droplet.created + LONGEST
-    return observed.time > (min(max(expiries), ends) if _is_founding(observed) else ends) + FETCH
+    return observed.time > (min(max(expiries), ends) if _is_founding(node, observed) else ends) + FETCH
 
 
 def is_settled_by_others(node: Node, observed: Observed) -> bool:
@@ -110,7 +113,7 @@ def is_settled_by_others(node: Node, observed: Observed) -> bool:
     Kubernetes has an answer and no report of that droplet in it, or there is no data yet that could be lost, or the
     operator has said it.
     """
-    return observed.ready is not None or _is_founding(observed) or node.name in observed.given_up
+    return observed.ready is not None or _is_founding(node, observed) or node.name in observed.given_up
 
 
 def highest_generation(plan: Plan, observed: Observed) -> int:
@@ -126,8 +129,15 @@ def highest_generation(plan: Plan, observed: Observed) -> int:
     return max((one for one in told if one <= int(observed.time.timestamp()) + AHEAD_SECONDS), default=0)
 
 
-def _is_founding(observed: Observed) -> bool:
-    """Tell whether there can't be any data yet: by the roster, and nobody knows better."""
-    is_new = observed.roster is not None and observed.roster.etcd.state == "new"
-    formed = any(report.is_vouched and report.progress.done("etcd") for report in observed.reports.values())
+def _is_founding(node: Node, observed: Observed) -> bool:
+    """Tell whether a node can't have any data yet: by the roster, and nobody knows better.
+
+    Workers that are there while etcd is restored have theirs.
+    """
+    state = observed.roster.etcd.state if observed.roster is not None else ""
+    is_new = state == "new" or (state == "restoring" and node.is_control_plane)
+    told = [one for one in observed.reports.values() if one.is_vouched and one.progress.done("etcd")]
+    present = {droplet.id for droplet in observed.droplets}
+    # While it is restored, only those that are there since can have any; the data of those before is the snapshot's.
+    formed = any(state == "new" or one.progress.droplet in present for one in told)
     return is_new and observed.ready is None and not formed

@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 
+from generator.cluster import addresses
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import existing, node_of, placed
 from generator.cluster.membership import membership
-from generator.cluster.observed import Observed
+from generator.cluster.observed import STATE_ACCESS, Observed
 from generator.documents.roster import Entry, Etcd, EtcdState, Roster, compose, next_generation
 from generator.plan.decide import Plan
 
@@ -36,6 +37,8 @@ def next_roster(plan: Plan, documents: Documents, observed: Observed) -> Roster:
         etcd=_etcd(plan, observed),
         addons_sha256=documents.addons,
         secrets_sha256=documents.secrets or None,
+        state_access=access_in_force(plan, documents, observed),
+        public={name: IPv4Address(one.ip) for name, one in addresses.kept(plan, observed).items()},
     )
     if published:
         # What a living cluster was founded with is a fact; the description may say something else by now.
@@ -45,6 +48,20 @@ def next_roster(plan: Plan, documents: Documents, observed: Observed) -> Roster:
     if published and written == replace(published, generation=written.generation, time=written.time):
         return published
     return written
+
+
+def access_in_force(plan: Plan, documents: Documents, observed: Observed) -> str | None:
+    """Give the digest of the sealed way to the bucket for snapshots whose key works; None where nothing is there.
+
+    A key of the user's own is in no list of the account: of what is sealed of it the documents know the digest, or,
+    where the keys are not at hand, nobody but the store.
+    """
+    found = observed.of(STATE_ACCESS)
+    if plan.state_key is not None:
+        wanted = documents.state_access or next(iter(sorted(found.sealed)), None)
+        return wanted if wanted in found.sealed else None
+    keys = found.keys or frozenset()
+    return next((digest for digest, key in sorted(found.sealed.items()) if key in keys), None)
 
 
 def changes(plan: Plan, documents: Documents, observed: Observed) -> tuple[str, ...]:
@@ -62,6 +79,8 @@ def changes(plan: Plan, documents: Documents, observed: Observed) -> tuple[str, 
         words.append("what it is founded with")
     if before.secrets != after.secrets:
         words.append("secrets of addons")
+    if before.state_access != after.state_access:
+        words.append("the way of snapshots")
     if before.etcd.state != after.etcd.state:
         words.append("etcd has its quorum")
     elif before.etcd != after.etcd:
@@ -69,7 +88,9 @@ def changes(plan: Plan, documents: Documents, observed: Observed) -> tuple[str, 
     old = {entry.name: entry for entry in before.nodes}
     for entry in after.nodes:
         known = old.pop(entry.name, None)
-        if known is None or replace(known, endpoint=entry.endpoint) != entry:
+        if known is not None and known.public != entry.public:
+            words.append(f"{entry.name} keeps {entry.public}" if entry.public else f"{entry.name} keeps no address")
+        if known is None or replace(known, endpoint=entry.endpoint, public=entry.public) != entry:
             words.append(f"{entry.name} is new or has a new key")
         elif known.endpoint != entry.endpoint:
             words.append(f"{entry.name} is at {entry.endpoint}" if entry.endpoint else f"{entry.name} is gone")
@@ -109,6 +130,8 @@ def _etcd(plan: Plan, observed: Observed) -> Etcd:
     if observed.roster is None:
         return Etcd(state, "", until)
     known = observed.roster.etcd
+    if known.state == "restoring":
+        return replace(known, state=state, snapshot=None) if state == "existing" else known
     if state == "existing" or known.new_until - observed.time >= RENEWED:
         return replace(known, state=state)
     # Nobody has formed a cluster yet. The token stays while a droplet may have read it.

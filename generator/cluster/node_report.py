@@ -58,7 +58,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Etcd:
-    """What etcd is like, seen from one node; `trouble` is why nothing can be told, and then that is all."""
+    """What etcd is like, seen from one node; `trouble` is why nothing can be told, and then that is all.
+
+    `mib` is how large its data is, of `most_mib` that it may have; 0 where the node doesn't tell.
+    """
 
     member: str = ""
     leader: str = ""
@@ -66,6 +69,8 @@ class Etcd:
     members: tuple[Member, ...] = ()
     alarms: tuple[str, ...] = ()
     trouble: str = ""
+    mib: int = 0
+    most_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,15 @@ def read_etcd(entry: Any) -> Etcd:
         return Etcd(trouble=clean(str(entry["trouble"]))[:LINE_LENGTH])
     members = [Member(_hex(one["id"]), clean(str(one["name"]))[:63], bool(one["learner"])) for one in entry["members"]]
     alarms = tuple(clean(str(alarm))[:100] for alarm in entry.get("alarms") or ())
-    return Etcd(_hex(entry["member"]), _hex(entry["leader"]), bool(entry["learner"]), tuple(members[:32]), alarms[:8])
+    return Etcd(
+        member=_hex(entry["member"]),
+        leader=_hex(entry["leader"]),
+        learner=bool(entry["learner"]),
+        members=tuple(members[:32]),
+        alarms=alarms[:8],
+        mib=max(0, int(entry.get("mib") or 0)),
+        most_mib=max(0, int(entry.get("most_mib") or 0)),
+    )
 
 
 def clean(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from generator.cluster.node_report import Progress
 from generator.documents.roster import Roster
-from generator.provider.resources import Droplet, Volume, Vpc
+from generator.provider.resources import Droplet, ReservedIp, Volume, Vpc
 
 T = TypeVar("T")
 
@@ -41,6 +41,19 @@ class Bundle:
     expires: datetime
 
 
+@dataclass(frozen=True)
+class StateAccess:
+    """What is there of the way by which control-plane nodes write snapshots.
+
+    `sealed` has the digests of those that lie beside the roster, each with the id of its Spaces key. `keys` are the
+    account's of the cluster's name, by id, None where the token may not list them; `others` are for something else.
+    """
+
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    keys: frozenset[str] | None = frozenset()
+    others: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, eq=False)
 class Found(Generic[T]):
     """The place of one kind's findings in `Observed`, and what stands there when it has none."""
@@ -56,6 +69,9 @@ VPCS: Found[tuple[Vpc, ...]] = Found("vpcs", ())
 """All of the account: another's may be in the way."""
 VOLUMES: Found[tuple[Volume, ...]] = Found("volumes", ())
 """Those of the cluster, and those of a planned name, whosever they are."""
+ADDRESSES: Found[tuple[ReservedIp, ...]] = Found("addresses", ())
+"""The account's reserved addresses, whosever they are."""
+STATE_ACCESS: Found[StateAccess] = Found("state access", StateAccess())
 ROSTER: Found[Roster | None] = Found("roster", None)
 
 

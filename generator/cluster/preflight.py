@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from generator.cluster.addresses import kept, unneeded
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.kind import Action
+from generator.cluster.observed import ADDRESSES, Observed
 from generator.errors import Problem
 from generator.plan.decide import Plan
 from generator.provider.digitalocean import Cloud
@@ -36,7 +38,9 @@ def look(cloud: Cloud, plan: Plan) -> tuple[Availability, datetime]:
     return offered, time
 
 
-def faults(plan: Plan, actions: Sequence[Action], offered: Availability) -> list[Problem]:
+def faults(
+    plan: Plan, actions: Sequence[Action], offered: Availability, observed: Observed | None = None
+) -> list[Problem]:
     """Find what the provider would refuse half way."""
     problems = [
         Problem(action.why, where=action.where, hint=action.hint) for action in actions if action.verb == "refuse"
@@ -44,6 +48,7 @@ def faults(plan: Plan, actions: Sequence[Action], offered: Availability) -> list
     if offered.account.status == LOCKED:
         hint = "the provider's support unlocks it: https://cloudsupport.digitalocean.com"
         problems.append(Problem(_standing(offered.account), hint=hint))
+    problems += _address_faults(plan, offered, observed) if observed is not None else []
     coming = [action.name for action in actions if action.kind is DROPLET and action.verb in ("create", "wait")]
     going = sum(action.kind is DROPLET and action.verb == "delete" for action in actions)
     if not coming:
@@ -65,6 +70,18 @@ def faults(plan: Plan, actions: Sequence[Action], offered: Availability) -> list
     elif plan.region not in offered.image_regions:
         problems.append(Problem(f"`{plan.image}` is not in region `{plan.region}`", where="image"))
     return problems
+
+
+def _address_faults(plan: Plan, offered: Availability, observed: Observed) -> list[Problem]:
+    """Find that the account may have fewer reserved addresses than are described."""
+    there, coming = len(observed.of(ADDRESSES)), sum(node.reserved for node in plan.nodes) - len(kept(plan, observed))
+    room = max(0, offered.account.address_limit - there + len(tuple(unneeded(plan, observed))))
+    if coming <= room:
+        return []
+    limit = f"its limit is {offered.account.address_limit}, {there} are there"
+    message = f"{coming} reserved addresses are to be had, the account has room for {room}: {limit}"
+    hint = "ask for a higher limit (https://cloud.digitalocean.com/account/team), or take `public` from a pool"
+    return [Problem(message, hint=hint)]
 
 
 def warnings(offered: Availability) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from generator.clock import stamp
+from generator.cluster import addresses
 from generator.cluster.drift import drifted
 from generator.cluster.kinds.kind import Action, Case
 from generator.cluster.launchable import Documents
@@ -50,7 +51,8 @@ class ClusterStatus:
     `drift` says what lives otherwise than described, `unwell` which nodes are not ready while their droplets live.
     `kubeconfig` is when the token of the kubeconfig of every day ends; `addons` tells whether Kubernetes has the
     rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
-    says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket; `volumes` are in words.
+    says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket; `volumes` are in words, and
+    so is what is `kept` outside of the nodes; `etcd_mib` is how large etcd's data is, and how large it may be.
     """
 
     name: str
@@ -69,6 +71,8 @@ class ClusterStatus:
     notes: tuple[str, ...] = ()
     bundles: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    etcd_mib: tuple[int, int] | None = None
+    kept: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -85,10 +89,12 @@ def assess(
     actions: Sequence[Action],
     api: str | None,
     kubeconfig: str | None,
+    kept: tuple[str, ...] = (),
 ) -> ClusterStatus:
     """Put together what was seen."""
     here = placed(plan, observed)
     words = {row.node: row.now for row in rows(plan, observed)}
+    at = addresses.public(plan, observed)
     nodes = []
     for node in plan.nodes:
         droplet = here.get(node.name)
@@ -97,7 +103,7 @@ def assess(
                 node=node.name,
                 role=node.role,
                 droplet=droplet.id if droplet else None,
-                public=droplet.public if droplet else None,
+                public=at.get(node.name) if droplet else None,
                 private=droplet.private if droplet else None,
                 kubernetes=_kubernetes(node.name, observed.ready),
                 phase=words[node.name],
@@ -126,6 +132,8 @@ def assess(
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep" and one.name not in drifting),
         bundles=tuple(_left(one, observed.time) for one in observed.bundles),
         volumes=tuple(_volume(one, observed) for one in observed.of(VOLUMES)),
+        etcd_mib=(etcd.mib, etcd.most_mib) if etcd and etcd.most_mib else None,
+        kept=kept,
     )
 
 

@@ -112,6 +112,8 @@ def _draft(value: Any, wrong: set[Location], today: date | None) -> rules.Draft:
     served = served if isinstance(served, list) else []
     book = top.get("order_book")
     book = book if isinstance(book, dict) else {}
+    spaces = top.get("spaces")
+    spaces = spaces if isinstance(spaces, dict) else {}
     debug = top.get("debug")
     debug = debug if isinstance(debug, dict) else {}
     keys = debug.get("ssh_keys")
@@ -129,6 +131,8 @@ def _draft(value: Any, wrong: set[Location], today: date | None) -> rules.Draft:
         if not isinstance(api, list)
         else [IPv4Network(item) if right("access", "api", index) else None for index, item in enumerate(api)],
         served=[item if right("ingress", "namespaces", index) else None for index, item in enumerate(served)],
+        bucket=spaces["bucket"] if "bucket" in spaces and right("spaces", "bucket") else None,
+        state=spaces.get("state") if right("spaces", "state") else "",
         order_book=[key for key in ("image", "pull_secret") if key in book],
         addons=top.get("addons") if isinstance(top.get("addons"), list) and right("addons") else None,
         ssh_keys=[item if right("debug", "ssh_keys", index) else None for index, item in enumerate(keys)],

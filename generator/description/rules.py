@@ -17,6 +17,7 @@ from generator.validation import shown, suggestion
 
 POD_PREFIX = 24
 CONTROL_PLANE_COUNTS = (1, 3, 5)
+BUCKET_LENGTH, STATE_SUFFIX = 63, "-state"
 LONGEST_DEBUG = timedelta(days=30)
 # Those that have to hold every node; services do not grow with them.
 GROWING = frozenset({"vpc", "nodes", "pods"})
@@ -44,6 +45,8 @@ class Draft:
     api: Sequence[IPv4Network | None] | None
     addons: Sequence[str] | None
     served: Sequence[str | None]
+    bucket: str | None
+    state: str | None
     order_book: Sequence[str]
     ssh_keys: Sequence[str | None]
     until: date | None
@@ -69,6 +72,7 @@ def findings(draft: Draft) -> Iterator[Finding]:
     yield from _api(draft)
     yield from _addons(draft)
     yield from _served(draft)
+    yield from _spaces(draft)
     yield from _order_book(draft)
     yield from _debug(draft)
 
@@ -216,6 +220,27 @@ def _served(draft: Draft) -> Iterator[Finding]:
         if name is not None and name in draft.served[:index]:
             path: Location = ("ingress", "namespaces", index)
             yield Finding(path, f"`ingress.namespaces[{index}]` is {shown(name)} a second time")
+
+
+def _spaces(draft: Draft) -> Iterator[Finding]:
+    if draft.bucket is None:
+        return
+    if draft.state == draft.bucket:
+        message = f"`spaces.state` is {shown(draft.state)}, as `spaces.bucket`"
+        hint = "anybody may read a part of that one by its policy, and a bucket with a policy takes no limited key"
+        yield Finding(("spaces", "state"), message, hint)
+    elif draft.state is None and len(state_bucket(draft.bucket)) > BUCKET_LENGTH:
+        message = f"`spaces.bucket` is {shown(draft.bucket)}, too long for `{STATE_SUFFIX}` behind it"
+        yield Finding(
+            ("spaces", "bucket"),
+            message,
+            f"name the bucket for snapshots in `spaces.state`, with at most {BUCKET_LENGTH} characters",
+        )
+
+
+def state_bucket(bucket: str) -> str:
+    """Name the bucket for snapshots where the description names none."""
+    return f"{bucket}{STATE_SUFFIX}"
 
 
 def _order_book(draft: Draft) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -55,6 +55,8 @@ class PoolSpec(_Section):
     """What its droplets are: processors and memory, by the provider's name."""
     max_unavailable: Annotated[values.Count, values.rule(f"1 to {values.NODES_PER_POOL}", values.max_unavailable)] = 1
     """How many of its nodes a rollout may replace at once; of control-plane nodes always one."""
+    public: Literal["reserved"] | None = None
+    """Whether each node keeps its address on the internet when its droplet is replaced; else it has its droplet's."""
     volumes: Annotated[tuple[VolumeSpec, ...], values.rule(f"at most {MOST_VOLUMES}", values.volumes)] = ()
     """What of its nodes outlives their droplets; whatever else a node writes goes with its droplet."""
 
@@ -89,6 +91,21 @@ class SpacesSpec(_Section):
     """The bucket, by a name that nobody else has; it is made when it is missing, and never deleted."""
     region: Annotated[str, values.one_of(SPACES_REGIONS, "not a region with Spaces")]
     """Where the bucket is."""
+    state: values.Bucket | None = None
+    """The bucket for sealed snapshots and dumps, `<bucket>-state` unless given; made when missing, never deleted."""
+    state_key: values.PrivateFile | None = None
+    """A Spaces key of yours for that bucket alone, if the token makes none: a file with id and secret in one line."""
+
+
+class SnapshotsSpec(_Section):
+    """How many snapshots of etcd and dumps of the database `gen snapshot prune` keeps, by their age."""
+
+    hourly: Annotated[values.Count, values.rule("0 to 168", values.kept(168))] = 24
+    """Of how many hours the last snapshot of each is kept."""
+    daily: Annotated[values.Count, values.rule("1 to 366", values.kept(366, least=1))] = 7
+    """Of how many days the last snapshot, and the last dump, of each is kept."""
+    weekly: Annotated[values.Count, values.rule("0 to 520", values.kept(520))] = 4
+    """Of how many weeks the last snapshot, and the last dump, of each is kept."""
 
 
 class DebugSpec(_Section):
@@ -122,6 +139,8 @@ class ClusterSpec(_Section):
     """Who may reach the API."""
     spaces: SpacesSpec
     """Where the nodes find their sealed secrets and the roster."""
+    snapshots: SnapshotsSpec = SnapshotsSpec()
+    """How many snapshots are kept."""
     ingress: IngressSpec = IngressSpec()
     """Whose Ingresses the addon `ingress` serves."""
     order_book: OrderBookSpec = OrderBookSpec()

@@ -249,6 +249,17 @@ def volumes(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return value
 
 
+def kept(most: int, *, least: int = 0) -> Callable[[int], int]:
+    """Make the check of how many snapshots are kept."""
+
+    def check(value: int) -> int:
+        if not least <= value <= most:
+            raise Misfit(f"{least} to {most} are kept")
+        return value
+
+    return check
+
+
 def max_unavailable(value: int) -> int:
     if not 1 <= value <= NODES_PER_POOL:
         raise Misfit(f"a rollout replaces 1 to {NODES_PER_POOL} nodes at once")

@@ -68,7 +68,7 @@ class Roster:
     """What one generation of the roster says.
 
     `addons` and `secrets` are the SHA-256 of the archives in force: of the addons, and of what they keep
-    secret, as it is sealed.
+    secret, as it is sealed. `state_access` is that of the sealed way to the bucket for snapshots, None without any.
     """
 
     cluster_id: str
@@ -79,6 +79,7 @@ class Roster:
     etcd: Etcd
     addons: str
     secrets: str | None = None
+    state_access: str | None = None
 
 
 def compose(
@@ -90,14 +91,21 @@ def compose(
     etcd: Etcd,
     addons_sha256: str,
     secrets_sha256: str | None = None,
+    state_access: str | None = None,
+    public: Mapping[str, IPv4Address] | None = None,
 ) -> Roster:
     """Put the reviewed part of the roster together with what only a launch knows.
 
     Args:
         endpoints: VPC address of each node that has a droplet, by the node's name.
+        public: the address of each node that keeps one.
     """
-    nodes = tuple(Entry(**reviewed, endpoint=endpoints.get(reviewed["name"])) for reviewed in _nodes(plan))
-    return Roster(plan.cluster_id, generation, time, founding(plan), nodes, etcd, addons_sha256, secrets_sha256)
+    nodes = tuple(
+        Entry(**reviewed, endpoint=endpoints.get(reviewed["name"]), public=(public or {}).get(reviewed["name"]))
+        for reviewed in _nodes(plan)
+    )
+    founded = founding(plan)
+    return Roster(plan.cluster_id, generation, time, founded, nodes, etcd, addons_sha256, secrets_sha256, state_access)
 
 
 def founding(plan: Plan) -> Founding:
@@ -133,6 +141,7 @@ def payload(roster: Roster) -> str:
             "etcd": {**asdict(roster.etcd), "new_until": stamp(roster.etcd.new_until)},
             "addons": roster.addons,
             "secrets": roster.secrets,
+            "state_access": roster.state_access,
         }
     )
 
@@ -173,7 +182,10 @@ def reviewed(plan: Plan, addons_sha256: str, secrets_sha256: str | None = None) 
         "version": VERSION,
         "cluster_id": plan.cluster_id,
         "founding": asdict(founding(plan)),
-        "nodes": _nodes(plan),
+        "nodes": [
+            {**entry, **({"public": "reserved"} if node.reserved else {})}
+            for entry, node in zip(_nodes(plan), plan.nodes, strict=True)
+        ],
         "addons": addons_sha256,
         "secrets": secrets_sha256,
     }
@@ -213,6 +225,7 @@ def _read(values: Mapping[str, Any]) -> Roster:
         etcd=Etcd(**{**values["etcd"], "new_until": moment(values["etcd"]["new_until"])}),
         addons=values["addons"],
         secrets=values["secrets"],
+        state_access=values.get("state_access"),
     )
 
 

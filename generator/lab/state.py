@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from generator.catalogue import REGIONS
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
 
@@ -30,6 +31,9 @@ PUBLIC_GATEWAY = IPv4Interface("203.0.113.1/24")
 SERVICES_ADDRESS = IPv4Address("203.0.113.10")
 DNS_ADDRESS = IPv4Address("203.0.113.53")
 METADATA_ADDRESS = IPv4Address("169.254.169.254")
+# Reserved ones: whoever asks there reaches the droplet that has it now, at its anchor.
+FIRST_RESERVED_ADDRESS = IPv4Address("203.0.113.20")
+LAST_RESERVED_ADDRESS = IPv4Address("203.0.113.49")
 FIRST_DROPLET_ADDRESS = IPv4Address("203.0.113.101")
 LAST_DROPLET_ADDRESS = IPv4Address("203.0.113.250")
 # Public ones, as a description has to name such; of a range that nobody announces, and in the lab's networks alone.
@@ -39,6 +43,9 @@ OPERATOR_ADDRESS = IPv4Address("28.51.100.7")
 ANYBODY_ADDRESS = IPv4Address("28.51.100.99")
 
 _MARK = "hardway-lab.json"
+
+ANCHORS = tuple(sorted({region.anchor for region in REGIONS.values() if region.anchor}))
+"""The networks of which every droplet of a region has an address on its public interface."""
 
 NAMESPACES_DIRECTORY = Path("/run/netns")
 CGROUPS_DIRECTORY = Path("/sys/fs/cgroup")
@@ -187,6 +194,16 @@ def name_of(directory: Path) -> str:
     path = directory.resolve()
     words = re.sub(r"[^a-z0-9]+", "-", path.name.lower())[:16].strip("-")
     return f"{words or 'lab'}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
+
+
+def anchor(region: str, public: IPv4Address) -> IPv4Interface:
+    """Give the address that a droplet has on its public interface besides its public one.
+
+    >>> anchor("fra1", FIRST_DROPLET_ADDRESS)
+    IPv4Interface('10.19.0.101/16')
+    """
+    network = REGIONS[region].anchor or ANCHORS[0]
+    return IPv4Interface(f"{network[int(public) - int(PUBLIC_NETWORK.network_address)]}/{network.prefixlen}")
 
 
 def lab_of(namespace: str) -> str | None:

@@ -49,6 +49,10 @@ class Unkindness:
     """A volume's device comes and goes, and until then nothing else can be asked of it (422)."""
     volume_limit: int = 100
     """More volumes are refused (403)."""
+    address_lag: float = 3.0
+    """A reserved address that was given to a droplet leads nowhere yet, and can't be moved (422)."""
+    address_limit: int = 3
+    """More reserved addresses are refused (422)."""
     held_dpkg_lock: int = 150
     """Vendor data hold the package manager's lock for so many seconds of the first boot."""
     no_default_vpc: bool = False
@@ -74,6 +78,7 @@ KIND = Unkindness(
     key_lag=0,
     firewall_lag=0,
     volume_lag=0,
+    address_lag=0,
     failing_creates=0,
     shuffled_addresses=False,
     held_dpkg_lock=0,

@@ -1,4 +1,4 @@
-"""Reads what addons keep secret from the paths of files, and seals all of it into one archive; no disk.
+"""Reads what addons keep secret from the paths of files, and writes all of it as one text to be sealed; no disk.
 
 `addons/<namespace>/<secret>/<key>` of a key store is one value of one Secret. The same values always give the same
 bytes, so their digest changes only when one of them does.
@@ -7,26 +7,22 @@ bytes, so their digest changes only when one of them does.
 from __future__ import annotations
 
 import base64
-import hmac
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from generator.pki import sealing
 
 VERSION = 1
 LIMIT_BYTES = 512 * 1024
 """Of all values; etcd takes no more than 1.5 MiB at once."""
-STEP_BYTES = 1024
-"""The archive may be read by anyone: of the length of a value it shows no more than this."""
 DIRECTORY = "addons"
 DOCKER, TLS = frozenset({".dockerconfigjson"}), frozenset({"tls.crt", "tls.key"})
 
 SecretType = Literal["Opaque", "kubernetes.io/dockerconfigjson", "kubernetes.io/tls"]
 
-_NONCE_BYTES = 12
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _KEY = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}")
@@ -107,23 +103,7 @@ def document(secrets: Collection[Secret]) -> bytes:
         for secret in secrets
     ]
     text = json.dumps({"version": VERSION, "secrets": values}, separators=(",", ":"), sort_keys=True).encode()
-    return text.ljust(-(-len(text) // STEP_BYTES) * STEP_BYTES)
-
-
-def seal(text: bytes, key: bytes, cluster_id: str) -> bytes:
-    """Encrypt a document for one cluster, always into the same bytes: 12 of nonce, then AES-256-GCM's text and tag.
-
-    The nonce is made of the document, so it is used twice for the same document alone, as RFC 5297 does it; with a
-    random one the digest would change at every launch.
-    """
-    bound_to = f"hardway-addon-secrets-v1/{cluster_id}".encode()
-    nonce = _derived(key, "nonce", bound_to + b"\n" + text)[:_NONCE_BYTES]
-    return nonce + AESGCM(_derived(key, "encrypt", b"")).encrypt(nonce, text, bound_to)
-
-
-def _derived(key: bytes, purpose: str, text: bytes) -> bytes:
-    own = hmac.digest(key, f"hardway-addon-secrets-v1 {purpose}".encode(), "sha256")
-    return hmac.digest(own, text, "sha256")
+    return sealing.padded(text)
 
 
 def _misnamed(path: str, namespaces: Collection[str] | None) -> Iterator[Mistake]:

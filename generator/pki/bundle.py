@@ -9,7 +9,7 @@ import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from generator.pki import kubeconfig
-from generator.pki.plain_keys import ADDON_SECRETS_KEY
+from generator.pki.plain_keys import ADDON_SECRETS_KEY, SNAPSHOT_KEY
 from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
 from generator.plan.decide import Node, Plan
@@ -68,6 +68,8 @@ def node_files(plan: Plan, node: Node, store: KeyStore) -> tuple[PackedFile, ...
         pairs, authorities = pairs + _CONTROL_PLANE_PAIRS, authorities + _CONTROL_PLANE_AUTHORITIES
         files += [
             PackedFile("/etc/hardway/addon-secrets.key", store.key(ADDON_SECRETS_KEY), SECRET),
+            PackedFile("/etc/hardway/snapshots.key", store.key(SNAPSHOT_KEY), SECRET),
+            PackedFile("/etc/hardway/snapshots.recipient", f"{store.snapshot_recipient}\n".encode(), SECRET),
             PackedFile("/etc/kubernetes/encryption.yaml", _encryption_configuration(store.encryption_key), SECRET),
             PackedFile("/etc/kubernetes/pki/sa.key", store.service_account_key, SECRET),
             PackedFile("/etc/kubernetes/pki/sa.pub", store.service_account_public, SECRET),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import sha256
@@ -20,7 +20,7 @@ from generator.pki.issue import differences, fingerprint, read_certificate, read
 from generator.pki.plain_keys import Material
 from generator.plan.certificates import Certificate
 from generator.plan.decide import Plan
-from generator.plan.inventory import RESTORE, Inventory, KeyFact
+from generator.plan.inventory import OPERATOR_KEY, RESTORE, Inventory, KeyFact
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,29 @@ def names(plan: Plan) -> tuple[str, ...]:
 def elsewhere(plan: Plan) -> frozenset[str]:
     """List the files that only new certificates need: they may be kept on another machine, or in a safe."""
     return frozenset(f"{row.path}.key" for row in plan.certificates if row.is_authority)
+
+
+_API = ("kubernetes-ca.crt", "admin.crt", "admin.key")
+_KEPT = f"{plain_keys.SNAPSHOT_KEY}.key"
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "gen kubeconfig": _API,
+    "gen status": _API,
+    "gen status --ask": (*_API, f"{OPERATOR_KEY}.key"),
+    "gen logs": _API,
+    "gen snapshot list": (_KEPT,),
+    "gen snapshot verify": (_KEPT, f"{plain_keys.SNAPSHOT_IDENTITY}.key", f"{OPERATOR_KEY}.key"),
+}
+"""What verbs need that can do without the rest of a store; all others need it whole, or nothing of it."""
+
+
+def enough_for(files: Collection[str]) -> str:
+    """Say which verbs can do with what is there of a store, by its files."""
+    able = [f"`{verb}`" for verb, needed in NEEDS.items() if set(needed) <= set(files)]
+    return (
+        f"what is here is enough for {', '.join(able)}"
+        if able
+        else "what is here is enough for no verb that needs keys"
+    )
 
 
 def backup_hint(store_path: Path) -> str:

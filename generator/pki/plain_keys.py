@@ -21,6 +21,10 @@ from generator.plan.inventory import OPERATOR_KEY, report_key, wireguard_key
 SERVICE_ACCOUNT_KEY = "sa"
 ENCRYPTION_KEY = "encryption"
 ADDON_SECRETS_KEY = "addons/secrets"
+SNAPSHOT_IDENTITY = "snapshots/identity"
+"""Opens snapshots and dumps: an identity of age, for `age --decrypt --identity`. Source: age-keygen(1)"""
+SNAPSHOT_KEY = "snapshots/vouch"
+"""What control-plane nodes vouch for snapshots with: to seal one needs no secret, so a seal proves no sender."""
 POSTGRES_PASSWORD = "addons/order-book/postgres/password"  # noqa: S105 - where it lies
 
 
@@ -52,6 +56,8 @@ def planned(nodes: Iterable[str]) -> tuple[Material, ...]:
         Material(SERVICE_ACCOUNT_KEY, f"{SERVICE_ACCOUNT_KEY}.key", _SERVICE_ACCOUNT),
         Material(ENCRYPTION_KEY, f"{ENCRYPTION_KEY}.key", _SYMMETRIC),
         Material(ADDON_SECRETS_KEY, f"{ADDON_SECRETS_KEY}.key", _SYMMETRIC),
+        Material(SNAPSHOT_IDENTITY, f"{SNAPSHOT_IDENTITY}.key", _IDENTITY),
+        Material(SNAPSHOT_KEY, f"{SNAPSHOT_KEY}.key", _SYMMETRIC),
         Material(POSTGRES_PASSWORD, POSTGRES_PASSWORD, _PASSWORD),
         *(
             Material(path(node), f"{path(node)}.key", kind)
@@ -89,6 +95,31 @@ def service_account_public(content: bytes) -> bytes:
     """Write the public half of the service-account key as PEM."""
     public = read_key(content).public_key()
     return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def recipient(identity: bytes) -> str:
+    """Give the recipient to which an identity of age opens what was sealed.
+
+    Raises:
+        ValueError: it is no identity.
+    """
+    import pyrage  # slow to import, and most verbs seal nothing
+
+    lines = [line for line in identity.decode(errors="replace").splitlines() if line and not line.startswith("#")]
+    try:
+        return str(pyrage.x25519.Identity.from_str(lines[0].strip()).to_public())
+    except (IndexError, pyrage.IdentityError) as error:
+        raise ValueError("it is no identity of age") from error
+
+
+def _make_identity() -> bytes:
+    import pyrage
+
+    return f"{pyrage.x25519.Identity.generate()}\n".encode()
+
+
+def _identity_public(content: bytes) -> bytes:
+    return recipient(content).encode()
 
 
 def _make_operator() -> bytes:
@@ -156,5 +187,6 @@ def _base64_of_32(content: bytes) -> bytes:
 _OPERATOR = Kind(_make_operator, _operator_public, is_published=True)
 _WIREGUARD = Kind(_make_wireguard, _wireguard_public, is_published=True)
 _SERVICE_ACCOUNT = Kind(lambda: key_pem(new_key()), _service_account_der, is_published=False)
+_IDENTITY = Kind(_make_identity, _identity_public, is_published=False)
 _SYMMETRIC = Kind(_make_symmetric, _symmetric_public, is_published=False)
 _PASSWORD = Kind(_make_password, _password_public, is_published=False)

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 VERSION = 1
-ROSTER, REQUEST = "hardway-roster-v1", "hardway-request-v1"
+ROSTER, REQUEST, VERIFIED = "hardway-roster-v1", "hardway-request-v1", "hardway-verified-v1"
 
 
 class Unsigned(Exception):  # noqa: N818 - says what it is

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
-from generator.pki import addon_secrets, plain_keys, private_directory, pull_secret
+from generator.pki import addon_secrets, plain_keys, private_directory, pull_secret, sealing, state_key
 from generator.pki import check as key_check
 from generator.pki.issue import (
     Issued,
@@ -27,6 +28,8 @@ from generator.pki.issue import (
 )
 from generator.plan.decide import Plan
 from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, report_key, wireguard_key
+
+T = TypeVar("T")
 
 _CLUSTER_ID = "cluster-id"
 _MODE = 0o600
@@ -65,6 +68,7 @@ class KeyStore:
         if absent:
             some = f"`{absent[0]}`" + (f" and {len(absent) - 1} more files" if len(absent) > 1 else "")
             hint = f"run `gen render` if it never ended; else {key_check.backup_hint(store_path)}"
+            hint += f"; {key_check.enough_for(files)}"
             problems.append(Problem(f"{some} of {len(needed)} can't be found", where=str(store_path), hint=hint))
         problems += key_check.Check(store_path, plan, inventory, files, now).faults()
         raise_all(problems)
@@ -111,7 +115,17 @@ class KeyStore:
         raise_all(_as_problems(Path(), addon_secrets.mistakes(theirs, namespaces)))
         secrets = [one for one in addon_secrets.parse(self.addons) if one.namespace in namespaces]
         key = plain_keys.read_symmetric(self.key(plain_keys.ADDON_SECRETS_KEY))
-        return addon_secrets.seal(addon_secrets.document(secrets), key, self.cluster_id)
+        return sealing.seal(sealing.ADDON_SECRETS, addon_secrets.document(secrets), key, self.cluster_id)
+
+    @property
+    def snapshot_recipient(self) -> str:
+        """Give to whom snapshots are sealed."""
+        return plain_keys.recipient(self.key(plain_keys.SNAPSHOT_IDENTITY))
+
+    def sealed_access(self, text: bytes) -> bytes:
+        """Seal the way to the bucket for snapshots, for control-plane nodes."""
+        key = plain_keys.read_symmetric(self.key(plain_keys.ADDON_SECRETS_KEY))
+        return sealing.seal(sealing.STATE_ACCESS, text, key, self.cluster_id)
 
     def wireguard_private(self, node: str) -> str:
         """Give a node's WireGuard key as base64."""
@@ -145,12 +159,41 @@ def operator_key(store_path: Path) -> Ed25519PrivateKey:
     Raises:
         Problem: it is not here, or damaged.
     """
-    where = store_path / f"{OPERATOR_KEY}.key"
+    return _needed(store_path, OPERATOR_KEY, "nothing can be signed", plain_keys.read_operator)
+
+
+def snapshot_key(store_path: Path) -> bytes:
+    """Read the 32 bytes with which control-plane nodes vouch for snapshots.
+
+    Raises:
+        Problem: it is not here, or damaged.
+    """
+    return _needed(
+        store_path, plain_keys.SNAPSHOT_KEY, "nobody can tell who took a snapshot", plain_keys.read_symmetric
+    )
+
+
+def snapshot_identity(store_path: Path) -> bytes:
+    """Read the identity of age that opens snapshots and dumps.
+
+    Raises:
+        Problem: it is not here, or damaged.
+    """
+
+    def known(content: bytes) -> bytes:
+        plain_keys.recipient(content)
+        return content
+
+    return _needed(store_path, plain_keys.SNAPSHOT_IDENTITY, "no snapshot can be opened", known)
+
+
+def _needed(store_path: Path, path: str, so: str, read: Callable[[bytes], T]) -> T:
+    where = store_path / f"{path}.key"
     content = private_directory.read(where)
     if content is None:
-        raise Problem("is not here, so nothing can be signed", where=str(where), hint=key_check.backup_hint(store_path))
+        raise Problem(f"is not here, so {so}", where=str(where), hint=key_check.backup_hint(store_path))
     try:
-        return plain_keys.read_operator(content)
+        return read(content)
     except ValueError as error:
         raise Problem(f"is damaged: {error}", where=str(where), hint=key_check.backup_hint(store_path)) from error
 
@@ -246,14 +289,14 @@ def _issued(path: str, files: Mapping[str, bytes]) -> Issued:
 
 def _openness(store_path: Path, names: Iterable[str], plan: Plan | None = None) -> list[Problem]:
     faults = private_directory.faults(store_path)
-    theirs = {plan.pull_secret} if plan is not None and plan.pull_secret is not None else set()
+    theirs = {name for name in (plan.pull_secret, plan.state_key) if name} if plan is not None else set()
     return faults or private_directory.exposed(store_path, {*names, *addon_files(store_path), *theirs})
 
 
 def _misplaced(store_path: Path, plan: Plan) -> list[Problem]:
     """Find files of addons that are no secrets, and a pull secret that is none."""
     found = _as_problems(store_path, addon_secrets.mistakes(addon_files(store_path)))
-    return [*found, *pull_secret.mistakes(store_path, plan)]
+    return [*found, *pull_secret.mistakes(store_path, plan), *state_key.mistakes(store_path, plan)]
 
 
 def _addons(store_path: Path, plan: Plan) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from uuid import UUID, uuid5
 
-from generator.description.rules import POD_PREFIX, room
+from generator.description.rules import POD_PREFIX, room, state_bucket
 from generator.description.schema import ClusterSpec, PoolSpec, VolumeSpec
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
@@ -54,7 +54,7 @@ class Node:
     """One node: what survives its droplet.
 
     `wireguard_public_key` and `bundle_sha256` are empty until the keys exist; `max_unavailable` is how many nodes of
-    its pool a rollout may replace at once.
+    its pool a rollout may replace at once. One that is `reserved` keeps its public address.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Node:
     bundle_sha256: str
     max_unavailable: int = 1
     volumes: tuple[Volume, ...] = ()
+    reserved: bool = False
 
     @property
     def is_control_plane(self) -> bool:
@@ -97,12 +98,21 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Of how many hours, days and weeks the last snapshot of each is kept."""
+
+    hourly: int = 24
+    daily: int = 7
+    weekly: int = 4
+
+
+@dataclass(frozen=True)
 class Plan:
     """Every decision about a cluster, frozen.
 
     `release` is the lock with those images alone that the cluster runs, and with the description's order book in
-    it. `pull_secret` is the name of a file in the private store. `operator_public_key` is the base64 of 32 raw bytes,
-    empty until the keys exist; `nodes` are in the order of the description's pools.
+    it. `pull_secret` and `state_key` are names of files in the private store. `operator_public_key` is the base64 of 32
+    raw bytes, empty until the keys exist; `nodes` are in the order of the description's pools.
     """
 
     name: str
@@ -119,10 +129,13 @@ class Plan:
     api_access: tuple[IPv4Network, ...]
     spaces_bucket: str
     spaces_region: str
+    state_bucket: str
     addons: tuple[str, ...]
     user_namespaces: tuple[str, ...]
     operator_public_key: str
     pull_secret: str | None = None
+    state_key: str | None = None
+    kept: Kept = Kept()
     debug: Debugging | None = None
     cluster_domain: str = "cluster.local"
     order_book_host: str = ORDER_BOOK_HOST
@@ -235,10 +248,13 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         api_access=spec.access.api,
         spaces_bucket=spec.spaces.bucket,
         spaces_region=spec.spaces.region,
+        state_bucket=spec.spaces.state or state_bucket(spec.spaces.bucket),
         addons=spec.addons,
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,
+        state_key=spec.spaces.state_key,
+        kept=Kept(spec.snapshots.hourly, spec.snapshots.daily, spec.snapshots.weekly),
         debug=Debugging(spec.debug.ssh_keys, spec.debug.until) if spec.debug else None,
     )
 
@@ -286,6 +302,7 @@ def _node(spec: ClusterSpec, pool: PoolSpec, name: str, number: int, known: Inve
         wireguard_public_key=known.public(wireguard_key(name)),
         bundle_sha256=known.bundles.get(name, ""),
         max_unavailable=pool.max_unavailable,
+        reserved=pool.public == "reserved",
         volumes=tuple(_volume(spec, name, volume, known.cluster_id) for volume in pool.volumes),
     )
 

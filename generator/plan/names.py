@@ -179,6 +179,41 @@ def status_node(cluster: str, key: str) -> str | None:
     return node if key == status_key(cluster, node) else None
 
 
+def state_access_name(sha256: str) -> str:
+    """Name the sealed way to the bucket for snapshots by its bytes, as it lies directly below the public prefix."""
+    return f"{sha256}.access"
+
+
+def state_access_key(public: str, sha256: str) -> str:
+    """Say where below the public prefix the sealed way to the bucket for snapshots lies."""
+    return f"{public}/{state_access_name(sha256)}"
+
+
+def state_key_name(cluster: str) -> str:
+    """Name the Spaces key with which control-plane nodes write snapshots."""
+    return f"{object_name(cluster)}-state"
+
+
+def kept_prefix(cluster: str, kind: str) -> str:
+    """Say below what all of one kind lie in the bucket for snapshots: `etcd` or `database`."""
+    return f"{prefix(cluster)}{kind}/"
+
+
+def kept_key(cluster: str, kind: str, name: str, ending: str) -> str:
+    """Say where one lies: `age` is what is sealed, `json` its manifest, `verified` the word of who has tried it."""
+    return f"{kept_prefix(cluster, kind)}{name}.{ending}"
+
+
+def resealed_prefix(cluster: str) -> str:
+    """Say below what in the first bucket lies what is sealed anew for one node, until that has it."""
+    return f"{prefix(cluster)}restore/"
+
+
+def resealed_key(cluster: str, plain_sha256: str, chance: str) -> str:
+    """Say where one lies; by the digest of what is in it a restore that was begun is known again."""
+    return f"{resealed_prefix(cluster)}{plain_sha256[:16]}-{chance}.age"
+
+
 def spaces_tool(region: str) -> str:
     """Give the command with which a person changes what the whole bucket is set to."""
     return f"aws --endpoint-url https://{region}.digitaloceanspaces.com s3api"

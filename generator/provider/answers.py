@@ -11,7 +11,20 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from generator.provider.resources import Account, Droplet, Firewall, Json, Rule, Size, SshKey, Volume, Vpc, rules
+from generator.provider.resources import (
+    Account,
+    Droplet,
+    Firewall,
+    Json,
+    ReservedIp,
+    Rule,
+    Size,
+    SpacesKey,
+    SshKey,
+    Volume,
+    Vpc,
+    rules,
+)
 
 # What an answer has to look like. New fields are passed over, and null stands for nothing, as it often does there.
 T = TypeVar("T")
@@ -42,6 +55,8 @@ class _Account(_Shape):
     droplet_limit: int
     status: _Word
     status_message: str | None = None
+    reserved_ip_limit: int | None = None
+    floating_ip_limit: int | None = None
 
 
 class _Size(_Shape):
@@ -78,6 +93,18 @@ class _SshKey(_Shape):
     fingerprint: _Word
 
 
+class _Grant(_Shape):
+    bucket: _Word = ""
+    permission: _Word
+
+
+class _SpacesKey(_Shape):
+    name: str
+    access_key: _Word
+    secret_key: _Word | None = None
+    grants: _Several[_Grant] = []
+
+
 class _Address(_Shape):
     type: Literal["public", "private"]
     ip_address: _IpAddress
@@ -89,6 +116,16 @@ class _Networks(_Shape):
 
 class _Region(_Shape):
     slug: _Word
+
+
+class _Holder(_Shape):
+    id: int
+
+
+class _ReservedIp(_Shape):
+    ip: _IpAddress
+    region: _Region
+    droplet: _Holder | None = None
 
 
 class _Droplet(_Shape):
@@ -137,7 +174,11 @@ class _Firewall(_Shape):
 def account(data: Json) -> Account:
     """Read an account."""
     answer = _Account.model_validate(data)
-    return Account(answer.droplet_limit, answer.status, (answer.status_message or "")[:MESSAGE_LENGTH])
+    message = (answer.status_message or "")[:MESSAGE_LENGTH]
+    # By the name of today, or the one that it had.
+    limits = [one for one in (answer.reserved_ip_limit, answer.floating_ip_limit) if one is not None]
+    known = {"address_limit": limits[0]} if limits else {}
+    return Account(answer.droplet_limit, answer.status, message, **known)
 
 
 def size(data: Json) -> Size | None:
@@ -176,6 +217,19 @@ def ssh_key(data: Json) -> SshKey:
     """Read a registered public key."""
     answer = _SshKey.model_validate(data)
     return SshKey(answer.id, answer.name, answer.fingerprint)
+
+
+def reserved_ip(data: Json) -> ReservedIp:
+    """Read a reserved address."""
+    answer = _ReservedIp.model_validate(data)
+    return ReservedIp(str(answer.ip), answer.region.slug, answer.droplet.id if answer.droplet else None)
+
+
+def spaces_key(data: Json) -> SpacesKey:
+    """Read a key for Spaces; its secret is told once, when it is made."""
+    answer = _SpacesKey.model_validate(data)
+    grants = tuple(sorted((one.bucket, one.permission) for one in answer.grants))
+    return SpacesKey(answer.access_key, answer.name, grants, answer.secret_key)
 
 
 def tag(data: Json) -> str:

@@ -29,13 +29,14 @@ T = TypeVar("T")
 class Collection(Generic[T]):
     """One kind of object in an account.
 
-    `operations` is pydo's name of what can be asked of it, and the key of its lists; `key` holds one object in an
-    answer; `read` turns that into a value.
+    `operations` is pydo's name of what can be asked of it, and the key of its lists unless `lists` is; `key` holds one
+    object in an answer; `read` turns that into a value.
     """
 
     operations: str
     key: str
     read: Callable[[Json], T]
+    lists: str = ""
 
 
 class Cloud:
@@ -104,7 +105,7 @@ class Cloud:
 
     def list(self, kind: Collection[T], **query: Any) -> tuple[T, ...]:
         """List all objects of one kind that the account has."""
-        return self._api.pages(kind.operations, kind.read, self._operations(kind).list, **query)
+        return self._api.pages(kind.lists or kind.operations, kind.read, self._operations(kind).list, **query)
 
     def find(self, kind: Collection[T], identifier: str | int, where: str) -> T | None:
         """Give one object; None when it is gone, or so new that reads do not know it yet."""
@@ -143,7 +144,8 @@ class Cloud:
         Args:
             operations: pydo's name of what can be asked.
         """
-        return self._api.repeat(where, getattr(self._client, operations).post_by_id, identifier, body=body)
+        known = getattr(self._client, operations)
+        return self._api.repeat(where, getattr(known, "post_by_id", None) or known.post, identifier, body=body)
 
     def delete(self, kind: Collection[T], identifier: str | int, where: str) -> None:
         """Delete an object; one that is gone already is as good."""

@@ -6,7 +6,7 @@ Source: https://docs.digitalocean.com/reference/api/
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Any
@@ -16,11 +16,12 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Account:
-    """The account's limit and standing; `message` is what the provider says of the status."""
+    """The account's limits and standing; `message` is what the provider says of the status."""
 
     droplet_limit: int
     status: str
     message: str = ""
+    address_limit: int = 3
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,28 @@ class Size:
     regions: tuple[str, ...]
     available: bool
     monthly: float
+
+
+@dataclass(frozen=True)
+class ReservedIp:
+    """An address of the account's that droplets come and go behind; `droplet` has it now, if any does."""
+
+    ip: str
+    region: str
+    droplet: int | None = None
+
+
+@dataclass(frozen=True)
+class SpacesKey:
+    """A key for Spaces; `grants` are the buckets that it is limited to and what it may there, `""` stands for all.
+
+    `secret` is None but in the answer that makes it.
+    """
+
+    id: str
+    name: str
+    grants: tuple[tuple[str, str], ...]
+    secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

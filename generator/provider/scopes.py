@@ -14,7 +14,9 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "firewall": ("create", "read", "update", "delete"),
     "image": ("read",),
     "regions": ("read",),
+    "reserved_ip": ("create", "read", "update", "delete"),
     "sizes": ("read",),
+    "spaces_key": ("create_credentials", "read", "delete"),
     "ssh_key": ("create", "read", "delete"),
     "tag": ("create", "read", "delete"),
     "vpc": ("create", "read", "update", "delete"),
@@ -28,7 +30,9 @@ _RESOURCES = {
     "firewalls": "firewall",
     "images": "image",
     "regions": "regions",
+    "reserved_ips": "reserved_ip",
     "sizes": "sizes",
+    "spaces/keys": "spaces_key",
     "tags": "tag",
     "volumes/[^/]+/actions": "block_storage_action",
     "volumes": "block_storage",
@@ -46,7 +50,10 @@ def needed(method: str, path: str) -> str | None:
     if found is None or method not in _VERBS:
         return None
     name = next(name for pattern, name in _RESOURCES.items() if re.fullmatch(pattern, found[1]))
-    return f"{name}:{_VERBS[method]}"
+    # Two say otherwise what a POST is: one makes a secret, the other moves what is there.
+    others = {"spaces_key": "create_credentials", "reserved_ip": "update"} if method == "POST" else {}
+    is_other = name == "spaces_key" or path.endswith("/actions")
+    return f"{name}:{others.get(name, _VERBS[method]) if is_other else _VERBS[method]}"
 
 
 def text() -> str:

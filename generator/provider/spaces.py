@@ -102,6 +102,15 @@ class Spaces:
         client.meta.events.register("before-call.s3.PutBucketLifecycleConfiguration", _with_md5)
         return client
 
+    @property
+    def endpoint(self) -> str:
+        """Give the address of the region's Spaces."""
+        return self._endpoint
+
+    def beside(self, bucket: str) -> Spaces:
+        """Give another bucket of the same account and region."""
+        return Spaces(self._connection, bucket=bucket, region=self.region)
+
     def bucket_exists(self) -> bool:
         """Tell whether the bucket is there and ours.
 

@@ -101,7 +101,7 @@ def gen(
             service, world.fate.at, seconds = away
             world.fate.then = lambda: world.away_until.update({service: time.monotonic() + seconds})
     words = [*arguments, "--lab", *(["-f", str(project.file)] if project else [])]
-    process = context.Process(target=_run, args=(words, world.connection, out, err))
+    process = context.Process(target=_run, args=(words, world.connection, out, err, dict(os.environ)))
     process.start()
     world.fate.process = process.pid
     process.join(90)
@@ -111,7 +111,8 @@ def gen(
     return Outcome(process.exitcode, out.read_text(), err.read_text())
 
 
-def _run(words: list[str], connection: Connection, out: Path, err: Path) -> None:
+def _run(words: list[str], connection: Connection, out: Path, err: Path, environment: dict[str, str]) -> None:
+    os.environ.update(environment)  # the server that forks has that of the first test
     handle(SIGINT, default_int_handler)  # a shell's background job has it ignored, and these tests may run in one
     real = clock.Clock
     clock.Clock = lambda: real(sleep=lambda seconds: time.sleep(seconds / HASTE))  # type: ignore[misc,assignment]

@@ -15,7 +15,8 @@ import pytest
 
 from generator.documents import addons
 from generator.files import resource
-from generator.pki import addon_secrets as sealing
+from generator.pki import addon_secrets as texts
+from generator.pki import sealing
 from tests.contract import api_server, binaries
 from tests.contract.api_server import ApiServer
 
@@ -85,7 +86,7 @@ def node(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def apply(files: dict[str, bytes], generation: int) -> dict[str, Any]:
     """Let the job apply what a roster pins, from what is kept on the node."""
-    sealed = sealing.seal(sealing.document(sealing.parse(files)), KEY, CLUSTER_ID)
+    sealed = sealing.seal(sealing.ADDON_SECRETS, texts.document(texts.parse(files)), KEY, CLUSTER_ID)
     archive = addons.archive(FILES)
     roster: dict[str, Any] = {"addons": hashlib.sha256(archive).hexdigest(), "generation": generation}
     roster["secrets"] = hashlib.sha256(sealed).hexdigest()

@@ -42,6 +42,7 @@ EXPOSURE = {
     "hardway-roster.service": 3.3,
     "hardway-secrets.service": 3.3,
     "hardway-status.service": 2.9,
+    "hardway-upkeep.service": 2.9,
     "kube-apiserver.service": 2.5,
     "kube-controller-manager.service": 2.5,
     "kube-proxy.service": 2.9,

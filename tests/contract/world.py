@@ -26,6 +26,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import urllib3
 
 from generator.clock import stamp
@@ -34,6 +35,7 @@ from generator.documents import roster as rosters
 from generator.lab.account import droplets, vpcs
 from generator.lab.account.account import Account, Droplet
 from generator.lab.account.api import Api
+from generator.lab.services import limited_keys
 from generator.lab.services.authority import Authority
 from generator.lab.services.proxy import Relay, proxy
 from generator.lab.unkindness import KIND, Unkindness
@@ -118,6 +120,8 @@ class World:
         self.voters: dict[str, int] = {}
         """The droplet of each member of etcd, by its node."""
         self.was_formed = False
+        self.restored: list[str] = []
+        """The digests of the snapshots that etcd has begun with."""
         self.leader = ""
         self.kubernetes = LittleKubernetes(self)
         self.closed: set[str] = set()
@@ -220,6 +224,7 @@ class World:
         return Reply(404, b"gone") if self.debian_is_gone else Reply(200, debian(name))
 
     def _changed(self, account: Account) -> None:
+        limited_keys.follow(account.spaces_keys.values(), self.directory / "iam", self.directory / "buckets")
         living = {droplet.id: droplet for droplet in account.living()}
         for number, droplet in living.items():
             if number not in self.machines and self.plan is not None:
@@ -307,7 +312,7 @@ class Machine:
             return roster is not None and all(entry.endpoint for entry in roster.nodes)
         if phase == "etcd":
             roster = self._roster(launch)
-            return roster is not None and self._join(roster)
+            return roster is not None and self._join(roster, launch)
         if phase == "api":
             self.api = self.world.has_quorum()
             return self.api
@@ -327,9 +332,11 @@ class Machine:
         if self.joined:
             self._report(None, self.done, "done")
 
-    def _join(self, roster: rosters.Roster) -> bool:
-        """Form etcd while the roster says so, else join only where there is a quorum."""
+    def _join(self, roster: rosters.Roster, launch: Mapping[str, Any]) -> bool:
+        """Form etcd while the roster says so, begin it with a snapshot, else join only where there is a quorum."""
         world = self.world
+        if roster.etcd.state == "restoring" and not world.members():
+            return "restore" in launch and self._restore(roster, launch["restore"])
         with world.api.lock:
             if roster.etcd.state == "new" and not (world.was_formed and world.members() - self.member):
                 if world.members() == 0:
@@ -341,6 +348,22 @@ class Machine:
             if not self.member and world.has_quorum():
                 self._vote()
         return self.member
+
+    def _restore(self, roster: rosters.Roster, given: Mapping[str, str]) -> bool:
+        """Bring the snapshot that the roster names, and be the only member with its data."""
+        answer = self.world.http.request("GET", given["url"])
+        if answer.status == 503:
+            return False
+        assert answer.status == 200, answer.data
+        assert sha256(answer.data).hexdigest() == given["sha256"]
+        plain = pyrage.decrypt(answer.data, [pyrage.x25519.Identity.from_str(given["identity"].strip())])
+        assert sha256(plain).hexdigest() == roster.etcd.snapshot
+        with self.world.api.lock:
+            self.world.voters.clear()
+            self.world.was_formed = True
+            self.world.restored.append(str(roster.etcd.snapshot))
+            self._vote()
+        return True
 
     def _vote(self) -> None:
         self.member = True
@@ -428,7 +451,14 @@ def _versitygw(binary: Path, directory: Path) -> Iterator[int]:
         (directory / name).mkdir()
     environment = {"ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
     command = [str(binary), "--quiet", "--port", f"127.0.0.1:{port}", "--region", REGION]
-    command += ["--iam-dir", str(directory / "iam"), "posix", "--versioning-dir", str(directory / "versions")]
+    command += [
+        "--iam-dir",
+        str(directory / "iam"),
+        "--iam-cache-disable",
+        "posix",
+        "--versioning-dir",
+        str(directory / "versions"),
+    ]
     command.append(str(directory / "buckets"))
     log = (directory / "versitygw.log").open("wb")
     with log, subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process:

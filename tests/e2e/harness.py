@@ -67,6 +67,11 @@ class Cluster:
         """Run a command inside a droplet, as the lab alone can."""
         return self.gen("lab", "exec", node, "--", *argv, check=check, timeout=timeout)
 
+    def create(self, node: str, text: str, *argv: str) -> str:
+        """Have kubectl on a droplet create what a text describes."""
+        words = ("kubectl", "--kubeconfig=/etc/kubernetes/bootstrap.conf", "create", "--filename=-", *argv)
+        return run(GEN, "lab", "exec", node, "--", *words, cwd=self.directory, stdin=text).stdout
+
     def kubectl(self, *argv: str, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run kubectl on the first droplet that answers, with the bootstrap job's credential."""
         last: subprocess.CompletedProcess[str] | None = None

@@ -24,6 +24,9 @@ def test_destroy_leaves_nothing_in_the_account(cluster: Cluster) -> None:
     cluster.gen("destroy", "--lab", "--yes", cluster.name, timeout=400)
     left = json.loads(cluster.gen("lab", "status", "--json").stdout)
     assert left["droplets"] == []
+    kept = cluster.gen("lab", "spaces", "list").stdout.split()
+    assert [one for one in kept if "-state/" not in one] == [], "snapshots alone stay"
+    cluster.gen("snapshot", "prune", "--lab", "--yes", "--all", cluster.name)
     assert cluster.gen("lab", "spaces", "list").stdout.strip() == ""
     again = cluster.gen("destroy", "--lab", "--yes", cluster.name).stderr
     assert again.count("stays with its data, and the next launch of this cluster takes it up again") == len(NODES)

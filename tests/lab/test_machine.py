@@ -30,7 +30,7 @@ from generator.lab.state import State
 from tests.lab.inside import cut_power_and_boot, execute, first_process
 from tests.silent import Silent
 
-PORT = Port.planned(7, IPv4Address("203.0.113.107"), IPv4Interface("10.110.0.12/20"))
+PORT = Port.planned(7, IPv4Address("203.0.113.107"), IPv4Interface("10.110.0.12/20"), "fra1")
 MEMORY_MIB = 2048
 USER_DATA = f"""\
 #cloud-config

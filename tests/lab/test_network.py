@@ -30,7 +30,7 @@ VPC = IPv4Network("10.110.0.0/20")
 OTHER_VPC = IPv4Network("10.120.0.0/24")
 FIRST, PEER, STRANGER, FOREIGNER = 1, 2, 3, 4
 PORTS = {
-    number: Port.planned(number, IPv4Address(f"203.0.113.{100 + number}"), IPv4Interface(vpc))
+    number: Port.planned(number, IPv4Address(f"203.0.113.{100 + number}"), IPv4Interface(vpc), "fra1")
     for number, vpc in ((1, "10.110.0.9/20"), (2, "10.110.0.4/20"), (3, "10.110.0.7/20"), (4, "10.120.0.2/24"))
 }
 EVERYWHERE = (IPv4Network("0.0.0.0/0"),)
@@ -341,7 +341,7 @@ def test_dropping_can_be_switched_off_in_the_vpc(open_wires: State) -> None:
 
 def test_a_public_address_comes_back_with_other_hardware(open_wires: State) -> None:
     old = PORTS[FOREIGNER]
-    new = Port.planned(5, old.public, old.vpc)
+    new = Port.planned(5, old.public, old.vpc, "fra1")
     assert pings(open_wires.operator_namespace, old.public)
     network.detach(open_wires, old.number)
     network.attach(open_wires, new)

@@ -16,11 +16,22 @@ import yaml
 from generator.cluster.bucket_policy import mended
 from generator.cluster.diff import diff
 from generator.cluster.expiry_rules import planned
-from generator.cluster.kinds import archive, bucket, expiry, firewall, packages, policy, secrets, ssh_key, tag
+from generator.cluster.kinds import (
+    archive,
+    bucket,
+    expiry,
+    firewall,
+    packages,
+    policy,
+    secrets,
+    ssh_key,
+    state_bucket,
+    tag,
+)
 from generator.cluster.kinds.kind import Action
 from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Phase, Progress
-from generator.cluster.observed import DROPLETS, ROSTER, VOLUMES, VPCS, Observed, Report
+from generator.cluster.observed import DROPLETS, ROSTER, STATE_ACCESS, VOLUMES, VPCS, Observed, Report, StateAccess
 from generator.documents import agent, committed, render, roster
 from generator.errors import Problems
 from generator.plan import names
@@ -33,6 +44,7 @@ from tests.phases import phases_of
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
+ACCESS, STATE_KEY = "d" * 64, "DO00OURS"
 
 
 @dataclass(frozen=True)
@@ -86,11 +98,19 @@ class Effects:
         if (secret := project.plan.pull_secret) is not None:
             (project.keys_path / secret).touch(mode=0o600)
             (project.keys_path / secret).write_text('{"auths": {"docker.io": {"auth": "dTpw"}}}')
+        if (key := project.plan.state_key) is not None:
+            (project.keys_path / key).touch(mode=0o600)
+            (project.keys_path / key).write_text(f"DO00{'A' * 16} {'s' * 43}")
         new = render.refresh(project, now=NOW)
         if new.rendered_path.name != old.rendered_path.name:
             return Effect("another cluster, with keys and documents of its own; those of the first stay")
         fresh = render.documents(new)
-        actions = diff(new.plan, _digests(new.plan, fresh), standing(old.plan, _digests(old.plan, files)))
+        seen = standing(old.plan, _digests(old.plan, files))
+        if new.plan.state_bucket != old.plan.state_bucket:
+            # What lies there is found by name, and a key is for one bucket.
+            seen = seen.having(state_bucket.STATE_BUCKET, None)
+            seen = seen.having(STATE_ACCESS, StateAccess({ACCESS: STATE_KEY}, others=frozenset({STATE_KEY})))
+        actions = diff(new.plan, _digests(new.plan, fresh), seen)
         return Effect("; ".join(_differences(old.plan, new.plan, files, fresh)), "; ".join(_told(actions, old.plan)))
 
     def _base(self, value: Mapping[str, Any]) -> tuple[Project, Mapping[str, bytes]]:
@@ -121,6 +141,7 @@ def standing(plan: Plan, documents: Documents) -> Observed:
         etcd=etcd,
         addons_sha256=documents.addons,
         secrets_sha256=documents.secrets,
+        state_access=ACCESS,
     )
     name = names.object_name(plan.name)
     droplets = tuple(_droplet(plan, node, documents, where[node.name]) for node in plan.nodes)
@@ -144,6 +165,8 @@ def standing(plan: Plan, documents: Documents) -> Observed:
             archive.AGENT.found: frozenset({documents.agent}),
             secrets.SEALED: frozenset({documents.secrets}),
             packages.MIRRORED: frozenset(one.sha256 for one in packages.needed(plan)),
+            state_bucket.STATE_BUCKET: state_bucket.StateBucket(),
+            STATE_ACCESS: StateAccess({ACCESS: STATE_KEY}, frozenset({STATE_KEY})),
             ROSTER: published,
             VOLUMES: tuple(_volumes(plan)),
             DROPLETS: droplets,

@@ -10,7 +10,7 @@ from generator.cluster.drift import drifted
 from generator.cluster.fleet import clear, erase, listed, make, read
 from generator.cluster.kinds import bundle
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
-from generator.cluster.launch_part import LaunchFacts, multipart
+from generator.cluster.launch_part import LaunchFacts, Resealed, multipart
 from generator.cluster.matching import (
     existing,
     is_overdue,
@@ -22,6 +22,7 @@ from generator.cluster.matching import (
 from generator.cluster.membership import machines, membership
 from generator.cluster.memory import READ_LAG
 from generator.cluster.observed import DROPLETS, VOLUMES, VPCS, Observed
+from generator.documents.roster import Roster
 from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Node
@@ -83,10 +84,16 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
         missing = ", ".join(sorted(members.voters - there))
         if not there:
             why = "missing, and so is every member of etcd: its data is gone, and a second cluster is never formed"
-            return self.action("refuse", missing, why, hint=f"`gen destroy {plan.name}`, then launch anew")
+            hint = (
+                f"`gen restore` brings it back from a snapshot; without one `gen destroy {plan.name}`, then launch anew"
+            )
+            return self.action("refuse", missing, why, hint=hint)
         left, count = ", ".join(sorted(there)), len(members.voters)
         why = f"missing, so etcd has no quorum: of {count} members only {left} can be there, and nobody can join"
-        hint = f"the data is on {left} still: keep it; a second cluster is never formed beside it"
+        hint = (
+            f"the data is on {left} still: keep it; a second cluster is never formed beside it, and `gen restore` gives"
+            " it up for a snapshot's"
+        )
         if not members.is_told:
             hint = f"who the members are is told by the roster alone, no API server answers; {hint}"
         return self.action("refuse", missing, why, hint=hint)
@@ -264,6 +271,7 @@ def _order(node: Node, work: Work, observed: Observed) -> Json:
         status_url=work.spaces.presign_put(names.status_key(plan.name, node.name), work.lifetime),
         generation=roster.generation,
         expires=sealed.expires,
+        restore=_restored(node, work, roster),
     )
     order = {
         "name": node.name,
@@ -279,6 +287,16 @@ def _order(node: Node, work: Work, observed: Observed) -> Json:
     for kind in work.kinds:
         order |= kind.order(node, work, observed)
     return order
+
+
+def _restored(node: Node, work: Work, roster: Roster) -> Resealed | None:
+    """Give the snapshot that a node begins with: while etcd is being restored, the first of the control plane."""
+    if roster.etcd.state != "restoring" or node != work.plan.control_planes[0]:
+        return None
+    if work.restore is None:
+        message = "etcd is being restored, and begins on this node"
+        raise Problem(message, where=node.name, hint="`gen restore` goes on")
+    return work.restore
 
 
 def end(droplet: Droplet, work: Work) -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from generator.clock import Clock
+from generator.cluster.launch_part import Resealed
 from generator.cluster.launchable import Documents, Launchable
 from generator.cluster.matching import placed
 from generator.cluster.memory import Memory
 from generator.cluster.observed import Found, Observed
+from generator.documents import roster as rosters
+from generator.errors import Problem
 from generator.plain_text import harmless
 from generator.plan import names
 from generator.plan.decide import Node, Plan
@@ -96,10 +99,18 @@ class Lookup:
     objects: Sequence[Stored] | None
     is_first: bool
 
+    @property
+    def state(self) -> Spaces:
+        """Give the bucket for snapshots."""
+        return self.spaces.beside(self.plan.state_bucket)
+
 
 @dataclass
 class Work:
-    """What a launch works with; `tries` counts the droplets made for each node."""
+    """What a launch works with; `tries` counts the droplets made for each node.
+
+    `restore` is the snapshot that the first control-plane node begins with, while etcd is being restored.
+    """
 
     launchable: Launchable
     cloud: Cloud
@@ -109,11 +120,17 @@ class Work:
     memory: Memory
     kinds: Sequence[Kind[Any]]
     tries: dict[str, int] = field(default_factory=dict)
+    restore: Resealed | None = None
 
     @property
     def plan(self) -> Plan:
         """Give what was decided."""
         return self.launchable.plan
+
+    @cached_property
+    def state(self) -> Spaces:
+        """Give the bucket for snapshots."""
+        return self.spaces.beside(self.plan.state_bucket)
 
 
 @dataclass
@@ -122,8 +139,8 @@ class Removal:
 
     `spaces` is None until something has named the bucket; `objects` is None until they were listed. `trouble` is what
     was wrong with Spaces first: what the account has goes nevertheless, as it costs money. `volumes` tells that those
-    go as well, with their data. `owner` is what the VPC's
-    description says, `vouched_bucket` what the user does. `left` tells what can't be removed, and why.
+    go as well, with their data. `operator_public_key` is the committed inventory's, where there is one. `owner` is what
+    the VPC's description says, `vouched_bucket` what the user does. `left` tells what can't be removed, and why.
     """
 
     cluster: str
@@ -139,6 +156,7 @@ class Removal:
     owner: names.Owner | None = None
     vouched_bucket: str | None = None
     volumes: bool = False
+    operator_public_key: str | None = None
     left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -156,6 +174,19 @@ class Removal:
             return True
         roster = names.roster_key(names.public_prefix(self.cluster, self.owner.cluster_id))
         return any(one.key == roster for one in objects)
+
+    def roster_addresses(self) -> frozenset[str]:
+        """Give the reserved addresses of the cluster's roster: the operator has signed it, or nobody is believed."""
+        if self.spaces is None or self.cluster_id is None or self.operator_public_key is None:
+            return frozenset()
+        with self.noting_trouble():
+            key = names.roster_key(names.public_prefix(self.cluster, self.cluster_id))
+            body = self.spaces.get(key, limit_bytes=rosters.LIMIT_BYTES)
+            if body is not None:
+                with suppress(Problem):
+                    roster = rosters.verify(body, self.operator_public_key, cluster_id=self.cluster_id)
+                    return frozenset(str(one.public) for one in roster.nodes if one.public)
+        return frozenset()
 
     @property
     def tag(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from generator.cluster.kinds.address import ADDRESS
 from generator.cluster.kinds.archive import ADDONS, AGENT
 from generator.cluster.kinds.bucket import BUCKET
 from generator.cluster.kinds.bundle import BUNDLE
@@ -17,6 +18,8 @@ from generator.cluster.kinds.policy import POLICY
 from generator.cluster.kinds.roster import ROSTER
 from generator.cluster.kinds.secrets import SECRETS
 from generator.cluster.kinds.ssh_key import SSH_KEY
+from generator.cluster.kinds.state_access import ACCESS
+from generator.cluster.kinds.state_bucket import STATE
 from generator.cluster.kinds.tag import TAG
 from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.kinds.vpc import VPC
@@ -35,8 +38,11 @@ KINDS: tuple[Kind[Any], ...] = (
     SECRETS,
     PACKAGES,
     CANARY,
+    STATE,
+    ACCESS,
     ROSTER,
     DROPLET,
+    ADDRESS,
     BUNDLE,
 )
 REMOVAL_ORDER: tuple[Kind[Any], ...] = (

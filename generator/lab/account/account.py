@@ -152,6 +152,17 @@ class Volume:
 
 
 @dataclass
+class ReservedIp:
+    """One reserved address; `droplet` has it or will, from `moved` on, None while nobody does."""
+
+    ip: str
+    region: str
+    created: float
+    droplet: int | None = None
+    moved: float = 0.0
+
+
+@dataclass
 class Key:
     """One public key for SSH."""
 
@@ -160,6 +171,17 @@ class Key:
     public_key: str
     name: str
     usable: float
+
+
+@dataclass
+class SpacesKey:
+    """One key for Spaces that is limited to buckets; `grants` are pairs of `bucket` and `permission`."""
+
+    id: str
+    secret: str
+    name: str
+    grants: list[dict[str, str]]
+    created: float
 
 
 @dataclass
@@ -174,6 +196,8 @@ class Account:
     firewalls: dict[str, Firewall] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
+    spaces_keys: dict[str, SpacesKey] = field(default_factory=dict)
+    reserved_ips: dict[str, ReservedIp] = field(default_factory=dict)
     tags: dict[str, float] = field(default_factory=dict)
     used_addresses: list[str] = field(default_factory=list)
     """In the order in which they were given, or given back."""
@@ -220,7 +244,7 @@ class Account:
     def dump(self) -> str:
         """Write the account as JSON; it holds the droplets' user-data, so the file must be private."""
         value = asdict(self)
-        for name in ("droplets", "actions", "vpcs", "firewalls", "volumes", "keys"):
+        for name in ("droplets", "actions", "vpcs", "firewalls", "volumes", "keys", "spaces_keys", "reserved_ips"):
             value[name] = list(value[name].values())
         return json.dumps(value, indent=1)
 
@@ -229,14 +253,16 @@ def load(text: str) -> Account:
     """Read what `Account.dump` wrote."""
     value: dict[str, Any] = json.loads(text)
     value["unkind"] = Unkindness(**value["unkind"])
-    kinds: Mapping[str, type[Droplet | Action | Vpc | Firewall | Volume | Key]] = {
+    kinds: Mapping[str, type[Any]] = {
         "droplets": Droplet,
         "actions": Action,
         "vpcs": Vpc,
         "firewalls": Firewall,
         "volumes": Volume,
         "keys": Key,
+        "spaces_keys": SpacesKey,
+        "reserved_ips": ReservedIp,
     }
     for name, kind in kinds.items():
-        value[name] = {entry["id"]: kind(**entry) for entry in value[name]}
+        value[name] = {entry["ip" if kind is ReservedIp else "id"]: kind(**entry) for entry in value[name]}
     return Account(**value)

@@ -10,6 +10,7 @@ from typing import Any
 from generator.lab.account import tags
 from generator.lab.account.account import Account, Droplet, Firewall, Refusal, not_found, timestamp, unprocessable
 from generator.lab.policy import DropletPolicy, Rule
+from generator.lab.state import anchor
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]+")
 _PROTOCOLS = ("tcp", "udp", "icmp")
@@ -129,7 +130,8 @@ def _enforced(account: Account, rule: Mapping[str, Any], peers: Mapping[str, Any
 
 
 def _addresses(droplet: Droplet) -> tuple[IPv4Address, ...]:
-    return IPv4Address(droplet.public_address), IPv4Address(droplet.vpc_address)
+    public = IPv4Address(droplet.public_address)
+    return public, IPv4Address(droplet.vpc_address), anchor(droplet.region, public).ip
 
 
 def _checked(account: Account, identifier: str, body: Mapping[str, Any], now: float) -> Firewall:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MASK = "***"
@@ -43,7 +43,7 @@ def record(
 def masked(value: Any) -> Any:
     """Mask what a JSON value must not show: user-data by its parts, anything that looks like a token."""
     if isinstance(value, Mapping):
-        return {key: user_data(entry) if key == "user_data" else masked(entry) for key, entry in value.items()}
+        return {key: _MASKS.get(key, masked)(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [masked(entry) for entry in value]
     return _TOKEN.sub(MASK, value) if isinstance(value, str) else value
@@ -77,3 +77,6 @@ def split(text: str) -> list[str]:
             break
         bodies.append(part.partition("\n\n")[2])
     return bodies or [text]
+
+
+_MASKS: Mapping[str, Callable[[Any], Any]] = {"user_data": user_data, "secret_key": lambda _: MASK}

@@ -19,7 +19,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 }
 _ENTRIES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("names", "tags", "addresses", "volumes", "load_balancer_uids", "kubernetes_ids"), str),
-    **dict.fromkeys(("inbound_rules", "outbound_rules", "resources"), dict),
+    **dict.fromkeys(("inbound_rules", "outbound_rules", "resources", "grants"), dict),
     "ssh_keys": (str, int),
     "droplet_ids": int,
 }

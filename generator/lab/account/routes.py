@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from generator.lab.account import droplets, firewalls, offers, ssh_keys, tags, volumes, vpcs
+from generator.lab.account import droplets, firewalls, offers, reserved_ips, spaces_keys, ssh_keys, tags, volumes, vpcs
 from generator.lab.account.account import Account, not_found, unprocessable
 from generator.lab.account.requests import API_HOST, Answer, Request, check_kinds, page
 
@@ -36,7 +36,8 @@ _STATUS_MESSAGES = {
 def _account(account: Account, _request: Request, _now: float, _key: str) -> Answer:
     value = {
         "droplet_limit": account.unkind.droplet_limit,
-        "floating_ip_limit": 3,
+        "floating_ip_limit": account.unkind.address_limit,
+        "reserved_ip_limit": account.unkind.address_limit,
         "volume_limit": account.unkind.volume_limit,
         "email": "operator@example.com",
         "name": "The Lab",
@@ -230,6 +231,49 @@ def _delete_key(account: Account, _request: Request, _now: float, key: str) -> A
     return Answer(204)
 
 
+def _create_address(account: Account, request: Request, now: float, _key: str) -> Answer:
+    made = reserved_ips.create(account, request.body, now)
+    return Answer(
+        202, {"reserved_ip": reserved_ips.shape(account, made, now), "links": {"droplets": [], "actions": []}}
+    )
+
+
+def _list_addresses(account: Account, request: Request, now: float, _key: str) -> Answer:
+    found = [reserved_ips.shape(account, one, now) for one in account.reserved_ips.values()]
+    return page(request, "reserved_ips", found)
+
+
+def _get_address(account: Account, _request: Request, now: float, key: str) -> Answer:
+    return Answer(200, {"reserved_ip": reserved_ips.shape(account, reserved_ips.find(account, key), now)})
+
+
+def _delete_address(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    reserved_ips.release(account, key)
+    return Answer(204)
+
+
+def _act_on_address(account: Account, request: Request, now: float, key: str) -> Answer:
+    action = reserved_ips.act(account, key, request.body, now)
+    return Answer(201, {"action": droplets.action_shape(account, action, now)})
+
+
+def _create_spaces_key(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return Answer(201, {"key": spaces_keys.shape(spaces_keys.create(account, request.body, now), with_secret=True)})
+
+
+def _list_spaces_keys(account: Account, request: Request, _now: float, _key: str) -> Answer:
+    return page(request, "keys", [spaces_keys.shape(one) for one in spaces_keys.listed(account, request.query)])
+
+
+def _get_spaces_key(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    return Answer(200, {"key": spaces_keys.shape(spaces_keys.find(account, key))})
+
+
+def _delete_spaces_key(account: Account, _request: Request, _now: float, key: str) -> Answer:
+    spaces_keys.delete(account, key)
+    return Answer(204)
+
+
 _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
     (method, re.compile(path.replace("{key}", "(?P<key>[^/]+)")), handler)
     for method, path, handler in (
@@ -256,7 +300,16 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("GET", "/v2/images", _images),
         ("GET", "/v2/images/{key}", _image),
         ("GET", "/v2/regions", _regions),
+        ("GET", "/v2/reserved_ips", _list_addresses),
+        ("POST", "/v2/reserved_ips", _create_address),
+        ("GET", "/v2/reserved_ips/{key}", _get_address),
+        ("DELETE", "/v2/reserved_ips/{key}", _delete_address),
+        ("POST", "/v2/reserved_ips/{key}/actions", _act_on_address),
         ("GET", "/v2/sizes", _sizes),
+        ("GET", "/v2/spaces/keys", _list_spaces_keys),
+        ("POST", "/v2/spaces/keys", _create_spaces_key),
+        ("GET", "/v2/spaces/keys/{key}", _get_spaces_key),
+        ("DELETE", "/v2/spaces/keys/{key}", _delete_spaces_key),
         ("GET", "/v2/tags", _list_tags),
         ("POST", "/v2/tags", _create_tag),
         ("GET", "/v2/tags/{key}", _get_tag),

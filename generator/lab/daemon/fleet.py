@@ -12,7 +12,7 @@ from pathlib import Path
 
 from generator.catalogue import SIZES
 from generator.errors import Problem
-from generator.lab.account import droplets, firewalls, volumes
+from generator.lab.account import droplets, firewalls, reserved_ips, volumes
 from generator.lab.account.account import Account, Droplet
 from generator.lab.daemon.config_drive import config_drive
 from generator.lab.machines import borrowed, network, packet_filter
@@ -20,7 +20,7 @@ from generator.lab.machines import volumes as content
 from generator.lab.machines.machine import Machine
 from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy
-from generator.lab.state import State, read_record, write_record
+from generator.lab.state import State, anchor, read_record, write_record
 
 _AT_ONCE = 4
 _log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Fleet:
         self._disks: Mapping[int, Mapping[str, tuple[str, int]]] = {}
         self._known: list[str] = []
         self._policy: Mapping[int, DropletPolicy] | None = None
+        self._anchors: Mapping[IPv4Address, IPv4Address] | None = None
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="droplet")
 
     def step(self) -> None:
@@ -69,6 +70,10 @@ class Fleet:
                 for droplet in wanted.values()
                 if (rules := firewalls.policy(self._account, droplet)) is not None
             }
+            anchors = {
+                IPv4Address(ip): anchor(droplet.region, IPv4Address(droplet.public_address)).ip
+                for ip, droplet in reserved_ips.working(self._account, time.time()).items()
+            }
         if len(wanted) > self._counted:
             if limit := borrowed.watchers(self._state, len(wanted)):
                 _log.info("the host lets root have %s inotify instances, until the last lab is down", limit)
@@ -79,6 +84,9 @@ class Fleet:
         if policy != self._policy:
             packet_filter.apply_firewall(self._state, policy)
             self._policy = policy
+        if anchors != self._anchors:
+            packet_filter.apply_reserved(self._state, anchors)
+            self._anchors = anchors
         self._disks = disks
         if known != self._known:
             content.keep(self._state, known)
@@ -98,7 +106,7 @@ class Fleet:
         """Plan how a droplet is plugged in."""
         vpc = IPv4Network(self._account.vpcs[droplet.vpc].ip_range)
         address = IPv4Interface(f"{droplet.vpc_address}/{vpc.prefixlen}")
-        return Port.planned(droplet.id, IPv4Address(droplet.public_address), address)
+        return Port.planned(droplet.id, IPv4Address(droplet.public_address), address, droplet.region)
 
     def _consider(self, machine: Machine | None, droplet: Droplet | None) -> None:
         if droplet is None:

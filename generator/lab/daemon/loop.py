@@ -21,7 +21,7 @@ from typing import Any
 from generator.errors import Problem
 from generator.files import write_atomic
 from generator.lab.account import account as accounts
-from generator.lab.account import vpcs
+from generator.lab.account import reserved_ips, vpcs
 from generator.lab.account.account import Account
 from generator.lab.account.api import Api
 from generator.lab.daemon import control
@@ -29,11 +29,12 @@ from generator.lab.daemon.config_drive import vendor_data
 from generator.lab.daemon.control import Operation
 from generator.lab.daemon.fleet import Fleet
 from generator.lab.machines import netns, network, root
+from generator.lab.services import limited_keys
 from generator.lab.services.authority import Authority
 from generator.lab.services.hosts import Hosts
 from generator.lab.services.metadata import Facts, Metadata
 from generator.lab.services.proxy import Relay, proxy
-from generator.lab.services.supervisor import Services
+from generator.lab.services.supervisor import Services, spaces
 from generator.lab.settings import FIRST_PROXY_PORT, Settings, credentials
 from generator.lab.state import (
     METADATA_ADDRESS,
@@ -139,6 +140,9 @@ class Daemon:
 
     def _changed(self, account: Account) -> None:
         write_atomic(self.state.directory / "account.json", account.dump().encode(), mode=0o600)
+        for region in self.settings.regions:
+            store = spaces(self.state, region)
+            limited_keys.follow(account.spaces_keys.values(), store / "keys", store / "objects")
         self._wake.set()
 
     def _facts(self, address: str) -> Facts | None:
@@ -147,14 +151,16 @@ class Daemon:
                 if droplet.public_address == address:
                     keys = tuple(self.account.keys[key].public_key for key in droplet.keys if key in self.account.keys)
                     vendor = vendor_data(self.account.unkind.held_dpkg_lock)
-                    return Facts(droplet, self.fleet.port(droplet), keys, vendor)
+                    own = reserved_ips.of_droplet(self.account, droplet)
+                    return Facts(droplet, self.fleet.port(droplet), keys, vendor, own.ip if own else None)
         return None
 
     def _resolve(self, host: str) -> str | None:
         if self.hosts.is_known(host) or host == str(SERVICES_ADDRESS):
             return str(SERVICES_ADDRESS)
         with self.api.lock:
-            return host if any(droplet.public_address == host for droplet in self.account.living()) else None
+            known = {droplet.public_address for droplet in self.account.living()} | self.account.reserved_ips.keys()
+            return host if host in known else None
 
     def _proxy_listener(self) -> socket.socket:
         record: Mapping[str, Any] = read_record(self.state.directory / "proxy.json") or {}

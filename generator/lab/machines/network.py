@@ -10,6 +10,7 @@ from generator.lab.machines import packet_filter
 from generator.lab.machines.port import Port
 from generator.lab.process import run
 from generator.lab.state import (
+    ANCHORS,
     ANYBODY_ADDRESS,
     DNS_ADDRESS,
     METADATA_ADDRESS,
@@ -56,6 +57,7 @@ def create(state: State) -> None:
             f"link add {PUBLIC_BRIDGE} address 52:54:ff:00:00:01 type bridge stp_state 0 forward_delay 0",
             f"address add {PUBLIC_GATEWAY} dev {PUBLIC_BRIDGE}",
             *(f"address add {address}/32 dev {PUBLIC_BRIDGE}" for address in own_addresses()),
+            *(f"address add {network[1]}/{network.prefixlen} dev {PUBLIC_BRIDGE}" for network in ANCHORS),
             f"link add operator type veth peer name eth0 netns {state.operator_namespace}",
             f"address add {OPERATOR_GATEWAY} dev operator",
             "link set operator up",

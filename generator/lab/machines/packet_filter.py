@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
 from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy, Rule
@@ -13,6 +13,7 @@ from generator.lab.state import METADATA_ADDRESS, State, namespace_path
 
 _ANTISPOOF_TABLE = "bridge hardway_antispoof"
 _FIREWALL_TABLE = "ip hardway_firewall"
+_RESERVED_TABLE = "ip hardway_reserved"
 _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
@@ -31,6 +32,20 @@ def apply_firewall(state: State, policy: Mapping[int, DropletPolicy]) -> None:
         _nft(state, firewall(policy))
 
 
+def apply_reserved(state: State, anchors: Mapping[IPv4Address, IPv4Address]) -> None:
+    """Let what is sent to reserved addresses arrive at the anchors of the droplets that have them."""
+    with state.locked("network"):
+        _nft(state, reserved(anchors))
+
+
+def reserved(anchors: Mapping[IPv4Address, IPv4Address]) -> str:
+    """Render the translation of reserved addresses, before anything is routed."""
+    pairs = ", ".join(f"{address} : {anchor}" for address, anchor in sorted(anchors.items()))
+    rules = [f"    dnat to ip daddr map {{ {pairs} }}"] if anchors else []
+    body = ["  chain prerouting {", "    type nat hook prerouting priority -100; policy accept;", *rules, "  }"]
+    return _table(_RESERVED_TABLE, body)
+
+
 def spoofed_frames(state: State) -> int:
     """Count the packets with a foreign source address that were dropped since a port was last plugged in or out."""
     inside = ["nsenter", f"--net={namespace_path(state.net_namespace)}"]
@@ -44,10 +59,11 @@ def antispoof(ports: Sequence[Port], vpc_enabled: bool) -> str:
     chains: list[str] = []
     jumps: list[str] = []
     for port in ports:
-        held = [(port.public_name, port.public_mac, port.addresses[0])]
+        held: list[tuple[str, str, tuple[IPv4Address, ...]]] = [(port.public_name, port.public_mac, port.public_side)]
         if vpc_enabled:
-            held.append((port.vpc_name, port.vpc_mac, port.addresses[1]))
-        for name, mac, address in held:
+            held.append((port.vpc_name, port.vpc_mac, (port.vpc.ip,)))
+        for name, mac, addresses in held:
+            own = ", ".join(map(str, addresses))
             chain = name.replace("-", "_")
             jumps.append(f'"{name}" : jump {chain}')
             chains += [
@@ -55,8 +71,8 @@ def antispoof(ports: Sequence[Port], vpc_enabled: bool) -> str:
                 f"    ether saddr != {mac} drop",
                 f"    ether type arp arp saddr ether != {mac} drop",
                 # 0.0.0.0 asks whether an address is taken; it claims none
-                f"    ether type arp arp saddr ip != {{ {address}, 0.0.0.0 }} drop",
-                f"    ether type ip ip saddr != {address} counter drop",
+                f"    ether type arp arp saddr ip != {{ {own}, 0.0.0.0 }} drop",
+                f"    ether type ip ip saddr != {{ {own} }} counter drop",
                 "  }",
             ]
     body = [

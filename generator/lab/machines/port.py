@@ -6,24 +6,29 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from generator.lab.state import DNS_ADDRESS, PUBLIC_GATEWAY, PUBLIC_NETWORK
+from generator.lab.state import DNS_ADDRESS, PUBLIC_GATEWAY, PUBLIC_NETWORK, anchor
 
 
 @dataclass(frozen=True)
 class Port:
-    """How one droplet is plugged in: eth0 to the public network, eth1 to its VPC."""
+    """How one droplet is plugged in: eth0 to the public network, eth1 to its VPC.
+
+    `anchor` is a second address of eth0: at it arrives whatever is sent to a reserved address.
+    """
 
     number: int
     public: IPv4Address
     vpc: IPv4Interface
+    anchor: IPv4Interface
     public_mac: str
     vpc_mac: str
 
     @classmethod
-    def planned(cls, number: int, public: IPv4Address, vpc: IPv4Interface) -> Port:
+    def planned(cls, number: int, public: IPv4Address, vpc: IPv4Interface, region: str) -> Port:
         """Plan a port with hardware addresses that follow from the droplet's number."""
         tail = f"{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
-        return cls(number, public, vpc, public_mac=f"52:54:10:{tail}", vpc_mac=f"52:54:20:{tail}")
+        macs = {"public_mac": f"52:54:10:{tail}", "vpc_mac": f"52:54:20:{tail}"}
+        return cls(number, public, vpc, anchor(region, public), **macs)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Port:
@@ -32,6 +37,7 @@ class Port:
             number=int(record["number"]),
             public=IPv4Address(record["public"]),
             vpc=IPv4Interface(record["vpc"]),
+            anchor=IPv4Interface(record["anchor"]),
             public_mac=str(record["public_mac"]),
             vpc_mac=str(record["vpc_mac"]),
         )
@@ -42,6 +48,7 @@ class Port:
             "number": self.number,
             "public": str(self.public),
             "vpc": str(self.vpc),
+            "anchor": str(self.anchor),
             "public_mac": self.public_mac,
             "vpc_mac": self.vpc_mac,
         }
@@ -50,6 +57,11 @@ class Port:
     def addresses(self) -> tuple[IPv4Address, IPv4Address]:
         """The droplet's own addresses, the public one first."""
         return (self.public, self.vpc.ip)
+
+    @property
+    def public_side(self) -> tuple[IPv4Address, ...]:
+        """The addresses of eth0."""
+        return (self.public, self.anchor.ip)
 
     @property
     def public_name(self) -> str:
@@ -86,6 +98,14 @@ def network_data(port: Port) -> dict[str, Any]:
                 "gateway": str(PUBLIC_GATEWAY.ip),
                 "routes": [],
                 "services": [{"type": "dns", "address": str(DNS_ADDRESS)}],
+            },
+            {
+                "id": "anchor-ipv4",
+                "type": "ipv4",
+                "link": "eth0",
+                "ip_address": str(port.anchor.ip),
+                "netmask": str(port.anchor.netmask),
+                "routes": [],
             },
             {
                 "id": "private-ipv4",

@@ -25,6 +25,7 @@ class Facts:
     port: Port
     public_keys: tuple[str, ...]
     vendor_data: str
+    reserved: str | None = None
 
 
 class Metadata:
@@ -68,10 +69,10 @@ def document(facts: Facts) -> dict[str, Any]:
         "region": droplet.region,
         "interfaces": {
             "private": [{"ipv4": _private(port), "mac": port.vpc_mac, "type": "private"}],
-            "public": [{"ipv4": _public(port), "mac": port.public_mac, "type": "public"}],
+            "public": [{"ipv4": _public(port), "anchor_ipv4": _anchor(port), "mac": port.public_mac, "type": "public"}],
         },
-        "floating_ip": {"ipv4": {"active": False}},
-        "reserved_ip": {"ipv4": {"active": False}},
+        "floating_ip": _reserved(facts),
+        "reserved_ip": _reserved(facts),
         "dns": {"nameservers": [str(DNS_ADDRESS)]},
         "tags": list(droplet.tags),
         "features": {"dhcp_enabled": False},
@@ -96,8 +97,8 @@ def tree(facts: Facts) -> dict[str, Any]:
             for kind in ("public", "private")
         },
         "dns": {"nameservers": "\n".join(value["dns"]["nameservers"])},
-        "floating_ip": {"ipv4": {"active": "false"}},
-        "reserved_ip": {"ipv4": {"active": "false"}},
+        "floating_ip": {"ipv4": {name: str(one).lower() for name, one in value["floating_ip"]["ipv4"].items()}},
+        "reserved_ip": {"ipv4": {name: str(one).lower() for name, one in value["reserved_ip"]["ipv4"].items()}},
         "tags": "\n".join(value["tags"]),
         "features": {"dhcp_enabled": "false"},
         "auth-token": value["auth_key"],
@@ -106,13 +107,25 @@ def tree(facts: Facts) -> dict[str, Any]:
 
 def _texts(interface: Mapping[str, Any]) -> dict[str, Any]:
     # what is `ip_address` in the document is `address` in the tree
-    ipv4 = {name.removeprefix("ip_"): value for name, value in interface["ipv4"].items()}
-    return {**interface, "ipv4": ipv4}
+    return {
+        name: {key.removeprefix("ip_"): text for key, text in value.items()} if isinstance(value, Mapping) else value
+        for name, value in interface.items()
+    }
 
 
 def _private(port: Port) -> dict[str, str]:
     network: IPv4Network = port.vpc.network
     return {"ip_address": str(port.vpc.ip), "netmask": str(network.netmask), "gateway": str(network[1])}
+
+
+def _anchor(port: Port) -> dict[str, str]:
+    network: IPv4Network = port.anchor.network
+    return {"ip_address": str(port.anchor.ip), "netmask": str(network.netmask), "gateway": str(network[1])}
+
+
+def _reserved(facts: Facts) -> dict[str, Any]:
+    own = {"active": True, "ip_address": facts.reserved} if facts.reserved else {"active": False}
+    return {"ipv4": own}
 
 
 def _public(port: Port) -> dict[str, str]:

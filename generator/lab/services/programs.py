@@ -62,8 +62,8 @@ def spaces(program: Path, region: str, keys: tuple[str, str], directory: Path, s
     Raises:
         Problem: the file system can't hold an object's attributes.
     """
-    objects, versions = directory / "objects", directory / "versions"
-    for path in (objects, versions):
+    objects, versions, keys_directory = (directory / name for name in ("objects", "versions", "keys"))
+    for path in (objects, versions, keys_directory):
         make_private_directory(path)
     try:
         os.setxattr(objects, "user.hardway", b"1")
@@ -74,6 +74,7 @@ def spaces(program: Path, region: str, keys: tuple[str, str], directory: Path, s
     argv = [
         *(str(program), "--port", str(socket), "--socket-perm", "0600", "--region", region, "--quiet"),
         *("--virtual-domain", spaces_host(region)),
+        *("--iam-dir", str(keys_directory), "--iam-cache-disable"),
         *("posix", "--versioning-dir", str(versions), str(objects)),
     ]
     environment = {"ROOT_ACCESS_KEY_ID": keys[0], "ROOT_SECRET_ACCESS_KEY": keys[1]}

@@ -83,6 +83,7 @@ def test_the_payload_is_as_the_nodes_read_it() -> None:
         "etcd": {"state": "new", "token": "orderbook-1", "new_until": "2026-11-22T09:30:00Z", "snapshot": None},
         "addons": ADDONS,
         "secrets": None,
+        "state_access": None,
     }
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from hardway import addon_secrets, bootstrap, here
+from hardway import sealed as opening
 from hardway.here import Failure
 
 from generator.documents import addons
-from generator.pki import addon_secrets as sealing
+from generator.pki import addon_secrets as texts
+from generator.pki import sealing
 
 from .conftest import CLUSTER_ID, Answer, Store
 
@@ -52,7 +54,7 @@ DIGEST = hashlib.sha256(ARCHIVE).hexdigest()
 
 
 def sealed(files: dict[str, bytes]) -> bytes:
-    return sealing.seal(sealing.document(sealing.parse(files)), KEY, CLUSTER_ID)
+    return sealing.seal(sealing.ADDON_SECRETS, texts.document(texts.parse(files)), KEY, CLUSTER_ID)
 
 
 SEALED = hashlib.sha256(sealed(PASSWORD)).hexdigest()
@@ -169,9 +171,9 @@ def test_secrets_that_were_tampered_with_are_not_opened(cluster: Kubernetes, sto
     damaged = bytearray(sealed(PASSWORD))
     damaged[flipped] ^= 1
     with pytest.raises(Failure, match="can't be unsealed"):
-        addon_secrets.unseal(bytes(damaged))
+        opening.unseal(addon_secrets.LABEL, bytes(damaged), "it")
     store.answers[f"/public/{SEALED}.sealed"] = Answer(bytes(damaged))
-    with pytest.raises(Failure, match="not those of the roster"):
+    with pytest.raises(Failure, match="not what the roster pins"):
         bootstrap.step()
     assert cluster.applied == []
 
@@ -179,14 +181,17 @@ def test_secrets_that_were_tampered_with_are_not_opened(cluster: Kubernetes, sto
 @pytest.mark.parametrize("content", [b"", b"x" * 11, b"x" * 12, sealed(PASSWORD)[:-1], sealed(PASSWORD) + b"x"])
 def test_what_is_no_sealed_archive_is_not_opened(cluster: Kubernetes, content: bytes) -> None:
     with pytest.raises(Failure, match="can't be unsealed"):
-        addon_secrets.unseal(content)
+        opening.unseal(addon_secrets.LABEL, content, "it")
 
 
 def test_another_clusters_secrets_are_not_opened(cluster: Kubernetes, store: Store) -> None:
-    text = sealing.document(sealing.parse(PASSWORD))
-    for other in (sealing.seal(text, KEY, CLUSTER_ID[::-1]), sealing.seal(text, KEY[::-1], CLUSTER_ID)):
+    text = texts.document(texts.parse(PASSWORD))
+    for other in (
+        sealing.seal(sealing.ADDON_SECRETS, text, KEY, CLUSTER_ID[::-1]),
+        sealing.seal(sealing.ADDON_SECRETS, text, KEY[::-1], CLUSTER_ID),
+    ):
         with pytest.raises(Failure, match="another cluster's"):
-            addon_secrets.unseal(other)
+            opening.unseal(addon_secrets.LABEL, other, "it")
 
 
 def test_a_kept_archive_that_was_damaged_is_fetched_again(cluster: Kubernetes, root: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hardway import etcd, here, roster, waiting
+from hardway import etcd, here, restoring, roster, waiting
 from hardway.here import Failure
 
 from .kernel import peer
@@ -17,6 +17,7 @@ URL = "https://10.44.0.1:2380"
 NEW = {"state": "new", "token": "t", "new_until": "2026-11-23T12:30:00Z"}
 LATE = NEW | {"new_until": "2026-11-23T11:59:59Z"}
 EXISTING = NEW | {"state": "existing"}
+RESTORING = NEW | {"state": "restoring", "snapshot": "a" * 64}
 
 
 def member(number: int, *, served: bool = True, learner: bool = False, named: bool = True) -> dict[str, Any]:
@@ -61,11 +62,15 @@ WHOLE = [member(1), member(2), member(3)]
         pytest.param(NEW, False, [FORMING], "the store can't confirm", id="a stale roster, others forming"),
         pytest.param(LATE, True, [], "ended at 2026-11-23T11:59:59Z", id="too late"),
         pytest.param(LATE, True, [FORMING], "ended at", id="too late, others forming"),
+        pytest.param(RESTORING, True, [], "restore", id="a snapshot is to be restored"),
+        pytest.param(RESTORING, True, [FORMING], "restore", id="a snapshot, others have never served"),
+        pytest.param(RESTORING, True, [[member(2)]], "join", id="the first member of what was restored is there"),
+        pytest.param(RESTORING, False, [], "the store can't confirm", id="a stale roster restores nothing"),
     ],
 )
 def test_decision(said: dict[str, str], fresh: bool, views: list[Any], expected: str) -> None:
     way = etcd.decide("node01", URL, said, fresh, NOW, views)
-    if expected in ("new", "join"):
+    if expected in ("new", "join", "restore"):
         assert way == expected
     else:
         assert way.startswith("no data, and no new cluster may form: ")
@@ -74,7 +79,7 @@ def test_decision(said: dict[str, str], fresh: bool, views: list[Any], expected:
 
 
 def test_no_new_cluster_unless_everything_allows_it() -> None:
-    for said in (NEW, LATE, EXISTING):
+    for said in (NEW, LATE, EXISTING, RESTORING):
         for fresh in (True, False):
             for views in ([], [FORMING], [QUORUM], [WHOLE], [FORMING, WHOLE]):
                 way = etcd.decide("node01", URL, said, fresh, NOW, views)
@@ -252,3 +257,32 @@ def test_a_peer_that_does_not_answer_is_no_member(monkeypatch: pytest.MonkeyPatc
     assert etcd.members_seen(URL) is None
     monkeypatch.setattr(etcd.fetch, "ask", lambda *_, **__: (404, b"[]", None))
     assert etcd.members_seen(URL) is None
+
+
+def test_who_does_not_begin_with_the_snapshot_waits_for_who_does(
+    allowed: dict[str, str], launch: dict[str, Any], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
+) -> None:
+    cluster = Cluster(monkeypatch, member(2), alive={2})
+    allowed |= RESTORING
+    looks = iter([[], [], [[member(2)]]])
+    monkeypatch.setattr(etcd, "members_seen", lambda url: (next(looks) or [None])[0] if ":2" in url else None)
+    monkeypatch.setattr(etcd, "voting", lambda roster: NODES[:2])
+    etcd.step()
+    assert no_waiting[:2] == [etcd.PAUSE, etcd.PAUSE]
+    assert "member add node01 --learner --peer-urls=https://10.44.0.1:2380" in cluster.calls
+    assert "ETCD_INITIAL_CLUSTER_STATE=existing" in here.at(etcd.ENVIRONMENT).read_text()
+
+
+def test_who_begins_with_the_snapshot_is_alone_at_first(
+    allowed: dict[str, str], launch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cluster(monkeypatch, alive=set())
+    allowed |= RESTORING
+    given = {"url": "u", "sha256": "b" * 64, "identity": "AGE-SECRET-KEY-1"}
+    here.write(here.LAUNCH, json.dumps(launch | {"restore": given}))
+    monkeypatch.setattr(etcd, "members_seen", lambda _: None)
+    begun: list[Any] = []
+    monkeypatch.setattr(restoring, "restore", lambda *words: begun.append(words))
+    etcd.step()
+    assert begun == [("node01", URL, RESTORING, given)]
+    assert f"ETCD_INITIAL_CLUSTER=node01={URL}" in here.at(etcd.ENVIRONMENT).read_text()

@@ -20,10 +20,14 @@ LAYERS = (
         "node",
         "secrets",
         "status",
+        "upkeep",
         "volumes",
     ),  # what the loader runs
-    ("duties",),
-    ("addon_secrets", "balancer", "etcdctl", "kube", "mesh", "roster"),  # what several steps share
+    ("duties", "restoring"),
+    ("dump", "snapshot"),
+    ("keeping",),
+    ("addon_secrets", "balancer", "bucket", "etcdctl", "kube", "mesh", "roster"),  # what several steps share
+    ("sealed",),
     ("fetch", "signed", "vouch", "waiting"),
     ("here",),
 )

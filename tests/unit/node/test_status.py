@@ -58,7 +58,7 @@ class System:
         self.journal = "one\ntwo\n"
         monkeypatch.setattr(here, "run", self.run)
 
-    def run(self, program: str, *words: str) -> str:
+    def run(self, program: str, *words: str, **_: object) -> str:
         if program == "journalctl":
             return self.journal
         if program == "etcdctl":

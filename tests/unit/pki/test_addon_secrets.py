@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problems
-from generator.pki import addon_secrets, store
-from generator.pki.addon_secrets import Secret, document, mistakes, parse, seal
+from generator.pki import addon_secrets, sealing, store
+from generator.pki.addon_secrets import Secret, document, mistakes, parse
 from generator.pki.store import KeyStore
 from generator.plan.decide import Plan
 from tests.keyring import CLUSTER_ID, NOW, made
@@ -38,7 +38,7 @@ def put(path: Path, name: str, content: bytes, mode: int = 0o600) -> Path:
 
 
 def sealed(files: dict[str, bytes]) -> bytes:
-    return seal(document(parse(files)), KEY, CLUSTER_ID)
+    return sealing.seal(sealing.ADDON_SECRETS, document(parse(files)), KEY, CLUSTER_ID)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_the_same_values_give_the_same_bytes_and_each_byte_of_them_another_diges
         nonces.add(other[:12])
     assert len(nonces) == len(RIGHT) + 1, "no nonce is used for two documents"
     text = document(parse(RIGHT))
-    assert seal(text, KEY[::-1], CLUSTER_ID)[:12] not in nonces
-    assert seal(text, KEY, CLUSTER_ID[::-1])[:12] not in nonces
+    assert sealing.seal(sealing.ADDON_SECRETS, text, KEY[::-1], CLUSTER_ID)[:12] not in nonces
+    assert sealing.seal(sealing.ADDON_SECRETS, text, KEY, CLUSTER_ID[::-1])[:12] not in nonces
 
 
 def test_the_length_of_a_value_does_not_show() -> None:

@@ -320,6 +320,20 @@ def test_opening_makes_nothing(root: Path) -> None:
     assert not root.parent.exists()
 
 
+def test_a_store_that_lacks_keys_says_what_it_is_enough_for(cluster: tuple[Path, Plan, Inventory]) -> None:
+    root, plan, inventory = cluster
+    (root / "nodes/node01/scheduler.key").unlink()
+    [problem] = refused(lambda: keys.KeyStore.open(root, plan, inventory))
+    assert problem.hint is not None
+    every = ", ".join(f"`{verb}`" for verb in key_check.NEEDS)
+    assert problem.hint.endswith(f"what is here is enough for {every}")
+    (root / "operator.key").unlink()
+    (root / "admin.key").unlink()
+    [problem] = refused(lambda: keys.KeyStore.open(root, plan, inventory))
+    assert (problem.hint or "").endswith("what is here is enough for `gen snapshot list`")
+    assert key_check.enough_for(()).endswith("for no verb that needs keys")
+
+
 def test_opening_tells_what_is_missing(cluster: tuple[Path, Plan, Inventory]) -> None:
     root, plan, inventory = cluster
     (root / "scheduler-unknown.key").touch(0o600)

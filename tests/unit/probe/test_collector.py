@@ -91,7 +91,7 @@ def metadata(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Facts]:
     }
     account.failed_creates = 9
     (made,) = lab_droplets.create(account, order, 1.0)
-    port = Port.planned(made.id, IPv4Address(made.public_address), IPv4Interface(f"{made.vpc_address}/20"))
+    port = Port.planned(made.id, IPv4Address(made.public_address), IPv4Interface(f"{made.vpc_address}/20"), made.region)
     write(root, "sys/class/net/eth0/address", f"{port.public_mac}\n")
     write(root, "sys/class/net/eth1/address", f"{port.vpc_mac}\n")
     facts = Facts(made, port, (LINE,), vendor_data(150))

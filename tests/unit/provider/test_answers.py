@@ -42,6 +42,19 @@ RIGHT: dict[str, tuple[Callable[[Any], object], dict[str, Any]]] = {
             "networks": {"v4": NETWORKS, "v6": []},
         },
     ),
+    "reserved_ip": (
+        answers.reserved_ip,
+        {"ip": "192.0.2.7", "region": {"slug": "fra1"}, "droplet": {"id": 1}, "locked": False},
+    ),
+    "key": (
+        answers.spaces_key,
+        {
+            "name": "k",
+            "access_key": "DO00",
+            "secret_key": "s",
+            "grants": [{"bucket": "b", "permission": "readwrite"}],
+        },
+    ),
     "volume": (
         answers.volume,
         {

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from generator.lab.account import account as accounts
-from generator.lab.account import droplets, firewalls, requests, routes, volumes, vpcs
+from generator.lab.account import droplets, firewalls, requests, reserved_ips, routes, volumes, vpcs
 from generator.lab.account.account import Account, Droplet, Refusal, Volume
+from generator.lab.state import anchor
 from generator.lab.unkindness import KIND, Unkindness
 
 NOW = 1_795_000_000.0
@@ -306,7 +307,8 @@ def test_a_firewall_covers_droplets_by_tag_and_tells_what_it_lets_through() -> N
     assert firewalls.policy(account, account.living()[2]) is None
     policy = firewalls.policy(account, one)
     assert policy is not None
-    assert policy.addresses == (IPv4Address(one.public_address), IPv4Address(one.vpc_address))
+    own = (one.public_address, one.vpc_address, anchor("fra1", IPv4Address(one.public_address)).ip)
+    assert policy.addresses == tuple(map(IPv4Address, own))
     assert [(rule.protocol, rule.ports) for rule in policy.inbound] == [
         ("tcp", (6443, 6443)),
         ("udp", (51820, 51820)),
@@ -560,3 +562,65 @@ def test_whatever_a_body_holds_the_answer_is_an_answer() -> None:
             refused_or_not.add(refusal.status)
     assert refused_or_not <= {201, 202, 204, 400, 404, 409, 422}
     assert {202, 400, 422} <= refused_or_not
+
+
+def test_a_key_for_spaces_tells_its_secret_once_and_is_limited_to_buckets() -> None:
+    account = new()
+    grants = [{"bucket": "orderbook-state", "permission": "readwrite"}]
+    made = ask(account, "POST", "/v2/spaces/keys", body={"name": "n", "grants": grants})
+    assert (made["status"], made["key"]["grants"], made["key"]["access_key"][:4]) == (201, grants, "DO00")
+    assert len(made["key"]["secret_key"]) > 40
+    [listed] = ask(account, "GET", "/v2/spaces/keys", name="n")["keys"]
+    assert "secret_key" not in listed
+    assert accounts.load(account.dump()).spaces_keys == account.spaces_keys
+    path = f"/v2/spaces/keys/{listed['access_key']}"
+    assert ask(account, "DELETE", path)["status"] == 204
+    assert refused(account, "DELETE", path).status == 404
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"grants": []},
+        {"grants": [{"bucket": "b-b", "permission": "write"}]},
+        {"grants": [{"bucket": "", "permission": "fullaccess"}]},
+        {"grants": [{"permission": "read"}]},
+    ],
+)
+def test_orders_for_keys_for_spaces_are_looked_at(changes: dict[str, Any]) -> None:
+    body = {"name": "n", "grants": [{"bucket": "b-b", "permission": "read"}]} | changes
+    assert refused(new(), "POST", "/v2/spaces/keys", body=body).status == 400
+
+
+def test_an_address_is_kept_over_its_droplets_and_one_droplet_has_one() -> None:
+    account = new(replace(KIND, address_lag=4))
+    one, two = (ask(account, "POST", "/v2/droplets", body=ORDER)["droplet"]["id"] for _ in range(2))
+    made = ask(account, "POST", "/v2/reserved_ips", body={"droplet_id": one})
+    ip, path = made["reserved_ip"]["ip"], f"/v2/reserved_ips/{made['reserved_ip']['ip']}"
+    assert (made["status"], made["reserved_ip"]["droplet"]["id"]) == (202, one)
+    assert reserved_ips.working(account, NOW) == {}, "it takes its time"
+    assert reserved_ips.working(account, NOW + 5) == {ip: account.droplets[one]}
+    assert refused(account, "POST", "/v2/reserved_ips", NOW + 5, {"droplet_id": one}).status == 422
+    droplets.destroy(account, str(one), NOW + 6)
+    assert ask(account, "GET", path, NOW + 7)["reserved_ip"]["droplet"] is None
+    assign = {"type": "assign", "droplet_id": two}
+    moved = ask(account, "POST", f"{path}/actions", NOW + 8, assign)
+    assert (moved["status"], moved["action"]["type"]) == (201, "assign_ip")
+    assert refused(account, "POST", f"{path}/actions", NOW + 9, assign).status == 422
+    assert reserved_ips.working(account, NOW + 20) == {ip: account.droplets[two]}
+    assert accounts.load(account.dump()).reserved_ips == account.reserved_ips
+    assert ask(account, "DELETE", path, NOW + 20)["status"] == 204
+    assert refused(account, "GET", path, NOW + 20).status == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"region": "fra9"}, {"droplet_id": 1}, {"region": "fra1", "droplet_id": 1}])
+def test_orders_for_addresses_are_looked_at(body: dict[str, Any]) -> None:
+    assert refused(new(), "POST", "/v2/reserved_ips", body=body).status == 422
+
+
+def test_an_account_has_few_addresses() -> None:
+    account = new(replace(KIND, address_limit=2))
+    for _ in range(2):
+        ask(account, "POST", "/v2/reserved_ips", body={"region": "fra1"})
+    assert "limit" in refused(account, "POST", "/v2/reserved_ips", body={"region": "fra1"}).message

@@ -72,3 +72,8 @@ def test_requests_are_limited_as_the_documentation_says(tmp_path: Path) -> None:
     answers = [api.respond(Call("GET", "/v2/account", headers=headers)) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 429]
     assert "retry-after" not in answers[1].headers
+
+
+def test_the_secret_of_a_key_for_spaces_is_never_kept() -> None:
+    answer = {"key": {"name": "n", "access_key": "DO00ABCDEFGHIJKLMNOP", "secret_key": "very secret"}}
+    assert masking.masked(answer) == {"key": {"name": "n", "access_key": masking.MASK, "secret_key": masking.MASK}}

@@ -72,7 +72,10 @@ def test_failed_command_says_its_last_words() -> None:
 
 
 def test_hardware_addresses_differ_and_stay_local() -> None:
-    ports = [Port.planned(number, IPv4Address(1), IPv4Interface("10.0.0.1/24")) for number in (1, 255, 256, 70000)]
+    ports = [
+        Port.planned(number, IPv4Address("203.0.113.1"), IPv4Interface("10.0.0.1/24"), "fra1")
+        for number in (1, 255, 256, 70000)
+    ]
     addresses = [address for port in ports for address in (port.public_mac, port.vpc_mac)]
     assert len(set(addresses)) == len(addresses)
     # locally administered, one receiver
@@ -81,15 +84,16 @@ def test_hardware_addresses_differ_and_stay_local() -> None:
 
 
 def test_port_survives_its_record() -> None:
-    port = Port.planned(3, IPv4Address("203.0.113.103"), IPv4Interface("10.110.0.5/20"))
+    port = Port.planned(3, IPv4Address("203.0.113.103"), IPv4Interface("10.110.0.5/20"), "fra1")
     assert Port.from_record(port.to_record()) == port
 
 
 def test_network_data_has_one_gateway_and_the_name_server_with_it() -> None:
-    data = network_data(Port.planned(3, IPv4Address("203.0.113.103"), IPv4Interface("10.110.0.5/20")))
-    public, private = data["networks"]
+    data = network_data(Port.planned(3, IPv4Address("203.0.113.103"), IPv4Interface("10.110.0.5/20"), "fra1"))
+    public, anchor, private = data["networks"]
     assert public["gateway"] == "203.0.113.1"
-    assert "gateway" not in private
+    assert "gateway" not in private | anchor
+    assert (anchor["link"], anchor["ip_address"], anchor["netmask"]) == ("eth0", "10.19.0.103", "255.255.0.0")
     assert private["netmask"] == "255.255.240.0"
     assert public["services"] == [{"type": "dns", "address": "203.0.113.53"}]
     assert {link["id"] for link in data["links"]} == {public["link"], private["link"]}

@@ -8,7 +8,7 @@ from generator.lab.machines.packet_filter import antispoof, firewall
 from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy, Rule
 
-PORT = Port.planned(3, IPv4Address("203.0.113.103"), IPv4Interface("10.110.0.5/20"))
+PORT = Port.planned(3, IPv4Address("203.0.113.103"), IPv4Interface("10.110.0.5/20"), "fra1")
 
 
 def policy(*inbound: Rule) -> dict[int, DropletPolicy]:

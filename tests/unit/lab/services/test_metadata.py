@@ -31,7 +31,9 @@ def facts() -> Facts:
     account = Account(KIND)
     vpcs.add_defaults(account, 0)
     droplet = create(account, {**ORDER, "tags": ["hardway:c", "hardway:c:node:node01"]}, 0)[0]
-    port = Port.planned(droplet.id, IPv4Address(droplet.public_address), IPv4Interface(f"{droplet.vpc_address}/20"))
+    port = Port.planned(
+        droplet.id, IPv4Address(droplet.public_address), IPv4Interface(f"{droplet.vpc_address}/20"), "fra1"
+    )
     return Facts(droplet, port, ("ssh-ed25519 AAAA",), vendor_data(60))
 
 

@@ -13,7 +13,7 @@ from hardway import fetch, here
 from hardway.here import Failure, Terminal
 
 PREFIX = "/opt/hardway"
-TOOLS = ("usr/sbin/haproxy", "usr/sbin/nft", "usr/bin/wg")
+TOOLS = ("usr/bin/age", "usr/sbin/haproxy", "usr/sbin/nft", "usr/bin/wg")
 AT_ONCE = 4
 
 Item = dict[str, Any]

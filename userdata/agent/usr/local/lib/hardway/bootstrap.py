@@ -15,12 +15,12 @@ from typing import Any
 
 from hardway import addon_secrets, fetch, here
 from hardway.here import Failure
+from hardway.kube import KUBECTL
 
 TERM_SECONDS = 60
 LEASE = {"name": "hardway-bootstrap", "namespace": "kube-system"}
 RECORD = {"name": "hardway", "namespace": "kube-system"}
 ROLE = "node-role.kubernetes.io/control-plane"
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/bootstrap.conf", "--cache-dir=/run/hardway/kubectl")
 
 
 def step() -> None:

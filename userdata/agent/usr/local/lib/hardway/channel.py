@@ -97,7 +97,7 @@ def do(request: dict[str, Any]) -> dict[str, Any]:
         return {"outcome": "failed", "message": f"this node's agent knows no `{request['verb']}`"}
     try:
         result = verb(request["arguments"])
-    except Failure as failure:
+    except (Failure, OSError) as failure:
         return {"outcome": "failed", "message": str(failure)[-1000:]}
     if len(json.dumps(result)) > ANSWER_BYTES:
         return {"outcome": "failed", "message": f"the answer has more than {ANSWER_BYTES:,} bytes"}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hardway import etcdctl, fetch, here, mesh
+from hardway import dump, etcdctl, fetch, here, mesh, snapshot
 from hardway.here import Failure
 
 # In the order in which they end: what asks the API server before the API server itself.
@@ -107,6 +107,14 @@ def servers(_: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"node": node["name"], "trouble": _trouble(node["address"])} for node in nodes]
 
 
+def keep(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take a snapshot of etcd, or dump the database, and give the manifest."""
+    kinds: Mapping[str, Callable[[], dict[str, Any]]] = {snapshot.KIND: snapshot.take, dump.KIND: dump.take}
+    if arguments["kind"] not in kinds:
+        raise Failure(f"nothing is known here of `{arguments['kind']}`")
+    return kinds[arguments["kind"]]()
+
+
 def _trouble(address: str) -> str | None:
     try:
         context = ssl.create_default_context(cafile=str(here.at("/etc/kubernetes/pki/ca.crt")))
@@ -120,9 +128,11 @@ def _trouble(address: str) -> str | None:
 # What may be asked; each takes the request's arguments, and gives what JSON can hold.
 VERBS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "etcd": etcd,
+    "keep": keep,
     "lead": lead,
     "paths": paths,
     "remove": remove,
+    "restore-database": dump.restore,
     "retire": retire,
     "serve": serve,
     "servers": servers,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hardway import fetch, here
+from hardway import fetch, here, restoring
 from hardway import roster as rosters
 from hardway.etcdctl import Member, control, members, own_status
 from hardway.here import Failure
@@ -18,33 +18,62 @@ DATA = "/var/lib/etcd/member/wal"
 ENVIRONMENT = "/run/hardway/etcd.env"
 # Another learner may come first, and ours may not be in sync yet.
 PATIENCE, PAUSE = 120.0, 2.0
+# A snapshot may have some GiB, and its node may come up last.
+RESTORED = 1800.0
 LIMIT_BYTES = 1 << 20
+
+
+class Elsewhere(Failure):
+    """Another node begins with the snapshot that etcd is restored from."""
 
 
 def step() -> None:
     """Write etcd's initial flags; where it has to join a cluster, announce it there first."""
     facts = here.facts()
-    has_data = here.at(DATA).exists()
-    roster, fresh = (here.read(here.ROSTER), False) if has_data else rosters.refresh()
-    urls = {node["name"]: f"https://{node['address']}:2380" for node in voting(roster)}
-    name, state, token = facts["node"], "existing", ""
-    if not has_data:
-        token = roster["etcd"]["token"]
-        views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
-        way = decide(name, urls[name], roster["etcd"], fresh, datetime.now(UTC), list(views.values()))
-        if way not in ("join", "new"):
-            raise Failure(way)
+    if here.at(DATA).exists():
+        views: list[str] = []
+        roster, way = here.read(here.ROSTER), "existing"
+    else:
+        roster, way, views = patiently(look, RESTORED, PAUSE, on=Elsewhere)
         print(f"etcd: {way}; members answer on {', '.join(views) or 'no other node'}", flush=True)
-        if way == "join":
-            endpoints = [client_url(urls[peer]) for peer in views]
-            urls = patiently(lambda: join(name, urls, endpoints), PATIENCE, PAUSE, say=say)
-        else:
-            state = "new"
+    urls = peer_urls(roster)
+    name, token = facts["node"], "" if way == "existing" else roster["etcd"]["token"]
+    if way == "restore":
+        restoring.restore(name, urls[name], roster["etcd"], here.launch()["restore"])
+        urls = {name: urls[name]}
+    elif way == "join":
+        endpoints = [client_url(urls[peer]) for peer in views]
+        urls = patiently(lambda: join(name, urls, endpoints), PATIENCE, PAUSE, say=say)
     cluster = ",".join(f"{member}={url}" for member, url in urls.items())
+    state = "new" if way == "new" else "existing"
     settings = {"ETCD_INITIAL_CLUSTER": cluster, "ETCD_INITIAL_CLUSTER_STATE": state}
     if token:
         settings["ETCD_INITIAL_CLUSTER_TOKEN"] = token
     here.write(ENVIRONMENT, "".join(f"{key}={value}\n" for key, value in settings.items()))
+
+
+def look() -> tuple[dict[str, Any], str, list[str]]:
+    """Decide how a node without data starts: the roster, the way, and the peers that know any members.
+
+    Raises:
+        Elsewhere: etcd is being restored, and another node is the first.
+        Failure: it may not start.
+    """
+    name = here.facts()["node"]
+    roster, fresh = rosters.refresh()
+    urls = peer_urls(roster)
+    views = {peer: view for peer in urls if peer != name and (view := members_seen(urls[peer]))}
+    way = decide(name, urls[name], roster["etcd"], fresh, datetime.now(UTC), list(views.values()))
+    if way == "restore" and "restore" not in here.launch():
+        raise Elsewhere("no data, and etcd is being restored elsewhere: its first member does not answer yet")
+    if way not in ("join", "new", "restore"):
+        raise Failure(way)
+    return roster, way, list(views)
+
+
+def peer_urls(roster: dict[str, Any]) -> dict[str, str]:
+    """Give the URLs at which members of etcd reach each other, by their nodes."""
+    return {node["name"]: f"https://{node['address']}:2380" for node in voting(roster)}
 
 
 def voting(roster: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,7 +84,7 @@ def voting(roster: dict[str, Any]) -> list[dict[str, Any]]:
 def decide(
     name: str, url: str, said: dict[str, str], fresh: bool, now: datetime, views: Sequence[Sequence[Member]]
 ) -> str:
-    """Return `new`, `join`, or the sentence that says why neither may be.
+    """Return `new`, `join`, `restore`, or the sentence that says why none of them may be.
 
     Args:
         name: this node, and `url` its peer URL.
@@ -71,7 +100,9 @@ def decide(
         return "new" if may_form and never_started else "join"
     if may_form:
         return "new"
-    if said["state"] != "new":
+    if fresh and said["state"] == "restoring":
+        return "restore"
+    if said["state"] not in ("new", "restoring"):
         why = "the roster says that the cluster exists, but no member of it answers"
     elif not fresh:
         why = "the store can't confirm the roster"

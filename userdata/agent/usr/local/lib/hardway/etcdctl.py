@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +11,12 @@ from hardway import here
 from hardway.here import Failure
 
 OWN = ("https://127.0.0.1:2379",)
+STEP_BYTES = 16 << 20
 
 Member = dict[str, Any]
 
 
-def control(endpoints: Sequence[str], *words: str) -> str:
+def control(endpoints: Sequence[str], *words: str, seconds: float = 60) -> str:
     """Run etcdctl."""
     pki = here.at("/etc/kubernetes/pki")
     return here.run(
@@ -25,7 +27,19 @@ def control(endpoints: Sequence[str], *words: str) -> str:
         f"--cert={pki}/apiserver-etcd-client.crt",
         f"--key={pki}/apiserver-etcd-client.key",
         f"--endpoints={','.join(endpoints)}",
+        timeout=seconds,
     )
+
+
+def value(key: str) -> str | None:
+    """Read a key of our own, agreed upon by a quorum; None where there is none."""
+    found = json.loads(control(OWN, "get", key)).get("kvs") or []
+    return base64.b64decode(found[0]["value"]).decode() if found else None
+
+
+def note(key: str, text: str) -> None:
+    """Write a key of our own."""
+    control(OWN, "put", key, text)
 
 
 def members(endpoints: Sequence[str]) -> list[Member]:
@@ -58,4 +72,7 @@ def bookkeeping() -> dict[str, Any]:
             for one in known
         ],
         "alarms": [str(error)[:100] for error in status.get("errors") or ()],
+        # In steps, so that a report is not new at every look.
+        "mib": -(-int(status.get("dbSize", 0)) // STEP_BYTES) * (STEP_BYTES >> 20),
+        "most_mib": int(status.get("dbSizeQuota", 0)) >> 20,
     }

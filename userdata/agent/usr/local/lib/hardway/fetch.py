@@ -12,7 +12,7 @@ from email.message import Message
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ FILE_BYTES, FILE_SECONDS = 2 << 30, 1800.0
 
 def ask(
     url: str,
-    data: bytes | None = None,
+    data: bytes | IO[bytes] | None = None,
     method: str | None = None,
     headers: Mapping[str, str] | None = None,
     context: SSLContext | None = None,
@@ -40,6 +40,7 @@ def ask(
     """Send a request; return status, body and headers, whatever the status is.
 
     Args:
+        data: what is sent; of a file the headers tell how long it is.
         seconds: how long all of it may take, from the first word to the last; a minute unless given.
         limit_bytes: how long the body may be; 16 MiB unless given.
     """

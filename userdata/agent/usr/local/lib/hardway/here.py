@@ -102,6 +102,24 @@ def run(*argv: str, stdin: str | None = None, timeout: float = 60) -> str:
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failure(f"`{argv[0]}`: {type(error).__name__}") from None
+    return _ended(argv, done)
+
+
+def pipe(*argv: str, source: Path | None = None, target: Path | None = None, timeout: float = 60) -> None:
+    """Let a command read one file and write another, which is made for its owner alone."""
+    with (source or Path(os.devnull)).open("rb") as reading, (target or Path(os.devnull)).open("wb") as writing:
+        if target is not None:
+            target.chmod(0o600)
+        try:
+            done = subprocess.run(
+                argv, stdin=reading, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=timeout
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Failure(f"`{argv[0]}`: {type(error).__name__}") from None
+    _ended(argv, done)
+
+
+def _ended(argv: tuple[str, ...], done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode:
         said = " ".join(done.stderr.split())[-600:] or f"exit status {done.returncode}"
         raise Failure(f"`{' '.join(argv[:3])}`: {said}")

@@ -11,6 +11,8 @@ from hardway import fetch, here
 from hardway.here import Failure
 
 KUBELET = "kubelet-client"
+# With the bootstrap job's credential, which control-plane nodes alone have.
+KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/bootstrap.conf", "--cache-dir=/run/hardway/kubectl")
 NOT_KNOWN = 404
 # etcd takes no object of more than 1.5 MiB, and what is listed here are a few small ones.
 LIMIT_BYTES = 4 << 20

@@ -26,9 +26,14 @@ def vouched(context: str, said: dict[str, Any]) -> str:
     """Wrap what is said with who says it and a MAC; before the bundle is here there is no key, and no MAC."""
     facts = here.facts()
     who = {"cluster_id": facts["cluster_id"], "node": facts["node"], "droplet": droplet()}
-    payload = json.dumps(who | said, separators=(",", ":"))
+    return wrapped(context, who | said, here.at(KEY).read_text() if here.at(KEY).exists() else None)
+
+
+def wrapped(context: str, said: dict[str, Any], key: str | None) -> str:
+    """Wrap what is said with a MAC for one purpose, by a key in base64; without a key there is none."""
+    payload = json.dumps(said, separators=(",", ":"))
     mac = None
-    if here.at(KEY).exists():
-        digest = hmac.digest(base64.b64decode(here.at(KEY).read_text()), f"{context}\n{payload}".encode(), "sha256")
+    if key is not None:
+        digest = hmac.digest(base64.b64decode(key), f"{context}\n{payload}".encode(), "sha256")
         mac = base64.b64encode(digest).decode()
     return json.dumps({"version": 1, "payload": payload, "mac": mac}, separators=(",", ":"))

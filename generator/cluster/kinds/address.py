@@ -1,0 +1,117 @@
+"""The reserved addresses: chosen by the provider for a node's first droplet, and moved to each successor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from generator.cluster.addresses import kept, unneeded
+from generator.cluster.fleet import listed as droplets_of
+from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
+from generator.cluster.observed import ADDRESSES, Observed
+from generator.provider import answers
+from generator.provider.digitalocean import Cloud, Collection
+from generator.provider.resources import ReservedIp
+from generator.provider.retry import Refused
+
+COLLECTION = Collection("reserved_ips", "reserved_ip", answers.reserved_ip)
+ACTIONS = "reserved_ips_actions"
+BUSY = ("pending", "already")
+"""What the provider says of an address that is being moved: the next look shows what came of it."""
+
+
+def listed(cloud: Cloud) -> tuple[ReservedIp, ...]:
+    """List the account's reserved addresses."""
+    return tuple(sorted(cloud.list(COLLECTION), key=lambda one: one.ip))
+
+
+def allowed(cloud: Cloud, *, needed: bool) -> tuple[ReservedIp, ...]:
+    """List the account's reserved addresses; none where the token may not see them and nobody needs them."""
+    try:
+        return listed(cloud)
+    except Refused as error:
+        if needed or error.status not in (401, 403):
+            raise
+        return ()
+
+
+class AddressKind(Kind[tuple[ReservedIp, ...]]):
+    """One address for each node that keeps one; what neither our roster nor a droplet of ours has is never touched."""
+
+    name = "address"
+    found = ADDRESSES
+    changes_by_itself = True
+
+    def look(self, lookup: Lookup) -> tuple[ReservedIp, ...]:
+        """List the account's; a token that may not has to only where a node keeps one."""
+        return allowed(lookup.cloud, needed=any(node.reserved for node in lookup.plan.nodes))
+
+    def surplus(self, case: Case) -> Iterator[Action]:
+        """Find those whose nodes keep none any more."""
+        for node, one in unneeded(case.plan, case.observed):
+            yield self.action("delete", one.ip, f"{node} keeps no address any more", one.ip)
+
+    def differences(self, case: Case) -> Iterator[Action]:
+        """Find nodes that have none yet, or whose address is elsewhere."""
+        own = kept(case.plan, case.observed)
+        for node in case.plan.nodes:
+            droplet = case.here.get(node.name)
+            if not node.reserved or droplet is None:
+                continue
+            one = own.get(node.name)
+            if not droplet.settled:
+                yield self.action("wait", node.name, "until its droplet has its own address")
+            elif one is None:
+                yield self.action("create", node.name, "an address that it keeps")
+            elif one.droplet != droplet.id:
+                was = f"from droplet {one.droplet} " if one.droplet else ""
+                yield self.action("update", node.name, f"{one.ip} comes {was}to droplet {droplet.id}", one.ip)
+
+    def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
+        """Get one for a node's droplet, move it there, or give it back."""
+        if action.verb == "delete":
+            work.cloud.delete(COLLECTION, action.id, action.where)
+            left = tuple(one for one in observed.of(ADDRESSES) if one.ip != action.id)
+            return observed.having(ADDRESSES, left)
+        tag = work.plan.node_tag(work.plan.node(action.name))
+        droplet = max((one for one in observed.droplets if tag in one.tags), key=lambda one: one.id)
+        if action.verb == "create":
+            made = make(work.cloud, droplet.id, action.where)
+            return observed.having(ADDRESSES, (*observed.of(ADDRESSES), made))
+        answer = work.cloud.act(ACTIONS, action.id, {"type": "assign", "droplet_id": droplet.id}, action.where)
+        if not (answer.status == 422 and any(word in str(answer.body.get("message")) for word in BUSY)):
+            work.cloud.expect(answer, action.where)
+        return observed
+
+    def remains(self, removal: Removal) -> Sequence[ReservedIp]:
+        """List those that the cluster's droplets have, and those of its roster, if the operator has signed that."""
+        holders = {one.id for one in droplets_of(removal.cloud, removal.tag)}
+        own = removal.roster_addresses()
+        there = allowed(removal.cloud, needed=bool(own))
+        return [one for one in there if one.droplet in holders or one.ip in own]
+
+    def lines(self, remains: Sequence[ReservedIp]) -> Iterator[str]:
+        """Name them."""
+        yield from (f"address  {one.ip}" for one in remains)
+
+    def remove(self, remains: Sequence[ReservedIp], removal: Removal) -> None:
+        """Give them back."""
+        for one in remains:
+            removal.say(f"release address {one.ip}")
+            removal.cloud.delete(COLLECTION, one.ip, f"address {one.ip}")
+
+
+def make(cloud: Cloud, droplet: int, where: str) -> ReservedIp:
+    """Get an address for a droplet, or find the one that an unclear attempt got."""
+
+    def find() -> ReservedIp | None:
+        return next((one for one in listed(cloud) if one.droplet == droplet), None)
+
+    body: dict[str, Any] = {"droplet_id": droplet}
+    made = cloud.create(COLLECTION, body, where, find)
+    # It comes to the droplet in its own time, and the answer may say that nobody has it yet.
+    return made if made.droplet else replace(made, droplet=droplet)
+
+
+ADDRESS = AddressKind()

@@ -1,0 +1,171 @@
+"""Reserved addresses: chosen by the provider, kept by the roster, moved to successors, and no stranger's touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from generator.documents import committed, render
+from generator.lab.account import reserved_ips
+from generator.lab.unkindness import KIND
+from generator.pki.store import KeyStore
+from generator.plan.project import Project
+from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
+from tests.contract.test_launch import is_one_cluster, nothing_is_left, spaces
+from tests.contract.test_replace import described
+from tests.contract.world import World, running
+
+UNKIND = replace(KIND, address_lag=0.5, list_lag=0.3, network_lag=0.3)
+POOL = "volumes: [{name: data, size: 10}]}"
+CHANGES = 64
+"""A first launch of nodes that keep their addresses changes no more than this many things."""
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("project")
+    first = render_tutorial(directory)
+    text = first.file.read_text()
+    assert POOL in text
+    first.file.write_text(text.replace(POOL, f"{POOL[:-1]}, public: reserved}}"))
+    project = render.refresh(Project.load(first.file), now=datetime.now(UTC))
+    committed.write(project, render.documents(project))
+    return directory
+
+
+@pytest.fixture
+def project(rendered: Path, tmp_path: Path) -> Project:
+    shutil.copytree(rendered, tmp_path / "project")
+    return Project.load(tmp_path / "project" / "cluster.yaml")
+
+
+@pytest.fixture
+def world(project: Project, tmp_path: Path) -> Iterator[World]:
+    with running(tmp_path, versitygw(), UNKIND) as made:
+        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
+        yield made
+
+
+def ok(outcome: Outcome) -> Outcome:
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def listed(world: World, project: Project) -> dict[str, str]:
+    """Give what the roster says of each node's address."""
+    body = spaces(world, project).get(f"{project.plan.public_prefix}/roster.json")
+    assert body is not None
+    nodes = json.loads(json.loads(body)["payload"])["nodes"]
+    return {one["name"]: one["public"] for one in nodes if one["public"]}
+
+
+def held(world: World) -> dict[str, str]:
+    """Give the address that each node's droplet has."""
+    found = {}
+    for one in world.account.reserved_ips.values():
+        droplet = reserved_ips.holder(world.account, one)
+        if droplet is not None:
+            found[droplet.name] = one.ip
+    return found
+
+
+def stranger(world: World) -> str:
+    """Keep an address that is nobody's of ours."""
+    return reserved_ips.create(world.account, {"region": "fra1"}, time.time()).ip
+
+
+def kept_by_all(world: World, project: Project) -> dict[str, str]:
+    is_one_cluster(world, project)
+    found = listed(world, project)
+    assert found == held(world)
+    assert set(found) == {"node01", "node02", "node03"}
+    return found
+
+
+def test_a_replaced_node_keeps_its_address_and_the_kubeconfig_has_it(world: World, project: Project) -> None:
+    said = ok(gen(world, project, "launch", "--yes", "--json")).out
+    before = kept_by_all(world, project)
+    told = json.loads(said)
+    assert told["api"] in before.values()
+    assert set(told["public"]) == set(before.values())
+    assert f"https://{told['api']}:6443" in Path(told["kubeconfig"]).read_text()
+    ok(gen(world, project, "replace", "node02", "--yes"))
+    assert kept_by_all(world, project) == before
+    shown = gen(world, project, "status").out
+    assert all(address in shown for address in before.values())
+    assert gen(world, project, "launch", "--yes").code == 0
+
+
+def test_one_that_is_lost_comes_back_at_its_address_and_a_stranger_s_is_never_touched(
+    world: World, project: Project
+) -> None:
+    world.account.unkind = replace(world.account.unkind, address_limit=4)
+    other = stranger(world)
+    ok(gen(world, project, "launch", "--yes"))
+    before = kept_by_all(world, project)
+    world.destroy("node03")
+    ok(gen(world, project, "launch", "--yes"))
+    assert kept_by_all(world, project) == before
+    said = ok(gen(world, project, "destroy", "--yes", "orderbook")).err
+    assert all(f"release address {address}" in said for address in before.values())
+    nothing_is_left(world, project)
+    assert list(world.account.reserved_ips) == [other]
+
+
+def test_one_that_somebody_released_is_replaced_by_another(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    before = kept_by_all(world, project)
+    reserved_ips.release(world.account, before["node01"])
+    ok(gen(world, project, "launch", "--yes"))
+    assert {name for name, ip in kept_by_all(world, project).items() if before[name] != ip} <= {"node01"}
+
+
+def test_nodes_that_keep_none_any_more_give_theirs_back(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    changed = described(world, project, ", public: reserved}", "}")
+    said = ok(gen(world, changed, "launch", "--yes")).err
+    assert said.count("keeps no address any more") >= 3
+    assert (world.account.reserved_ips, listed(world, changed)) == ({}, {})
+
+
+def test_the_account_s_limit_is_told_before_anything_is_made(world: World, project: Project) -> None:
+    stranger(world)
+    refused = gen(world, project, "launch", "--yes")
+    assert "3 reserved addresses are to be had, the account has room for 2: its limit is 3, 1 are there" in refused.err
+    assert world.account.living() == []
+
+
+def test_who_has_no_right_to_addresses_launches_without(world: World, project: Project) -> None:
+    world.account.unkind = replace(world.account.unkind, missing_scope="reserved_ip:read")
+    assert "reserved_ip:read" in gen(world, project, "launch", "--yes").err
+    assert world.account.living() == []
+    changed = described(world, project, ", public: reserved}", "}")
+    ok(gen(world, changed, "launch", "--yes"))
+    is_one_cluster(world, changed)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [number if number % 8 == 2 else pytest.param(number, marks=pytest.mark.long) for number in range(38, CHANGES + 1)],
+)
+def test_killed_anywhere_no_address_is_lost(world: World, project: Project, number: int) -> None:
+    killed = gen(world, project, "launch", "--yes", die_at=number)
+    assert killed.code in (-9, 0), killed.err
+    ok(gen(world, project, "launch", "--yes"))
+    kept_by_all(world, project)
+    assert len(world.account.reserved_ips) == 3
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    assert world.account.reserved_ips == {}
+
+
+def test_the_plan_is_read_in_what_is_reviewed(project: Project) -> None:
+    reviewed = json.loads(render.documents(project)["roster.json"])
+    assert [node["public"] for node in reviewed["nodes"]] == ["reserved"] * 3
+    assert committed.difference(project, render.documents(project)) == ""
