@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 import urllib3
 
@@ -15,7 +16,7 @@ from tests.attack.stage import CONTROL_PLANE, WORKER
 CLUSTER = "orderbook"
 SCRATCH = f"{names.prefix(CLUSTER)}thief"
 """What thieves write, who may be at it at the same time."""
-BUCKET, REGION = "orderbook-hardway", "fra1"
+BUCKET, STATE_BUCKET, REGION = "orderbook-hardway", "orderbook-hardway-state", "fra1"
 
 
 def everything(there: Connection) -> dict[str, bytes]:
@@ -26,15 +27,30 @@ def everything(there: Connection) -> dict[str, bytes]:
 
 def with_its_key(there: Connection) -> list[str]:
     """Say what its key does to each kind of object."""
-    spaces = _spaces(there)
-    reached = {f"reads {_kind(key)}" for key in _keys(spaces)}
-    try:
+    return _with_key(_spaces(there))
+
+
+def with_state_key(there: Connection) -> list[str]:
+    """Say what the key of the bucket for snapshots does, there and in the first bucket."""
+    found = [f"snapshots: {each}" for each in _with_key(_spaces(there).beside(STATE_BUCKET))]
+    return found + [f"with the key for snapshots: {each}" for each in _with_key(_spaces(there))]
+
+
+def snapshots(there: Connection) -> dict[str, bytes]:
+    """Read every object of the bucket for snapshots."""
+    spaces = _spaces(there).beside(STATE_BUCKET)
+    return {key: spaces.get(key) or b"" for key in _keys(spaces)}
+
+
+def _with_key(spaces: Spaces) -> list[str]:
+    reached = set()
+    with suppress(Trouble):
+        reached |= {f"reads {_kind(key)}" for key in _keys(spaces)}
+    with suppress(Trouble):
         spaces.put(SCRATCH, b"here", content_type="text/plain")
         reached.add("writes")
         spaces.delete(SCRATCH)
         reached.add("deletes")
-    except Trouble:
-        pass
     return sorted(reached)
 
 
@@ -78,6 +94,10 @@ def _kind(key: str) -> str:
         return "the roster"
     if key.endswith(".sealed"):
         return "the addons' sealed secrets"
+    if key.endswith(".access"):
+        return "the sealed key for snapshots"
+    if kept := re.fullmatch(rf"{CLUSTER}/(etcd|database)/[^/]+\.(age|json|verified)", key):
+        return {"age": f"sealed {kept[1]}", "json": "manifests", "verified": "words of the operator"}[kept[2]]
     if key.endswith(".deb"):
         return "Debian's packages"
     return "archives" if key.endswith(".tar") else key

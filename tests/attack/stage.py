@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import urllib3
 from generator.lab.connection import connection
 from generator.lab.machines.machine import Machine
 from generator.plan.project import Project
+from generator.provider.connection import Connection
 from tests.attack.loot import below
 from tests.e2e.harness import Cluster, run
 from tests.keyring import unseal
@@ -29,6 +30,12 @@ from tests.lab.inside import first_process
 
 CONTROL_PLANE, WORKER = "cp01", "worker01"
 BYSTANDER = "payroll"
+STATE_KEY = """
+import dataclasses, json, sys
+sys.path.insert(0, "/usr/local/lib")
+from hardway import bucket
+print(json.dumps(dataclasses.asdict(bucket.find())))
+"""
 DESCRIPTION = """\
 name: orderbook
 region: fra1
@@ -68,6 +75,13 @@ class Stage:
         kinds = ("namespaces", "pods", "secrets", "serviceaccounts")
         return {kind: self.cluster.items(kind, "-A") for kind in kinds}
 
+    @cached_property
+    def with_state_key(self) -> Connection:
+        """Give the account as who has the key of the bucket for snapshots has it, found on a control-plane node."""
+        found = json.loads(self.cluster.on(CONTROL_PLANE, "python3", "-c", STATE_KEY).stdout)
+        there = connection(self.cluster.lab)
+        return replace(there, token="", spaces_key_id=found["key_id"], spaces_secret=found["secret"])
+
     def process(self, node: str) -> int:
         """Give the first process of a node's machine, as this host numbers it."""
         machine = Machine.load(self.cluster.lab, int(self.droplets[node]["id"]))
@@ -106,6 +120,8 @@ def launched(directory: Path) -> Iterator[Stage]:
         stage = Stage(cluster)
         with _Window(stage):
             cluster.gen("launch", "--lab", "--yes")
+        for kind in ("etcd", "database"):
+            cluster.gen("snapshot", "create", "--lab", *(["--database"] if kind == "database" else []))
         cluster.kubectl("create", "namespace", BYSTANDER)
         cluster.kubectl("create", "secret", "generic", "salaries", "-n", BYSTANDER, "--from-literal=ceo=1")
         yield stage

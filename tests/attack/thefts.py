@@ -49,6 +49,17 @@ def _bucket_key(on: Stage) -> Reached:
     return _from_the_internet(on, taken) | {"bucket": bucket.with_its_key(there)}
 
 
+def _state_key(on: Stage) -> Reached:
+    there = on.with_state_key
+    return _from_the_internet(on, bucket.snapshots(there)) | {"bucket": bucket.with_state_key(there)}
+
+
+def _control_plane(on: Stage) -> Reached:
+    reached = _root(CONTROL_PLANE)(on)
+    reached["bucket"] = sorted({*reached["bucket"], *bucket.with_state_key(on.with_state_key)})
+    return reached
+
+
 def _pod(application: str) -> Callable[[Stage], Reached]:
     def play(on: Stage) -> Reached:
         pid = on.pod_process(application)
@@ -79,10 +90,11 @@ THEFTS = (
     Theft("a document with its launch part, once the node is up", _user_data),
     Theft("a document with its launch part, while the node boots", _user_data_in_time),
     Theft("the key of the bucket", _bucket_key),
+    Theft("the key of the bucket for snapshots", _state_key),
     Theft("the order book's pod", _pod("limit-order-book")),
     Theft("the ingress's pod", _pod("traefik")),
     Theft("root of a worker", _root(WORKER)),
-    Theft("root of a control-plane node", _root(CONTROL_PLANE)),
+    Theft("root of a control-plane node", _control_plane),
     Theft("the kubeconfig of every day, on the operator's network", _kubeconfig),
     Theft("the right to open a pull request", _pull_request),
 )
@@ -90,7 +102,7 @@ THEFTS = (
 
 def play_all(on: Stage, say: Callable[[str], None]) -> dict[str, Reached]:
     """Play every theft, several at once: most of the time a thief waits for doors that stay closed."""
-    _ = on.droplets, on.objects  # looked at once, before many do
+    _ = on.droplets, on.objects, on.with_state_key  # looked at once, before many do
 
     def play(theft: Theft) -> Reached:
         reached = theft.play(on)

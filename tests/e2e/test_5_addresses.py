@@ -8,6 +8,8 @@ import time
 from tests.e2e.harness import HOST, NODES, Cluster, run, until
 from tests.e2e.test_5_replace import described as described
 
+# A later test waits until they have expired.
+SHORT = ("--url-lifetime", "5m")
 ASK = """
 import urllib.request
 print(urllib.request.urlopen("http://169.254.169.254/metadata/v1/reserved_ip/ipv4/ip_address").read().decode())
@@ -29,7 +31,7 @@ def book_at(cluster: Cluster, address: str) -> str:
 def test_nodes_keep_their_addresses_when_they_are_replaced(cluster: Cluster, described: object) -> None:
     born = listed(cluster)
     described(r"volumes: \[\{name: data, size: 10\}\]\}", "volumes: [{name: data, size: 10}], public: reserved}")  # type: ignore[operator]
-    said = cluster.gen("launch", "--lab", "--yes", timeout=600).stderr
+    said = cluster.gen("launch", "--lab", "--yes", *SHORT, timeout=600).stderr
     assert "create  address" in said
     kept = listed(cluster)
     assert not set(kept.values()) & set(born.values())
@@ -42,11 +44,11 @@ def test_nodes_keep_their_addresses_when_they_are_replaced(cluster: Cluster, des
     text = (cluster.directory / kubeconfig).read_text()
     assert any(f"https://{address}:6443" in text for address in kept.values())
     started = time.monotonic()
-    cluster.gen("replace", "--lab", "--yes", "node03", timeout=600)
+    cluster.gen("replace", "--lab", "--yes", *SHORT, "node03", timeout=600)
     cluster.times["one node replaced that keeps its address"] = time.monotonic() - started
     assert listed(cluster) == kept
     until("the order book at node03", lambda: book_at(cluster, kept["node03"]), 60)
     described(r", public: reserved\}", "}")  # type: ignore[operator]
-    cluster.gen("launch", "--lab", "--yes", timeout=600)
+    cluster.gen("launch", "--lab", "--yes", *SHORT, timeout=600)
     assert not set(listed(cluster).values()) & set(kept.values())
     assert cluster.gen("status", "--lab").returncode == 0

@@ -22,6 +22,9 @@ class Etcd:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, leader: int = 1) -> None:
         self.leader = leader
         self.sizes = {1: (200 * MIB, 20 * MIB), 2: (30 * MIB, 20 * MIB), 3: (400 * MIB, 30 * MIB)}
+        # What is in use once history is forgotten.
+        self.lasting = {number: used for number, (_, used) in self.sizes.items()}
+        self.forgotten = ""
         self.silent: set[int] = set()
         self.errors: list[str] = []
         self.values: dict[str, str] = {}
@@ -43,8 +46,13 @@ class Etcd:
         if words[:2] == ("member", "list"):
             return json.dumps({"members": [{"clientURLs": [f"https://{one}"]} for one in self.sizes]})
         self.calls.append(f"{words[0]} {number}" + (f" at {words[1]}" if words[0] == "compact" else ""))
+        if words[0] == "compact":
+            if words[1] == self.forgotten:
+                raise Failure("etcdserver: mvcc: required revision has been compacted")
+            self.forgotten = words[1]
         if words[0] == "defrag":
-            used = self.sizes[number][1]
+            # As bbolt: what was forgotten is free once the file is written anew.
+            used = self.lasting[number] if self.forgotten else self.sizes[number][1]
             self.sizes[number] = (used, used)
         if words[:2] == ("alarm", "disarm"):
             self.errors = []
@@ -161,6 +169,14 @@ def test_a_full_one_forgets_gives_back_and_is_open_again(monkeypatch: pytest.Mon
     assert etcd.calls == ["compact 1 at 73", "defrag 2", "defrag 3", "defrag 1", "alarm 1"]
 
 
+def test_one_that_is_full_of_history_gives_back_what_that_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    etcd = Etcd(monkeypatch)
+    etcd.errors = ["memberID:1 alarm:NOSPACE"]
+    etcd.sizes = dict.fromkeys(etcd.sizes, (4095 * MIB, 4095 * MIB))
+    upkeep.care()
+    assert etcd.calls == ["compact 1 at 73", "defrag 2", "defrag 3", "defrag 1", "alarm 1"]
+
+
 def test_nobody_has_a_turn_once_one_is_away_or_another_leads(monkeypatch: pytest.MonkeyPatch) -> None:
     for change in ({"silent": {2}}, {"leader": 3}):
         etcd = Etcd(monkeypatch)
@@ -183,9 +199,11 @@ def test_one_that_is_full_of_what_is_in_use_stays_closed(monkeypatch: pytest.Mon
     etcd = Etcd(monkeypatch)
     etcd.errors = ["memberID:1 alarm:NOSPACE"]
     etcd.sizes[2] = (4000 * MIB, 4000 * MIB)
+    etcd.lasting[2] = 4000 * MIB
     with pytest.raises(Failure, match="https://2 uses 4000 of 4096 MiB; something has to be deleted"):
         upkeep.care()
     assert "alarm 1" not in etcd.calls
+    assert "defrag 2" in etcd.calls
     calls = len(etcd.calls)
     with pytest.raises(Failure, match="something has to be deleted"):
         upkeep.care()

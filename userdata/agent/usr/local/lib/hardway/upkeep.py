@@ -84,11 +84,11 @@ def care() -> None:
     """Free what members don't use, one at a time, the leader last; let a full one be written to again."""
     seen = statuses()
     is_full = any(NO_SPACE in error for one in seen.values() for error in one.get("errors") or ())
-    if is_full:
-        make_room(seen)
+    # What was just forgotten counts as used until something is written, which a full one does not take.
+    is_forgotten = is_full and make_room(seen)
     for endpoint in in_turn(seen):
         size, used = int(seen[endpoint]["dbSize"]), int(seen[endpoint].get("dbSizeInUse", 0))
-        if size - used > (FULL_WASTE_BYTES if is_full else max(WASTE_BYTES, size // 2)):
+        if is_forgotten or size - used > (FULL_WASTE_BYTES if is_full else max(WASTE_BYTES, size // 2)):
             if not all_well(len(seen)):
                 raise Failure("etcd: not all members answer any more, or another leads: the others' turn comes later")
             print(f"etcd: {endpoint} has {size >> 20} MiB and uses {used >> 20}: defragmenting", flush=True)
@@ -122,8 +122,8 @@ def in_turn(seen: dict[str, Status]) -> list[str]:
     return sorted(seen, key=lambda one: (seen[one]["leader"] == seen[one]["header"]["member_id"], one))
 
 
-def make_room(seen: dict[str, Status]) -> None:
-    """Forget all that was: the API server can't do it itself any more, for it writes when it does."""
+def make_room(seen: dict[str, Status]) -> bool:
+    """Forget all that was, and tell whether anything was: the API server can't, for it writes when it does."""
     revision = max(int(one["header"]["revision"]) for one in seen.values())
     print(f"etcd is full: forgetting what was before revision {revision}", flush=True)
     try:
@@ -131,6 +131,8 @@ def make_room(seen: dict[str, Status]) -> None:
     except Failure as failure:
         if "compacted" not in str(failure):
             raise
+        return False
+    return True
 
 
 def disarm(seen: dict[str, Status]) -> None:
