@@ -55,6 +55,10 @@ def compare(site: Site) -> tuple[Action, ...]:
     return actions
 
 
+def nothing_else(site: Site) -> None:
+    """Do nothing besides."""
+
+
 class Assembly:
     """The rows by which everything that is missing is made and awaited.
 
@@ -71,13 +75,19 @@ class Assembly:
         self._acted: tuple[Action, ...] | None = None
         self._ready_since: datetime | None = None
         self._leases: dict[str, str] = {}
+        self._along: Callable[[Site], None] = nothing_else
         self.rows = (
             Row("make", "make what is missing", self._round, self._unmade),
-            Row("serve", "wait until every node is up and the addons are applied", self._round, self._unready),
+            Row("serve", "wait until every node is up and the addons are applied", self._come_up, self._unready),
         )
 
-    def steps(self) -> tuple[Step, ...]:
-        """Give the rows for the cluster as a whole."""
+    def steps(self, along: Callable[[Site], None] = nothing_else) -> tuple[Step, ...]:
+        """Give the rows for the cluster as a whole.
+
+        Args:
+            along: what is done besides in each round in which nodes come up.
+        """
+        self._along = along
         self._acted, self._ready_since, self._leases = None, None, {}
         return tuple(Step(row) for row in self.rows)
 
@@ -92,6 +102,10 @@ class Assembly:
                 self._keep()
                 site.observed = action.kind.apply(action, site.work, site.observed)
         self._acted = actions
+
+    def _come_up(self, site: Site, nodes: Names) -> None:
+        self._round(site, nodes)
+        self._along(site)
 
     def _unmade(self, site: Site, nodes: Names) -> str:  # noqa: ARG002
         return _listed([str(action) for action in compare(site) if _is_open(action)])

@@ -42,6 +42,17 @@ def on(server: Kube, node: str, kept: Collection[str] = ()) -> tuple[Claim, ...]
     return tuple(_claim(server, one) for one in volumes if is_bound_to(one, node) and not _is_kept(one, kept))
 
 
+def bound_to(server: Kube, node: str) -> set[tuple[str, str]]:
+    """Give the claims, by namespace and name, whose data lies on a node, whether it outlives the droplet or not.
+
+    Raises:
+        NotYet: the API server does not say.
+    """
+    volumes = listed(server, PersistentVolume, "/api/v1/persistentvolumes")
+    held = (one.spec.claimRef for one in volumes if is_bound_to(one, node))
+    return {(one.namespace or "", one.name) for one in held if one is not None}
+
+
 def _is_kept(volume: PersistentVolume, kept: Collection[str]) -> bool:
     """Tell whether a volume lies in a directory that is kept."""
     where = str((volume.spec.local or volume.spec.hostPath or {}).get("path", ""))
@@ -68,11 +79,6 @@ def _claim(server: Kube, volume: PersistentVolume) -> Claim:
     reference = volume.spec.claimRef
     namespace, name = (reference.namespace or "", reference.name) if reference else ("", "")
     pods = listed(server, Pod, f"/api/v1/namespaces/{quote(namespace)}/pods")
-    users = tuple(pod.metadata.name for pod in pods if _uses(pod, name))
+    users = tuple(pod.metadata.name for pod in pods if (namespace, name) in pod.claims)
     size = str((volume.spec.capacity or {}).get("storage", "of unknown size"))
     return Claim(namespace, name, size, users)
-
-
-def _uses(pod: Pod, claim: str) -> bool:
-    sources = (volume.persistentVolumeClaim for volume in pod.spec.volumes or ())
-    return any(source is not None and source.claimName == claim for source in sources)

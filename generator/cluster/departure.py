@@ -46,7 +46,7 @@ class Departure:
 
     terms: Terms
     doomed: dict[str, int] = field(default_factory=dict)
-    _drains: dict[str, drain.Drain] = field(default_factory=dict)
+    _drains: dict[tuple[str, bool], drain.Drain] = field(default_factory=dict)
     _retired: set[str] = field(default_factory=set)
 
     @property
@@ -56,10 +56,21 @@ class Departure:
         longest = self.terms.drain + timedelta(minutes=1)
         return (
             Row("cordon", "let no new pod come", self._cordon, self._uncordoned, patience=MOVED),
-            Row("drain", "evict the pods", self._drain, self._undrained, self._undrainable, longest, waits),
+            Row(
+                "drain",
+                "evict the pods that can go elsewhere",
+                self._drain,
+                self._undrained,
+                self._undrainable,
+                longest,
+                waits,
+            ),
             Row("lead", "move etcd's leadership away", self._move_lead, self._leading, self._inseparable, MOVED),
             Row("retire", "send the API server's clients away", self._retire, self._serving, self._needed, MOVED),
             Row("leave", "remove the member of etcd", self._leave, self._member, self._inseparable, MOVED),
+            Row(
+                "part", "evict the pods whose data lies here", self._part, self._unparted, patience=longest, hint=waits
+            ),
             Row("delete", "delete the droplet", self._delete, self._living, self._still_needed, GONE),
             Row("settle", "end the pods that went with it", self._settle, self._unsettled, patience=MOVED),
         )
@@ -82,18 +93,19 @@ class Departure:
         return ", ".join(node for node in self._going(site, nodes) if not drain.is_cordoned(site.server, node))
 
     def _drain(self, site: Site, nodes: Names) -> None:
-        for node in self._going(site, nodes):
-            if _is_ready(site, node):
-                self._drain_of(site, node).round(site.server, site.clock.now())
+        for one in self._drains_of(site, nodes):
+            one.round(site.server, site.clock.now())
 
     def _undrained(self, site: Site, nodes: Names) -> str:
         """Tell which pods are there still; of a machine that is silent none can be awaited."""
-        words = [
-            self._drain_of(site, node).awaited(site.server)
-            for node in self._going(site, nodes)
-            if _is_ready(site, node)
-        ]
-        return "; ".join(word for word in words if word)
+        return "; ".join(word for one in self._drains_of(site, nodes) if (word := one.awaited(site.server)))
+
+    def _part(self, site: Site, nodes: Names) -> None:
+        for one in self._drains_of(site, nodes, last=True):
+            one.round(site.server, site.clock.now())
+
+    def _unparted(self, site: Site, nodes: Names) -> str:
+        return "; ".join(word for one in self._drains_of(site, nodes, last=True) if (word := one.awaited(site.server)))
 
     def _undrainable(self, site: Site, nodes: Names) -> Iterator[Problem]:
         if self.terms.force:
@@ -102,11 +114,14 @@ class Departure:
             yield from lost_data(site, node)
             yield from drain.refuse_orphans(site.server, node)
 
-    def _drain_of(self, site: Site, node: str) -> drain.Drain:
-        if node not in self._drains:
-            deadline = site.clock.now() + self.terms.drain
-            self._drains[node] = drain.Drain(node, deadline, force=self.terms.force)
-        return self._drains[node]
+    def _drains_of(self, site: Site, nodes: Names, *, last: bool = False) -> Iterator[drain.Drain]:
+        for node in self._going(site, nodes):
+            if not _is_ready(site, node):
+                continue
+            if (node, last) not in self._drains:
+                deadline = site.clock.now() + self.terms.drain
+                self._drains[node, last] = drain.Drain(node, deadline, force=self.terms.force, last=last)
+            yield self._drains[node, last]
 
     def _move_lead(self, site: Site, nodes: Names) -> None:
         leader = quorum.convene(site).leader

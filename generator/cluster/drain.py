@@ -1,4 +1,7 @@
-"""Empties a node: no new pod comes, and those that are there leave by the eviction API, their budgets respected."""
+"""Empties a node: no new pod comes, and those that are there leave by the eviction API, their budgets respected.
+
+Pods whose data lies on the node can run nowhere else: they serve until the machine goes, and leave last.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from generator.clock import stamp
+from generator.cluster import claims
 from generator.cluster.kube_api import Kube, NotYet, read_json
 from generator.cluster.kube_objects import Budget, DaemonSet, Node, Pod, changed, found, listed, pods_on
 from generator.errors import Problem
@@ -80,40 +84,65 @@ def uncordon(server: Kube, node: str) -> None:
 class Drain:
     """The draining of one node, round after round.
 
-    After `deadline` what budgets still hold is deleted with `force`, and waited for without.
+    After `deadline` what budgets still hold is deleted with `force`, and waited for without. Pods that are at home on
+    the node stay, unless they are the `last` ones; until then they are only asked about, so that who may not leave is
+    known while everything can still be undone.
     """
 
-    def __init__(self, node: str, deadline: datetime, *, force: bool) -> None:
+    def __init__(self, node: str, deadline: datetime, *, force: bool, last: bool = False) -> None:
         self._node = node
         self._deadline = deadline
         self._force = force
+        self._last = last
         self._refused: dict[str, str] = {}
 
     def round(self, server: Kube, now: datetime) -> None:
         """Ask for the eviction of each pod that has to leave and is not leaving yet.
 
         Raises:
-            NotYet: the API server does not list the pods.
+            NotYet: the API server does not list the pods, or their volumes.
         """
         self._refused = {}
+        is_forced = self._force and now > self._deadline
+        home = self._at_home(server)
         for pod in leaving(server, self._node):
             if pod.metadata.deletionTimestamp is not None:
                 continue
-            if self._force and now > self._deadline:
-                server.request("DELETE", pod.path)
-            elif (why := _evict(server, pod)) is not None:
+            stays = str(pod) in home
+            if is_forced:
+                if not stays:
+                    server.request("DELETE", pod.path)
+            elif (why := _evict(server, pod, only_ask=stays)) is not None:
                 self._refused[str(pod)] = why
 
     def awaited(self, server: Kube) -> str:
         """Tell which pods are there still, and what holds those that may not leave; empty when none is.
 
         Raises:
-            NotYet: the API server does not list the pods.
+            NotYet: the API server does not list the pods, or their volumes.
         """
+        home = self._at_home(server)
         names = [str(pod) for pod in leaving(server, self._node)]
-        words = [f"{name} ({self._refused[name]})" if name in self._refused else name for name in names]
+        words = [
+            f"{name} ({self._refused[name]})" if name in self._refused else name
+            for name in names
+            if name in self._refused or name not in home
+        ]
         more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
         return f"{', '.join(words[:SHOWN])}{more} to leave {self._node}" if words else ""
+
+    def _at_home(self, server: Kube) -> frozenset[str]:
+        return frozenset() if self._last else frozenset(str(pod) for pod in at_home(server, self._node))
+
+
+def at_home(server: Kube, node: str) -> tuple[Pod, ...]:
+    """List the pods of a node that can run nowhere else: a claim of theirs is bound to a volume that lies on it.
+
+    Raises:
+        NotYet: the API server does not list the pods, or the volumes.
+    """
+    bound = claims.bound_to(server, node)
+    return tuple(pod for pod in leaving(server, node) if bound & set(pod.claims)) if bound else ()
 
 
 def leaving(server: Kube, node: str) -> tuple[Pod, ...]:
@@ -213,14 +242,15 @@ def _warnings(pods: tuple[Pod, ...], budgets: list[Budget]) -> Iterator[str]:
             yield harmless(f"the budget {name} wants all of its {status.expectedPods} pods, and lets none leave")
 
 
-def _evict(server: Kube, pod: Pod) -> str | None:
-    """Ask for one eviction; give why it is refused, None where it isn't, or the pod is gone."""
+def _evict(server: Kube, pod: Pod, *, only_ask: bool = False) -> str | None:
+    """Ask for one eviction, or only whether it would be allowed; give why not, None where it is, or the pod is gone."""
     eviction: dict[str, Any] = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
         "metadata": {"name": pod.metadata.name, "namespace": pod.metadata.namespace},
     }
-    status, body = server.request("POST", f"{pod.path}/eviction", eviction)
+    query = "?dryRun=All" if only_ask else ""
+    status, body = server.request("POST", f"{pod.path}/eviction{query}", eviction)
     if status in (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NOT_FOUND):
         return None
     if status is None:

@@ -91,6 +91,12 @@ class Pod(BaseModel):
         return f"/api/v1/namespaces/{quote(self.metadata.namespace or '')}/pods/{quote(self.metadata.name)}"
 
     @property
+    def claims(self) -> tuple[tuple[str, str], ...]:
+        """Give the claims that it uses, by namespace and name."""
+        sources = [volume.persistentVolumeClaim for volume in self.spec.volumes or ()]
+        return tuple((self.metadata.namespace or "", one.claimName) for one in sources if one is not None)
+
+    @property
     def controller(self) -> Owner | None:
         """Give what makes it anew, if anything does."""
         return next((one for one in self.metadata.ownerReferences or () if one.controller), None)

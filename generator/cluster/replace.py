@@ -41,9 +41,10 @@ class Replacement:
             Row("close", "take the mark away", self._close, self._marked),
         )
         rows = (first, *self._departure.rows)
+        # What is at home there serves again while the rest comes up.
         return (
             *(Step(row, nodes) for row in rows),
-            *self._assembly.steps(),
+            *self._assembly.steps(lambda site: self._open(site, nodes)),
             *(Step(row, nodes) for row in last),
         )
 
@@ -75,6 +76,10 @@ class Replacement:
         for node in () if found else nodes:
             found += [f"{name} on {node}" for name in drain.daemons(site.server, node)]
         return ", ".join(found)
+
+    def _open(self, site: Site, nodes: Names) -> None:
+        """Let pods come to those that are Ready in their own boot."""
+        self._uncordon(site, tuple(node for node in nodes if _is_back(site, node, self._departure)))
 
     def _uncordon(self, site: Site, nodes: Names) -> None:
         for node in nodes:

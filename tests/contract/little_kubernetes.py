@@ -39,6 +39,8 @@ class LittleKubernetes:
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     maps: dict[str, dict[str, str]] = field(default_factory=dict)
     pods: dict[str, str] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
+    """The claim that a pod uses."""
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     lacking: set[str] = field(default_factory=set)
     """Workloads of addons that have no pod."""
@@ -64,9 +66,13 @@ class LittleKubernetes:
             return self._config_map(call, call.path.removeprefix(PLACE).lstrip("/"))
         if call.path == "/api/v1/pods":
             node = call.query["fieldSelector"].removeprefix("spec.nodeName=")
-            return _json(200, {"items": [_pod(name, on) for name, on in self.pods.items() if on == node]})
+            found_there = [_pod(name, on, self.claims.get(name)) for name, on in self.pods.items() if on == node]
+            return _json(200, {"items": found_there})
         if (found := EVICTION.fullmatch(call.path)) is not None:
-            self.pods.pop(f"{found[1]}/{found[2]}", None)
+            pod = f"{found[1]}/{found[2]}"
+            self.asked.append(("may leave" if "dryRun" in call.query else "evict", pod))
+            if "dryRun" not in call.query:
+                self.pods.pop(pod, None)
             return _json(201, {})
         assert call.method == "GET", call
         if call.path in LISTS.values():
@@ -230,10 +236,14 @@ DUTIES: Mapping[str, Callable[[LittleKubernetes, Machine, Mapping[str, Any]], An
 }
 
 
-def _pod(name: str, node: str) -> dict[str, Any]:
+def _pod(name: str, node: str, claim: str | None) -> dict[str, Any]:
     namespace, _, own = name.partition("/")
     owner = {"kind": "ReplicaSet", "name": own, "controller": True}
-    return {"metadata": {"name": own, "namespace": namespace, "ownerReferences": [owner]}, "spec": {"nodeName": node}}
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
+    return {
+        "metadata": {"name": own, "namespace": namespace, "ownerReferences": [owner]},
+        "spec": {"nodeName": node, "volumes": volumes},
+    }
 
 
 def _map(name: str, data: Mapping[str, str]) -> dict[str, Any]:

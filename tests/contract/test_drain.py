@@ -57,6 +57,26 @@ def pod(name: str, *, owner: str = "ReplicaSet", labels: str = "", **spec: Any) 
     }
 
 
+def budget(of: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "budget", "namespace": SPACE},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": of}}},
+    }
+
+
+def hold(place: Place, name: str) -> None:
+    """Let a pod run, and its budget say that it allows nobody to leave."""
+    status = {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}
+    patch = json.dumps({"status": {**status, "observedGeneration": 1}})
+    words = ("patch", "poddisruptionbudget", "budget", "-n", SPACE, "--subresource=status", "--type=merge", "-p", patch)
+    assert place.server.kubectl(*words).returncode == 0
+    runs = json.dumps({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
+    words = ("patch", "pod", name, "-n", SPACE, "--subresource=status", "--type=merge", "-p", runs)
+    assert place.server.kubectl(*words).returncode == 0
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with api_server.running(tmp_path_factory.mktemp("api-server"), binaries.find(*api_server.TOOLS)) as server:
@@ -75,7 +95,8 @@ def place(running: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place
     yield found
     for kind in ("pods", "poddisruptionbudgets"):
         running.kubectl("delete", kind, "-n", SPACE, "--all", "--force", "--grace-period=0")
-    running.kubectl("delete", "nodes", "--all", "--wait=false")
+    for kind in ("nodes", "persistentvolumes"):
+        running.kubectl("delete", kind, "--all", "--wait=false")
 
 
 def test_pods_leave_but_not_those_of_the_node(place: Place) -> None:
@@ -96,22 +117,8 @@ def test_pods_leave_but_not_those_of_the_node(place: Place) -> None:
 
 def test_a_budget_holds_a_pod_and_is_named_until_it_is_forced(place: Place) -> None:
     kube = place.kube()
-    place.make(
-        pod("kept"),
-        {
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": {"name": "budget", "namespace": SPACE},
-            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "kept"}}},
-        },
-    )
-    status = {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}
-    patch = json.dumps({"status": {**status, "observedGeneration": 1}})
-    words = ("patch", "poddisruptionbudget", "budget", "-n", SPACE, "--subresource=status", "--type=merge", "-p", patch)
-    assert place.server.kubectl(*words).returncode == 0
-    runs = json.dumps({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
-    words = ("patch", "pod", "kept", "-n", SPACE, "--subresource=status", "--type=merge", "-p", runs)
-    assert place.server.kubectl(*words).returncode == 0
+    place.make(pod("kept"), budget("kept"))
+    hold(place, "kept")
     work = drain.Drain("node01", LATER, force=False)
     work.round(kube, datetime.now(UTC))
     assert f"{SPACE}/kept (The disruption budget budget needs 1 healthy pods and has 1 currently)" in work.awaited(kube)
@@ -155,24 +162,48 @@ def test_a_node_is_forgotten_once_and_again(place: Place) -> None:
     assert place.server.kubectl("get", "node", "node01").returncode != 0
 
 
-def test_data_on_a_nodes_own_disk_is_found(place: Place) -> None:
-    def volume(name: str, node: str, claim: str | None) -> dict[str, Any]:
-        wanted = {"key": claims.HOSTNAME, "operator": "In", "values": [node]}
-        spec: dict[str, Any] = {
-            "accessModes": ["ReadWriteOnce"],
-            "capacity": {"storage": "8Gi"},
-            "local": {"path": "/data"},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [wanted]}]}},
-        }
-        if claim is not None:
-            spec["claimRef"] = {"namespace": SPACE, "name": claim}
-        return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+def volume(name: str, node: str, claim: str | None) -> dict[str, Any]:
+    wanted = {"key": claims.HOSTNAME, "operator": "In", "values": [node]}
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "8Gi"},
+        "local": {"path": "/data"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [wanted]}]}},
+    }
+    if claim is not None:
+        spec["claimRef"] = {"namespace": SPACE, "name": claim}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
 
-    user = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
+
+USER = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
+
+
+def test_data_on_a_nodes_own_disk_is_found(place: Place) -> None:
     place.make(volume("ours", "node01", "data"), volume("free", "node01", None), volume("theirs", "node02", "other"))
-    place.make(pod("database", **user))
+    place.make(pod("database", **USER))
     assert [str(one) for one in claims.on(place.kube(), "node01")] == [f"{SPACE}/data (8Gi), used by database"]
     assert [str(one) for one in claims.on(place.kube(), "node02")] == [f"{SPACE}/other (8Gi)"]
+
+
+def test_a_pod_at_home_is_asked_about_and_leaves_last(place: Place) -> None:
+    kube = place.kube()
+    place.make(volume("its", "node01", "data"), pod("database", **USER), pod("web"))
+    place.make(budget("database"))
+    hold(place, "database")
+    early, last = (drain.Drain("node01", LATER, force=False, last=last) for last in (False, True))
+    assert early.awaited(kube) == f"{SPACE}/web to leave node01"
+    early.round(kube, datetime.now(UTC))
+    # That it can't leave is told while all can still be undone.
+    assert f"{SPACE}/database (" in early.awaited(kube)
+    place.server.kubectl("delete", "poddisruptionbudget", "budget", "-n", SPACE)
+    early.round(kube, datetime.now(UTC))
+    drain.settle(kube, "node01")
+    assert early.awaited(kube) == ""
+    assert [str(one) for one in drain.at_home(kube, "node01")] == [f"{SPACE}/database"]
+    drain.Drain("node01", datetime.now(UTC), force=True).round(kube, LATER)
+    assert (last.awaited(kube), drain.stuck(kube, "node01")) == (f"{SPACE}/database to leave node01", ())
+    last.round(kube, datetime.now(UTC))
+    assert [str(one) for one in drain.stuck(kube, "node01")] == [f"{SPACE}/database"]
 
 
 def test_lists_are_read_to_their_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

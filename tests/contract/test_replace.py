@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,9 +86,8 @@ def test_one_is_replaced_and_the_others_are_left_alone(world: World, project: Pr
     verbs = [verb for verb, _ in world.kubernetes.asked if verb in ("retire", "remove")]
     assert verbs == ["retire", "remove"]
     done = [event["step"] for event in events if event["state"] == "done"]
-    assert [step for step in done if step in ("cordon", "drain", "retire", "leave", "delete", "make", "uncordon")] == [
-        *("cordon", "drain", "retire", "leave", "delete", "make", "uncordon")
-    ]
+    wanted = ["cordon", "drain", "retire", "leave", "delete", "make", "serve"]
+    assert [step for step in done if step in wanted] == wanted
 
 
 def test_the_leader_hands_over_first(world: World, project: Project) -> None:
@@ -196,31 +196,45 @@ def test_nobody_is_asked_without_a_terminal(world: World, project: Project) -> N
     assert "nobody is there to be asked" in outcome.err
 
 
-def test_the_only_copy_of_data_stays_without_a_word(world: World, project: Project) -> None:
-    affinity = {
-        "required": {
-            "nodeSelectorTerms": [
-                {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node02"]}]}
-            ]
-        }
-    }
-    volume = {
+def volume(node: str, path: str) -> dict[str, Any]:
+    """Give a volume of the database, which lies on one node."""
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
+    return {
         "metadata": {"name": "v"},
         "spec": {
             "capacity": {"storage": "8Gi"},
             "claimRef": {"namespace": "order-book", "name": "data-postgres-0"},
-            "local": {"path": "/data"},
-            "nodeAffinity": affinity,
+            "local": {"path": path},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
         },
     }
-    world.kubernetes.lists["/api/v1/persistentvolumes"] = [volume]
+
+
+def test_the_only_copy_of_data_stays_without_a_word(world: World, project: Project) -> None:
+    world.kubernetes.lists["/api/v1/persistentvolumes"] = [volume("node02", "/data")]
     world.kubernetes.lists["/api/v1/namespaces/order-book/pods"] = []
     outcome = gen(world, project, "replace", "node02", "--yes")
     assert outcome.code == 1
     assert "error: node02: holds the only copy of order-book/data-postgres-0 (8Gi)" in outcome.err
     ok(gen(world, project, "replace", "node01", "--yes"))
-    volume["spec"]["local"] = {"path": "/var/lib/hardway/volumes/data"}
+    world.kubernetes.lists["/api/v1/persistentvolumes"] = [volume("node02", "/var/lib/hardway/volumes/data")]
     ok(gen(world, project, "replace", "node02", "--yes"))
+    is_whole(world)
+
+
+def test_what_is_at_home_there_serves_until_the_machine_goes(world: World, project: Project) -> None:
+    """A pod whose data lies on the node is asked about first, and ended last; the node is open again once Ready."""
+    world.kubernetes.lists["/api/v1/persistentvolumes"] = [volume("node02", "/var/lib/hardway/volumes/data")]
+    world.kubernetes.pods["order-book/postgres-0"] = "node02"
+    world.kubernetes.claims["order-book/postgres-0"] = "data-postgres-0"
+    world.kubernetes.asked.clear()
+    told = ok(gen(world, project, "replace", "node02", "--yes", "--json")).out
+    asked = [(verb, what) for verb, what in world.kubernetes.asked if verb in ("may leave", "evict", "remove")]
+    [helper] = [what for verb, what in asked if verb == "remove"]
+    first = {("evict", "default/web"), ("may leave", "order-book/postgres-0")}
+    assert (set(asked[:2]), asked[2:]) == (first, [("remove", helper), ("evict", "order-book/postgres-0")])
+    states = {event["step"]: event["state"] for event in map(json.loads, told.splitlines())}
+    assert (states["part"], states["serve"], states["uncordon"]) == ("done", "done", "passed")
     is_whole(world)
 
 

@@ -16,7 +16,7 @@ from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
 
 PLAN = planned(control_planes=3, workers=1)
-ROWS = ("cordon", "drain", "lead", "retire", "leave")
+ROWS = ("cordon", "drain", "lead", "retire", "leave", "part")
 
 
 @dataclass
