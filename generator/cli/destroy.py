@@ -25,6 +25,13 @@ from generator.plan.project import committed_inventory
     "--bucket", metavar="BUCKET", help="Vouch that the bucket which the VPC's description names is this cluster's."
 )
 @click.option("--volumes", metavar="NAME", help="Delete its volumes too, with all data; NAME has to be the cluster's.")
+@click.option(
+    "--address",
+    "addresses",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Give this reserved address back too, though no roster of the cluster has it.",
+)
 @click.option("--delete-bucket", is_flag=True, help="Delete the bucket too, if nothing is left in it.")
 @click.pass_obj
 def destroy(
@@ -36,6 +43,7 @@ def destroy(
     yes: str | None,
     bucket: str | None,
     volumes: str | None,
+    addresses: tuple[str, ...],
     delete_bucket: bool,
 ) -> None:
     """Remove everything that launch made, and prove that nothing is left.
@@ -66,10 +74,12 @@ def destroy(
         bucket=described,
         vouched_bucket=bucket,
         volumes=volumes is not None,
+        addresses=addresses,
         cluster_id=committed.cluster_id if committed else None,
         operator_public_key=(committed.public(OPERATOR_KEY) or None) if committed else None,
     )
     remains = destroyer.find()
+    strangers = destroyer.strangers(remains)
     going, kept = destroyer.split(remains)
     listed = lines(going)
     if not listed:
@@ -85,6 +95,10 @@ def destroy(
     if kept:
         say("and these stay, with all data:")
         for line in kept:
+            say(f"  {line}")
+    if strangers:
+        say("and these stay; `--address ADDRESS` gives one back as well:")
+        for line in strangers:
             say(f"  {line}")
     if destroyer.trouble:
         say(f"warning: {destroyer.trouble.message}; everything else goes first")

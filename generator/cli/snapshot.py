@@ -59,12 +59,15 @@ def list_(factory: Factory | None, *, file: Path, lab: str | None, as_json: bool
     shelves = {kind: store.shelf(kind) for kind in KINDS}
     found = [one for each in shelves.values() for one in each.snapshots]
     doubtful = {f"{kind} {name}": why for kind, each in shelves.items() for name, why in each.doubtful.items()}
+    lone = [f"{kind} {name}" for kind, each in shelves.items() for name in each.lone]
     if as_json:
-        print_json({"snapshots": [one.facts(now) for one in found], "doubtful": doubtful})
+        print_json({"snapshots": [one.facts(now) for one in found], "doubtful": doubtful, "lone": lone})
     else:
         click.echo(_table(found, now))
         for where, why in doubtful.items():
-            say(f"warning: {where}: {why}; it is never restored")
+            say(f"warning: {where}: {why}; it is never restored; `gen snapshot prune --doubtful` deletes it")
+        if lone:
+            say(f"note: {len(lone)} lack their manifest, as a run was cut off; `gen snapshot prune` deletes them")
     return 1 if doubtful else 0
 
 
@@ -163,12 +166,15 @@ def verify(
 @file_option
 @lab_option
 @yes_option
+@click.option("--doubtful", is_flag=True, help="Delete what nobody of this cluster vouches for as well.")
 @click.option("--all", "everything", metavar="NAME", help="Delete all, also the newest; NAME has to be the cluster's.")
 @click.pass_obj
-def prune(factory: Factory | None, *, file: Path, lab: str | None, yes: bool, everything: str | None) -> None:
+def prune(
+    factory: Factory | None, *, file: Path, lab: str | None, yes: bool, doubtful: bool, everything: str | None
+) -> None:
     """Delete what the description no longer keeps, by hours, days and weeks; the newest stays, as does what was tried.
 
-    Nodes only add; nobody but this verb deletes.
+    What runs that were cut off have left goes too. Nodes only add; nobody but this verb deletes.
     """
     from generator.clock import Clock
     from generator.cluster.snapshots import KINDS, surplus
@@ -179,21 +185,26 @@ def prune(factory: Factory | None, *, file: Path, lab: str | None, yes: bool, ev
     if everything is not None and everything != project.plan.name:
         raise Problem(f"`--all {everything}` is not the cluster's name", hint=f"it is `{project.plan.name}`")
     shelves = {kind: store.shelf(kind) for kind in KINDS}
-    going = [
+    old = [
         one
         for each in shelves.values()
         for one in (each.snapshots if everything else surplus(each.snapshots, project.plan))
     ]
-    now = Clock().now()
-    if going:
-        click.echo(_table(going, now))
-    stay = sum(len(each.snapshots) for each in shelves.values()) - len(going)
+    going = [(one.kind, one.name) for one in old]
+    going += [(kind, name) for kind, each in shelves.items() for name in each.lone]
+    if doubtful or everything:
+        going += [(kind, name) for kind, each in shelves.items() for name in each.doubtful]
+    stay = sum(len(each.snapshots) for each in shelves.values()) - len(old)
     if not going:
         say(f"nothing to delete: {stay} stay")
         return
+    if old:
+        click.echo(_table(old, Clock().now()))
+    for kind, name in going[len(old) :]:
+        say(f"  {kind} {name}: {shelves[kind].doubtful.get(name, 'has no manifest')}")
     ask(yes=yes, question=f"Delete these {len(going)}, keep {stay}?", undone="nothing was deleted")
-    for one in going:
-        store.delete(one)
+    for kind, name in going:
+        store.delete(kind, name)
     say(f"{len(going)} deleted, {stay} stay")
 
 

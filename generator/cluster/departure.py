@@ -28,6 +28,9 @@ GONE = timedelta(minutes=3)
 MOVED = timedelta(minutes=2)
 """How long leadership, an API server's end, or a member's leave may take."""
 
+SOON = 1.0
+"""Seconds between two looks while nobody serves what lies on the node."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -56,20 +59,15 @@ class Departure:
         longest = self.terms.drain + timedelta(minutes=1)
         return (
             Row("cordon", "let no new pod come", self._cordon, self._uncordoned, patience=MOVED),
-            Row(
-                "drain",
-                "evict the pods that can go elsewhere",
-                self._drain,
-                self._undrained,
-                self._undrainable,
-                longest,
-                waits,
-            ),
+            Row("drain", "evict the pods that can go", self._drain, self._undrained, self._undrainable, longest, waits),
             Row("lead", "move etcd's leadership away", self._move_lead, self._leading, self._inseparable, MOVED),
             Row("retire", "send the API server's clients away", self._retire, self._serving, self._needed, MOVED),
             Row("leave", "remove the member of etcd", self._leave, self._member, self._inseparable, MOVED),
             Row(
-                "part", "evict the pods whose data lies here", self._part, self._unparted, patience=longest, hint=waits
+                *("part", "evict the pods whose data lies here", self._part, self._unparted),
+                patience=longest,
+                hint=waits,
+                tick=SOON,
             ),
             Row("delete", "delete the droplet", self._delete, self._living, self._still_needed, GONE),
             Row("settle", "end the pods that went with it", self._settle, self._unsettled, patience=MOVED),

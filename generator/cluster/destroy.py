@@ -9,11 +9,12 @@ from typing import Any
 from generator import waiting
 from generator.catalogue import SPACES_MONTHLY
 from generator.clock import Clock
+from generator.cluster.kinds.address import ADDRESS
 from generator.cluster.kinds.kind import Kind, Removal
 from generator.cluster.kinds.registry import KINDS, REMOVAL_ORDER
 from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.launch_lock import LaunchLock
-from generator.errors import Problem, Problems
+from generator.errors import Problem, Problems, raise_all
 from generator.plan import names
 from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud
@@ -43,6 +44,7 @@ class Destroyer:
         cluster_id: str | None = None,
         vouched_bucket: str | None = None,
         volumes: bool = False,
+        addresses: Sequence[str] = (),
         operator_public_key: str | None = None,
     ) -> None:
         def open_bucket(name: str, region: str) -> Spaces:
@@ -53,6 +55,7 @@ class Destroyer:
         self._removal = Removal(cluster, cloud, clock, say, open_bucket, spaces, cluster_id)
         self._removal.vouched_bucket = vouched_bucket
         self._removal.volumes = volumes
+        self._removal.addresses = frozenset(addresses)
         self._removal.operator_public_key = operator_public_key
 
     @property
@@ -104,6 +107,20 @@ class Destroyer:
             if kind.stays(one, self._removal) and kind is not VOLUME
             for line in kind.lines(one)
         )
+
+    def strangers(self, remains: Remains) -> tuple[str, ...]:
+        """Show the reserved addresses that stay, as nothing says that they are the cluster's own.
+
+        Raises:
+            Problems: the user names others than can be given back.
+        """
+        unknown = sorted(self._removal.addresses - {one.ip for one in remains[ADDRESS]})
+        hint = "`--address` takes a reserved address that is at no droplet, or at one of this cluster"
+        raise_all(
+            Problem(f"is none that {self._removal.cluster} could give back", where=one, hint=hint) for one in unknown
+        )
+        found = sorted(self._removal.strangers.items())
+        return tuple(f"address  {ip}, at droplet {droplet}: no roster of this cluster has it" for ip, droplet in found)
 
     def split(self, remains: Remains) -> tuple[Remains, tuple[str, ...]]:
         """Give what goes, and show the volumes that are kept with their data."""

@@ -19,7 +19,7 @@ from generator.cluster.watch import Watch
 from generator.errors import Problem, raise_all
 
 TICK = 3.0
-"""Seconds between two looks."""
+"""Seconds between two looks, which cost requests that are counted; where somebody waits, a row looks more often."""
 
 Names = tuple[str, ...]
 State = Literal["begun", "done", "passed", "failed"]
@@ -40,7 +40,7 @@ class Row:
 
     `awaited` is the proof: what is still waited for, in words, and empty once the step is done. `guard` finds what
     forbids the step; it is asked before the doing, not where there is nothing to do. `doing` is one round of work, safe
-    to repeat. `patience` bounds the rounds, None where the verb's own time does.
+    to repeat. `patience` bounds the rounds, None where the verb's own time does; between them lie `tick` seconds.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Row:
     guard: Callable[[Site, Names], Iterator[Problem]] = unguarded
     patience: timedelta | None = None
     hint: str = "run the command again, it goes on here"
+    tick: float = TICK
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Engine:
                     f"{row.name}: time is up after {row.patience.total_seconds():.0f} s, still waiting for {awaited}"
                 )
                 raise Problem(message, where=", ".join(step.nodes), hint=row.hint)
-            site.clock.sleep(TICK)
+            site.clock.sleep(row.tick)
             site.look()
 
     def _say(self, step: Step, state: State, begun: datetime, message: str = "") -> None:

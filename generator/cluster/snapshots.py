@@ -10,8 +10,8 @@ import base64
 import binascii
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -22,9 +22,7 @@ from generator import bounded
 from generator.clock import moment, stamp
 from generator.pki import signature
 from generator.pki.signature import Unreadable, Unsigned
-from generator.plan import names
 from generator.plan.decide import Plan
-from generator.provider.spaces import Spaces
 
 CONTEXT = "hardway-snapshot-v1"
 VERSION = 1
@@ -99,24 +97,6 @@ class Snapshot:
         }
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """What lies in the bucket of one kind, the newest first; `doubtful` has the names that nobody vouches for."""
-
-    snapshots: tuple[Snapshot, ...]
-    doubtful: Mapping[str, str]
-
-    @property
-    def newest(self) -> Snapshot | None:
-        """Give the newest."""
-        return next(iter(self.snapshots), None)
-
-    @property
-    def newest_verified(self) -> Snapshot | None:
-        """Give the newest of those that were tried."""
-        return next((one for one in self.snapshots if one.verified), None)
-
-
 def read(text: bytes, key: bytes, cluster_id: str) -> Snapshot:
     """Read a manifest.
 
@@ -151,36 +131,6 @@ def read(text: bytes, key: bytes, cluster_id: str) -> Snapshot:
     return Snapshot(**facts, time=moment(said.time))
 
 
-def shelf(state: Spaces, plan: Plan, kind: Kind, key: bytes) -> Shelf:
-    """Read everything of one kind that lies in the bucket."""
-    start = names.kept_prefix(plan.name, kind)
-    stored = {one.key.removeprefix(start): one for one in state.objects(start)}
-    found, doubtful = [], {}
-    for place in sorted(stored):
-        name = place.removesuffix(".json")
-        if name == place:
-            continue
-        try:
-            if stored[place].size > MANIFEST_BYTES:
-                raise Unbelievable("its manifest is none")
-            one = read(state.get(start + place) or b"", key, plan.cluster_id)
-            if (one.name, one.kind) != (name, kind):
-                raise Unbelievable(f"its manifest is that of {one.kind} {one.name}")
-            sealed = stored.get(f"{name}.age")
-            if sealed is None or sealed.size != one.sealed_bytes:
-                has = "is gone" if sealed is None else f"has {sealed.size:,} bytes, not {one.sealed_bytes:,}"
-                raise Unbelievable(f"what is sealed {has}")
-        except Unbelievable as reason:
-            doubtful[name] = str(reason)
-            continue
-        if f"{name}.verified" in stored:
-            one = replace(one, verified=_verified(state.get(f"{start}{name}.verified") or b"", one, plan))
-        found.append(one)
-    lone = {place.removesuffix(".age") for place in stored if place.endswith(".age")} - {one.name for one in found}
-    doubtful |= {name: "there is no manifest for it" for name in lone if name not in doubtful}
-    return Shelf(tuple(sorted(found, key=lambda one: (one.time, one.name), reverse=True)), doubtful)
-
-
 def vouch(snapshot: Snapshot, plan: Plan, key: Ed25519PrivateKey, now: datetime) -> bytes:
     """Write the operator's word that a snapshot was tried."""
     payload = {
@@ -194,7 +144,7 @@ def vouch(snapshot: Snapshot, plan: Plan, key: Ed25519PrivateKey, now: datetime)
     return signature.sign(signature.VERIFIED, json.dumps(payload), key)
 
 
-def _verified(text: bytes, snapshot: Snapshot, plan: Plan) -> datetime | None:
+def verified(text: bytes, snapshot: Snapshot, plan: Plan) -> datetime | None:
     """Give when the operator has tried it; nothing where somebody else says so."""
     try:
         said = signature.verify(signature.VERIFIED, text, plan.operator_public_key)

@@ -13,7 +13,8 @@ from pathlib import Path
 from generator.clock import Clock
 from generator.cluster import scratch_etcd, snapshots, trial
 from generator.cluster.phase_table import age
-from generator.cluster.snapshots import Kind, Shelf, Snapshot
+from generator.cluster.shelf import Latest, Pile, Shelf
+from generator.cluster.snapshots import Kind, Snapshot
 from generator.errors import Problem
 from generator.pki import store as keys
 from generator.plan import names
@@ -50,8 +51,14 @@ class StateStore:
 
     def shelf(self, kind: Kind) -> Shelf:
         """Read all of one kind."""
-        key = keys.snapshot_key(self.project.keys_path)
-        return snapshots.shelf(self.bucket, self.project.plan, kind, key)
+        return self._pile(kind).shelf(Clock().now())
+
+    def latest(self, kind: Kind) -> Latest:
+        """Read of one kind what tells the newest."""
+        return self._pile(kind).latest()
+
+    def _pile(self, kind: Kind) -> Pile:
+        return Pile(self.bucket, self.project.plan, kind, keys.snapshot_key(self.project.keys_path))
 
     def pick(self, shelf: Shelf, kind: Kind, name: str = "") -> Snapshot:
         """Find one by its name, or the newest.
@@ -62,6 +69,8 @@ class StateStore:
         found = shelf.newest if not name else next((one for one in shelf.snapshots if one.name == name), None)
         if found is not None:
             return found
+        if name in shelf.lone:
+            raise Problem("has no manifest, so nobody vouches for it", where=f"{kind} {name}")
         if name in shelf.doubtful:
             hint = "it is never restored; `gen snapshot list` shows the others"
             raise Problem(shelf.doubtful[name], where=f"{kind} {name}", hint=hint)
@@ -89,12 +98,13 @@ class StateStore:
     def vouch(self, one: Snapshot) -> None:
         """Keep the operator's word beside it that it was tried."""
         text = snapshots.vouch(one, self.project.plan, keys.operator_key(self.project.keys_path), Clock().now())
-        self.bucket.put(self._key(one, "verified"), text, content_type="application/json")
+        place = names.kept_key(self.project.plan.name, one.kind, one.name, "verified")
+        self.bucket.put(place, text, content_type="application/json")
 
-    def delete(self, one: Snapshot) -> None:
-        """Delete it; its manifest first, for what has none counts for nothing."""
+    def delete(self, kind: Kind, name: str) -> None:
+        """Delete one; its manifest first, for what has none counts for nothing."""
         for ending in ("json", "verified", "age"):
-            self.bucket.delete(self._key(one, ending))
+            self.bucket.delete(names.kept_key(self.project.plan.name, kind, name, ending))
 
     def words(self, now: datetime) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Say how old what is kept is, and warn of what is older than it should be.
@@ -106,16 +116,16 @@ class StateStore:
         told, warned = [], []
         for kind, every in due.items():
             try:
-                shelf = self.shelf(kind)
+                latest = self.latest(kind)
             except Problem as problem:
                 return (), (f"nothing is known of snapshots: {problem.where} {problem.message}",)
-            newest, verified = shelf.newest, shelf.newest_verified
+            newest, verified = latest.newest, latest.verified
             if newest is None:
                 told.append(f"{kind}: none yet")
                 continue
             size = f"{newest.sealed_bytes / 2**20:.1f} MiB"
             word = f"last verified {age(verified.verified, now)} ago" if verified else "none was ever verified"
-            told.append(f"{kind}: {age(newest.time, now)} old, {size}, {len(shelf.snapshots)} in all; {word}")
+            told.append(f"{kind}: {age(newest.time, now)} old, {size}, {latest.count} in all; {word}")
             if now - newest.time > 2 * every:
                 warned.append(
                     f"the newest {kind} snapshot is {age(newest.time, now)} old, one is due every"
@@ -123,6 +133,3 @@ class StateStore:
                     " why"
                 )
         return tuple(told), tuple(warned)
-
-    def _key(self, one: Snapshot, ending: str) -> str:
-        return names.kept_key(self.project.plan.name, one.kind, one.name, ending)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from generator.documents import committed, render
-from generator.lab.account import reserved_ips
+from generator.lab.account import droplets, reserved_ips
 from generator.lab.unkindness import KIND
 from generator.pki.store import KeyStore
 from generator.plan.project import Project
@@ -163,6 +163,25 @@ def test_killed_anywhere_no_address_is_lost(world: World, project: Project, numb
     assert len(world.account.reserved_ips) == 3
     ok(gen(world, project, "destroy", "--yes", "orderbook"))
     assert world.account.reserved_ips == {}
+
+
+def test_one_that_a_person_gave_to_a_droplet_stays_unless_it_is_named(world: World, project: Project) -> None:
+    plain = described(world, project, ", public: reserved}", "}")
+    ok(gen(world, plain, "launch", "--yes"))
+    droplet = world.account.living()[0]
+    own = reserved_ips.create(world.account, {"droplet_id": droplet.id}, time.time()).ip
+    order = {"name": "mail", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
+    world.plan = None  # no machine of ours comes of it
+    [mail] = droplets.create(world.account, order, time.time())
+    free, others = stranger(world), reserved_ips.create(world.account, {"droplet_id": mail.id}, time.time()).ip
+    said = ok(gen(world, plain, "destroy", "--yes", "orderbook")).err
+    assert f"address  {own}, at droplet {droplet.id}: no roster of this cluster has it" in said
+    assert set(world.account.reserved_ips) == {own, free, others}
+    for wrong in ("203.0.113.77", others):
+        refused = gen(world, plain, "destroy", "--yes", "orderbook", "--address", wrong)
+        assert f"error: {wrong}: is none that orderbook could give back" in refused.err
+    ok(gen(world, plain, "destroy", "--yes", "orderbook", "--address", own))
+    assert set(world.account.reserved_ips) == {free, others}
 
 
 def test_the_plan_is_read_in_what_is_reviewed(project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from generator.pki import store as keys
 from generator.pki.store import KeyStore
 from generator.plan.names import kept_key, resealed_key
 from generator.plan.project import Project
-from generator.provider.spaces import LONGEST_URL
+from generator.provider.spaces import LONGEST_URL, Spaces
 from tests.contract import keeper
 from tests.contract.keeper import Keeper, bucket, dump, here, snapshot, upkeep
 from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
@@ -132,6 +133,54 @@ def test_what_a_node_keeps_the_operator_lists_proves_and_prunes(node: Keeper, wo
     assert "nothing to delete" in ok(gen(world, project, "snapshot", "prune", "--yes")).err
 
 
+def test_what_a_run_left_is_pruned_and_what_nobody_vouches_for_if_that_is_said(
+    node: Keeper, world: World, project: Project
+) -> None:
+    filled(node, 3)
+    name = snapshot.take()["name"]
+    store = StateStore(project, world.connection)
+    place = world.directory / "buckets" / project.plan.state_bucket
+    for left, ending in (("20250101T000000Z-node01", "age"), ("20250102T000000Z-node01", "verified")):
+        store.bucket.put(kept_key("orderbook", "etcd", left, ending), b"cut off", content_type="text/plain")
+    # One that a node is just writing; and what somebody else has put there.
+    young, forged = "20250103T000000Z-node01", "29990101T000000Z-node01"
+    store.bucket.put(kept_key("orderbook", "etcd", young, "age"), b"half", content_type="text/plain")
+    store.bucket.put(kept_key("orderbook", "etcd", forged, "json"), b"{}", content_type="text/plain")
+    listed = gen(world, project, "snapshot", "list", "--json")
+    assert (listed.code, json.loads(listed.out)["lone"]) == (1, [])
+    for file in place.rglob("2025010[12]*"):
+        os.utime(file, (time.time() - 4000,) * 2)
+    listed = gen(world, project, "snapshot", "list", "--json")
+    assert json.loads(listed.out)["lone"] == ["etcd 20250101T000000Z-node01", "etcd 20250102T000000Z-node01"]
+    assert "2 lack their manifest" in gen(world, project, "snapshot", "list").err
+    assert "2 deleted, 1 stay" in ok(gen(world, project, "snapshot", "prune", "--yes")).err
+    assert f"etcd {forged}: its manifest is none; it is never restored" in gen(world, project, "snapshot", "list").err
+    assert "1 deleted, 1 stay" in ok(gen(world, project, "snapshot", "prune", "--yes", "--doubtful")).err
+    ok(gen(world, project, "snapshot", "list"))
+    left = {one.key for one in store.bucket.objects("")}
+    kept = {kept_key("orderbook", "etcd", name, ending) for ending in ("age", "json")}
+    assert left == kept | {kept_key("orderbook", "etcd", young, "age")}
+
+
+def test_few_are_read_to_tell_the_newest(
+    node: Keeper, world: World, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those between the newest, and the newest that was tried."""
+    filled(node, 3)
+    names = [snapshot.take()["name"] for _ in range(4)]
+    ok(gen(world, project, "snapshot", "verify", names[0]))
+    store = StateStore(project, world.connection)
+    for number in range(3):
+        store.bucket.put(kept_key("orderbook", "etcd", f"2999010{number}T000000Z-x", "json"), b"{}", content_type="x/y")
+    read: list[str] = []
+    get = Spaces.get
+    monkeypatch.setattr(Spaces, "get", lambda self, key, **how: read.append(key) or get(self, key, **how))
+    latest = store.latest(ETCD)
+    found = [one.name for one in (latest.newest, latest.verified) if one]
+    assert (found, latest.count) == ([names[-1], names[0]], 7)
+    assert len(read) == 3 + 1 + 2, "three of nobody, the newest, and the tried one with the word of it"
+
+
 def test_what_is_kept_opens_without_this_program(node: Keeper, world: World, project: Project, tmp_path: Path) -> None:
     filled(node, 3)
     name = snapshot.take()["name"]
@@ -151,7 +200,6 @@ def test_the_node_that_leads_keeps_one_when_it_is_due(node: Keeper, world: World
     assert len(store.shelf(ETCD).snapshots) == 1
     node.etcdctl("put", "hardway/last/etcd", "1000")
     here.at(f"{upkeep.NOT_BEFORE}{snapshot.KIND}").unlink()
-    time.sleep(1)  # they bear the second's name
     upkeep.step()
     assert len(store.shelf(ETCD).snapshots) == 2
 

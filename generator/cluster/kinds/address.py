@@ -85,11 +85,18 @@ class AddressKind(Kind[tuple[ReservedIp, ...]]):
         return observed
 
     def remains(self, removal: Removal) -> Sequence[ReservedIp]:
-        """List those that the cluster's droplets have, and those of its roster, if the operator has signed that."""
+        """List those of the cluster's roster, if the operator has signed that, and those that the user names.
+
+        One that only a droplet of ours has may be a person's: nothing but the roster says whose it is. One that is
+        another's is not taken, whoever names it.
+        """
         holders = {one.id for one in droplets_of(removal.cloud, removal.tag)}
         own = removal.roster_addresses()
-        there = allowed(removal.cloud, needed=bool(own))
-        return [one for one in there if one.droplet in holders or one.ip in own]
+        there = allowed(removal.cloud, needed=bool(own | removal.addresses))
+        free = removal.addresses & {one.ip for one in there if one.droplet is None or one.droplet in holders}
+        found = [one for one in there if one.ip in own | free]
+        removal.strangers.update({one.ip: one.droplet for one in there if one.droplet in holders and one not in found})
+        return found
 
     def lines(self, remains: Sequence[ReservedIp]) -> Iterator[str]:
         """Name them."""

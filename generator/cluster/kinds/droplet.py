@@ -41,7 +41,7 @@ MARGIN = timedelta(minutes=2)
 IN_FLIGHT_AT_REMOVAL = timedelta(minutes=1)
 ABANDONED = timedelta(minutes=10)
 """A bundle older than this, of a node that has no droplet, is nobody's; a younger one is left to its droplet."""
-END_POLLS = 20 * (3.0,)
+END_POLLS = (*6 * (1.0,), *18 * (3.0,))
 TRIES = 3
 STILL = ("off", "archive")
 """Statuses that a droplet doesn't leave by itself. Source: https://docs.digitalocean.com/reference/api/ (droplet)"""

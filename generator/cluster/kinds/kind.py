@@ -140,7 +140,9 @@ class Removal:
     `spaces` is None until something has named the bucket; `objects` is None until they were listed. `trouble` is what
     was wrong with Spaces first: what the account has goes nevertheless, as it costs money. `volumes` tells that those
     go as well, with their data. `operator_public_key` is the committed inventory's, where there is one. `owner` is what
-    the VPC's description says, `vouched_bucket` what the user does. `left` tells what can't be removed, and why.
+    the VPC's description says, `vouched_bucket` what the user does. `addresses` are those that the user gives up,
+    `strangers` those at the cluster's droplets that nothing says are its own. `left` tells what can't be removed, and
+    why.
     """
 
     cluster: str
@@ -157,6 +159,8 @@ class Removal:
     vouched_bucket: str | None = None
     volumes: bool = False
     operator_public_key: str | None = None
+    addresses: frozenset[str] = frozenset()
+    strangers: dict[str, int] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

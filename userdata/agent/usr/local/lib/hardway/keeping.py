@@ -6,10 +6,12 @@ with a MAC that control-plane nodes and the operator alone can make.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +24,7 @@ from hardway.here import Failure
 CONTEXT = "hardway-snapshot-v1"
 KEY, RECIPIENT = "/etc/hardway/snapshots.key", "/etc/hardway/snapshots.recipient"
 WORK = "/var/lib/hardway/snapshots"
+LAST = "/var/lib/hardway/last-kept"
 SEAL_SECONDS = 1800
 
 
@@ -52,7 +55,7 @@ def keep(kind: str, plain: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """
     where = bucket.find()
     said = here.facts()
-    now = datetime.now(UTC)
+    now = own_second()
     name = f"{now:%Y%m%dT%H%M%SZ}-{said['node']}"
     sealed = plain.with_suffix(".age")
     here.run("age", "--encrypt", "-R", str(here.at(RECIPIENT)), "-o", str(sealed), str(plain), timeout=SEAL_SECONDS)
@@ -75,6 +78,19 @@ def keep(kind: str, plain: Path, facts: dict[str, Any]) -> dict[str, Any]:
     where.put(f"{kind}/{name}.json", text, hashlib.sha256(text).hexdigest())
     print(f"{kind} {name}: {manifest['sealed_bytes']:,} bytes in bucket {where.bucket}", flush=True)
     return manifest
+
+
+def own_second() -> datetime:
+    """Give a second in which nothing else was named here: the timer and the operator may both want something kept."""
+    with here.at(LAST).open("a+") as last:
+        fcntl.flock(last, fcntl.LOCK_EX)
+        last.seek(0)
+        before = last.read()
+        while (now := datetime.now(UTC).replace(microsecond=0)).isoformat() == before:
+            time.sleep(0.1)
+        last.truncate(0)
+        last.write(now.isoformat())
+    return now
 
 
 def bring(given: dict[str, Any], sealed: Path, plain: Path) -> None:
