@@ -8,6 +8,19 @@ import time
 from tests.e2e.harness import NODES, Cluster, until
 
 PRICES = (510_001, 510_002)
+QUOTA = "4294967296"
+# Fills with history what a quota leaves: one key, written again and again.
+FILL = """
+set -eu
+pki=/etc/kubernetes/pki
+ask() { etcdctl --cacert=$pki/etcd-ca.crt --cert=$pki/apiserver-etcd-client.crt \\
+    --key=$pki/apiserver-etcd-client.key --endpoints=https://127.0.0.1:2379 "$@"; }
+for number in $(seq 100); do
+    head -c 700000 /dev/urandom | base64 -w 0 | ask put hardway/test-fill >/dev/null 2>/tmp/said || break
+done
+cat /tmp/said
+ask del hardway/test-fill
+"""
 THINGS = 150
 
 
@@ -77,3 +90,38 @@ def test_a_dump_comes_back_and_what_came_after_it_is_gone(cluster: Cluster) -> N
     assert PRICES[0] in prices(cluster)
     assert PRICES[1] not in prices(cluster)
     until("the order book", lambda: cluster.order("sell", PRICES[1] + 1, 1), 120)
+
+
+def test_a_full_etcd_is_opened_again_and_is_told_of_meanwhile(cluster: Cluster) -> None:
+    own = json.loads(cluster.etcdctl(NODES[0], "endpoint", "status", "-w", "json"))[0]["Status"]
+    limited(cluster, QUOTA, str(int(own["dbSize"]) + (16 << 20)))
+    try:
+        until("a full etcd", lambda: "space exceeded" in cluster.on(NODES[0], "sh", "-c", FILL).stdout, 60)
+        made = cluster.kubectl("create", "configmap", "refused", check=False)
+        assert "database space exceeded" in made.stderr
+        until("status tells", lambda: "NOSPACE" in cluster.gen("status", "--lab", check=False).stdout, 60)
+        started = time.monotonic()
+        for node in NODES:  # as their timers do every two minutes
+            cluster.on(node, "systemctl", "start", "hardway-upkeep", timeout=300)
+        cluster.times["a full etcd opened again"] = time.monotonic() - started
+        cluster.kubectl("create", "configmap", "taken")
+        until("status is well", lambda: "NOSPACE" not in cluster.gen("status", "--lab", check=False).stdout, 60)
+    finally:
+        limited(cluster, str(int(own["dbSize"]) + (16 << 20)), QUOTA)
+    until("all ready", lambda: cluster.ready_nodes() == set(NODES), 120)
+
+
+def limited(cluster: Cluster, before: str, after: str) -> None:
+    """Give etcd another quota, one member after the other."""
+    change = f"s/quota-backend-bytes={before}/quota-backend-bytes={after}/"
+    for node in NODES:
+        cluster.on(node, "sed", "-i", change, "/etc/systemd/system/etcd.service")
+        cluster.on(node, "systemctl", "daemon-reload")
+        cluster.on(node, "systemctl", "restart", "etcd", timeout=180)
+        until(f"the API of {node}", lambda node=node: healthy(cluster, node), 120)  # type: ignore[misc]
+
+
+def healthy(cluster: Cluster, node: str) -> bool:
+    """Tell whether a node's member and its API server answer."""
+    words = ("kubectl", "--kubeconfig=/etc/kubernetes/bootstrap.conf", "get", "--raw=/readyz")
+    return cluster.on(node, *words, check=False).stdout == "ok" and bool(cluster.etcdctl(node, "endpoint", "health"))
