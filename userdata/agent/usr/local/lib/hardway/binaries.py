@@ -7,7 +7,7 @@ import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hardway import fetch, here
 from hardway.here import Failure, Terminal
@@ -20,15 +20,13 @@ Item = dict[str, Any]
 
 
 def step() -> None:
-    """Fetch side by side what is missing, install it, and only then remember that it is there."""
+    """Fetch and install side by side what is missing, and only then remember that it is there."""
     pinned = here.read("/etc/hardway/artifacts.json")
     missing = [item for item in pinned["artifacts"] + pinned["packages"] if not is_installed(item)]
     here.at(f"{PREFIX}/installed").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         failures = list(pool.map(bring, missing))
     brought = [item for item, failure in zip(missing, failures, strict=True) if failure is None]
-    for item in brought:
-        install(item)
     if brought:
         link()
     os.sync()
@@ -55,17 +53,31 @@ def is_installed(item: Item) -> bool:
 
 
 def bring(item: Item) -> Failure | None:
-    """Try an item's addresses in order; return why none has served."""
+    """Fetch an item and install it; return why that can't be done."""
+    try:
+        get(item)
+        install(item)
+    except Failure as failure:
+        return failure
+    return None
+
+
+def get(item: Item) -> None:
+    """Try an item's addresses in order.
+
+    Raises:
+        Failure: why none has served.
+    """
     reasons: list[Failure] = []
     for url in (*item["urls"], *mirror(item)):
         try:
             if fetch.download(url, part(item), item["sha256"], item.get("size")):
                 print(f"{item['name']}: fetched and checked", flush=True)
-                return None
+                return
             reasons.append(Failure(f"{url} has not the pinned digest"))
         except Failure as error:
             reasons.append(error)
-    return Failure(f"{item['name']}: {'; '.join(map(str, reasons))}")
+    raise Failure(f"{item['name']}: {'; '.join(map(str, reasons))}")
 
 
 def mirror(item: Item) -> list[str]:
@@ -79,24 +91,23 @@ def install(item: Item) -> None:
     if places is None:
         here.run("dpkg-deb", "-x", str(source), str(here.at(PREFIX)))
     elif "" in places:
-        with source.open("rb") as file:
-            place(file, places[""])
+        place(source, places[""])  # not a copy: there are some hundred MB of them
     else:
         with tarfile.open(source) as archive:
             for name, path in places.items():
                 member = archive.extractfile(name) if name in archive.getnames() else None
                 if member is None:
                     raise Terminal(f"{item['name']}: its archive holds no file `{name}`")
-                place(member, path)
+                fresh = source.with_name(f"{source.name}.{Path(path).name}")
+                with fresh.open("wb") as file:
+                    shutil.copyfileobj(member, file, fetch.PIECE_BYTES)
+                place(fresh, path)
 
 
-def place(source: IO[bytes], path: str) -> None:
-    """Put an executable into its place, also while the old one runs."""
+def place(fresh: Path, path: str) -> None:
+    """Move an executable into its place, also while the old one runs."""
     target = here.at(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}")
-    with fresh.open("wb") as file:
-        shutil.copyfileobj(source, file, fetch.PIECE_BYTES)
     fresh.chmod(0o755)
     fresh.replace(target)
 
