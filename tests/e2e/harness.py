@@ -151,6 +151,31 @@ class Cluster:
                 return found
         raise AssertionError("no etcd member answers")
 
+    def told(self) -> str:
+        """Tell how it is: nodes, pods, what happened last, and the last words of each ingress and of the order book."""
+        asked = [
+            ("get", "nodes,pods", "-A", "-o", "wide"),
+            ("get", "events", "-A", "--sort-by=.lastTimestamp"),
+            ("logs", "-n", "ingress", "-l", "app.kubernetes.io/name=traefik", "--tail=15", "--prefix"),
+            (
+                "logs",
+                "-n",
+                "order-book",
+                "-l",
+                "app.kubernetes.io/name=limit-order-book",
+                "--tail=15",
+                "--all-containers",
+            ),
+        ]
+        found = [self.gen("status", "--lab", check=False).stdout]
+        for words in asked:
+            try:
+                done = self.kubectl(*words, check=False)
+                found.append("\n".join((done.stdout or done.stderr).splitlines()[-40:]))
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                found.append(str(error))
+        return "\n\n".join(found)
+
     def ready_nodes(self) -> set[str]:
         """Name the nodes that Kubernetes calls Ready."""
         return {
