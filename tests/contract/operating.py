@@ -51,6 +51,12 @@ class Outcome:
     err: str
 
 
+def ok(outcome: Outcome) -> Outcome:
+    """Give a run's outcome, which has to be that all went well."""
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
 def versitygw() -> Path:
     """Find the object store: in the lab's cache, where builds leave it, or on PATH."""
     cached = sorted((Cache.default().directory / "tools").glob("*/versitygw"), key=lambda path: path.stat().st_mtime)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +12,12 @@ import pytest
 
 from generator.documents import committed, render
 from generator.lab.account import droplets, reserved_ips
-from generator.lab.unkindness import KIND
-from generator.pki.store import KeyStore
+from generator.lab.unkindness import KIND, Unkindness
 from generator.plan.project import Project
-from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
+from tests.contract.operating import gen, ok, render_tutorial
 from tests.contract.test_launch import is_one_cluster, nothing_is_left, spaces
 from tests.contract.test_replace import described
-from tests.contract.world import World, running
+from tests.contract.world import World
 
 UNKIND = replace(KIND, address_lag=0.5, list_lag=0.3, network_lag=0.3)
 POOL = "volumes: [{name: data, size: 10}]}"
@@ -41,21 +38,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(rendered: Path, tmp_path: Path) -> Project:
-    shutil.copytree(rendered, tmp_path / "project")
-    return Project.load(tmp_path / "project" / "cluster.yaml")
-
-
-@pytest.fixture
-def world(project: Project, tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path, versitygw(), UNKIND) as made:
-        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
-        yield made
-
-
-def ok(outcome: Outcome) -> Outcome:
-    assert outcome.code == 0, outcome.err
-    return outcome
+def unkindness() -> Unkindness:
+    return UNKIND
 
 
 def listed(world: World, project: Project) -> dict[str, str]:

@@ -35,7 +35,7 @@ from generator.plan.names import RELEASED, Owner, bundle_key, read_owner, roster
 from generator.plan.project import Project
 from generator.provider.spaces import Spaces
 from generator.provider.ssh_key import throw_away
-from tests.contract.operating import HASTE, Outcome, gen, render_tutorial, versitygw
+from tests.contract.operating import HASTE, gen, ok, versitygw
 from tests.contract.world import World, launch_part, running
 
 UNKIND = replace(
@@ -54,26 +54,6 @@ UNKIND = replace(
 FAST = Clock(sleep=lambda seconds: time.sleep(seconds / HASTE))
 CHANGES = 56
 """A first launch changes no more than this many things at the provider and in the bucket."""
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("project")
-    render_tutorial(directory)
-    return directory
-
-
-@pytest.fixture
-def project(rendered: Path, tmp_path: Path) -> Project:
-    shutil.copytree(rendered, tmp_path / "project")
-    return Project.load(tmp_path / "project" / "cluster.yaml")
-
-
-@pytest.fixture
-def world(project: Project, tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path, versitygw()) as made:
-        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
-        yield made
 
 
 @pytest.fixture
@@ -144,11 +124,6 @@ def nothing_is_left(world: World, project: Project) -> None:
     assert objects(world, project) == []
     assert spaces(world, project).policy() is None
     assert spaces(world, project).lifecycle() == ()
-
-
-def ok(outcome: Outcome) -> Outcome:
-    assert outcome.code == 0, outcome.err
-    return outcome
 
 
 def test_a_first_launch_in_an_unkind_world(unkind: World, project: Project) -> None:

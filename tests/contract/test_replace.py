@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,40 +18,20 @@ from generator.pki.store import KeyStore
 from generator.plan.names import roster_key
 from generator.plan.project import Project
 from generator.provider.spaces import Spaces
-from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
-from tests.contract.world import World, running
+from tests.contract.operating import gen, ok
+from tests.contract.world import World
 from tests.described import POOL
 
 CHANGES = 40
 """A replacement changes no more than this many things, requests to Kubernetes among them."""
 
 
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("project")
-    render_tutorial(directory)
-    return directory
-
-
 @pytest.fixture
-def project(rendered: Path, tmp_path: Path) -> Project:
-    shutil.copytree(rendered, tmp_path / "project")
-    return Project.load(tmp_path / "project" / "cluster.yaml")
-
-
-@pytest.fixture
-def world(project: Project, tmp_path: Path) -> Iterator[World]:
+def world(world: World, project: Project) -> World:
     """A cluster that serves."""
-    with running(tmp_path, versitygw()) as made:
-        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
-        ok(gen(made, project, "launch", "--yes"))
-        made.kubernetes.pods |= {"default/web": "node02", "default/other": "node01"}
-        yield made
-
-
-def ok(outcome: Outcome) -> Outcome:
-    assert outcome.code == 0, outcome.err
-    return outcome
+    ok(gen(world, project, "launch", "--yes"))
+    world.kubernetes.pods |= {"default/web": "node02", "default/other": "node01"}
+    return world
 
 
 def droplets(world: World) -> dict[str, int]:

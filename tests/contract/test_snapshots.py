@@ -24,15 +24,14 @@ from generator.cluster.snapshots import ETCD, Unbelievable
 from generator.cluster.state_store import StateStore
 from generator.errors import Problem
 from generator.pki import store as keys
-from generator.pki.store import KeyStore
 from generator.plan.names import kept_key, resealed_key
 from generator.plan.project import Project
 from generator.provider.spaces import LONGEST_URL, Spaces
 from tests.contract import keeper
 from tests.contract.keeper import Keeper, bucket, dump, here, snapshot, upkeep
-from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
+from tests.contract.operating import gen, ok
 from tests.contract.test_launch import is_one_cluster, nothing_is_left, spaces
-from tests.contract.world import Machine, World, running
+from tests.contract.world import Machine, World
 
 MUTATIONS = 200
 CHANGES = 44
@@ -44,35 +43,13 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return keeper.tools(tmp_path_factory.mktemp("tools"))
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Path:
-    """The object store, found before a test has a cache of its own."""
-    return versitygw()
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("project")
-    render_tutorial(directory)
-    return directory
-
-
 @pytest.fixture
-def project(rendered: Path, tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    shutil.copytree(rendered, tmp_path / "project")
-    found = Project.load(tmp_path / "project" / "cluster.yaml")
+def project(project: Project, tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     # As if the release's etcd had been brought already.
-    place = tmp_path / "cache/tools" / f"etcd-{found.release.artifact('etcd').sha256[:16]}"
+    place = tmp_path / "cache/tools" / f"etcd-{project.release.artifact('etcd').sha256[:16]}"
     shutil.copytree(tools, place, symlinks=True)
     monkeypatch.setenv("HARDWAY_CACHE", str(tmp_path / "cache"))
-    return found
-
-
-@pytest.fixture
-def world(gateway: Path, project: Project, tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path, gateway) as made:
-        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
-        yield made
+    return project
 
 
 @pytest.fixture
@@ -91,11 +68,6 @@ def node(
         here.write(here.KEPT, json.dumps({"addons_url": url}))
         monkeypatch.setattr(dump, "is_there", lambda: False)
         yield made
-
-
-def ok(outcome: Outcome) -> Outcome:
-    assert outcome.code == 0, outcome.err
-    return outcome
 
 
 def filled(node: Keeper, count: int = 40) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,41 +10,20 @@ import pytest
 
 from generator.cluster.destroy import Destroyer
 from generator.lab.account import volumes
-from generator.lab.unkindness import KIND
-from generator.pki.store import KeyStore
+from generator.lab.unkindness import KIND, Unkindness
 from generator.plan.names import volume_description
 from generator.plan.project import Project
-from tests.contract.operating import Outcome, gen, render_tutorial, versitygw
+from tests.contract.operating import gen, ok
 from tests.contract.test_launch import FAST, is_one_cluster, nothing_is_left
 from tests.contract.test_replace import described
-from tests.contract.world import World, running
+from tests.contract.world import World
 
 UNKIND = replace(KIND, volume_lag=1.0, list_lag=0.3)
 
 
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("project")
-    render_tutorial(directory)
-    return directory
-
-
 @pytest.fixture
-def project(rendered: Path, tmp_path: Path) -> Project:
-    shutil.copytree(rendered, tmp_path / "project")
-    return Project.load(tmp_path / "project" / "cluster.yaml")
-
-
-@pytest.fixture
-def world(project: Project, tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path, versitygw(), UNKIND) as made:
-        made.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
-        yield made
-
-
-def ok(outcome: Outcome) -> Outcome:
-    assert outcome.code == 0, outcome.err
-    return outcome
+def unkindness() -> Unkindness:
+    return UNKIND
 
 
 def identifiers(world: World) -> dict[str, str]:
