@@ -56,6 +56,7 @@ CHANGES = {
     "workers-leave": (MIXED, TUTORIAL),
     "who-may-reach-the-api": (TUTORIAL, TUTORIAL.replace(ACCESS[0], "api: [28.51.101.0/24]")),
     "somebody-debugs": (TUTORIAL, f'{TUTORIAL}\ndebug: {{ssh_keys: [anna], until: "2026-12-24"}}\n'),
+    "another-file-system": (TUTORIAL, TUTORIAL.replace("size: 10}", "size: 10, filesystem: xfs}")),
     "an-addon-leaves": (TUTORIAL, re.sub(r"\s*- order-book|, order-book", "", TUTORIAL)),
     "another-release": (TUTORIAL, RELEASE.sub("release: next", TUTORIAL)),
     "a-kubelet-setting": (TUTORIAL, TUTORIAL),

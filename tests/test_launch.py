@@ -17,7 +17,7 @@ A case says what differs from a cluster that has everything but droplets and a r
     ready     null when no API server answers, else by node
     bundles   by node: expires (minutes from now), or several by any name with node, expires and age in minutes
     given_up  nodes that the operator gives up
-    volumes   volumes other than planned, by name: size, region, the droplet that has it, the cluster it is of
+    volumes   volumes other than planned, by name: size, region, filesystem, the droplet that has it, its cluster
     policy    statements of the bucket's policy beside the planned one, or all of its text
     expiry    lifecycle rules of the bucket beside the planned one, null for none at all
     secrets   sealed archives that are there beside the reviewed one
@@ -138,7 +138,7 @@ def _volumes(plan: Plan, told: Mapping[str, Any], lacks: frozenset[str]) -> Iter
     for number, name in enumerate(sorted({*wanted, *told})):
         facts = told.get(name, {})
         whose = facts.get("cluster", CLUSTER_ID)
-        words = volume_description(whose, "worker01", "data") if whose else ""
+        words = volume_description(whose, "worker01", "data", facts.get("filesystem", "ext4")) if whose else ""
         size = facts.get("size", wanted.get(name, 10))
         yield Volume(f"d{number}", name, facts.get("region", "fra1"), size, words, facts.get("droplet"))
 

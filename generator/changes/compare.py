@@ -207,6 +207,12 @@ def _refused(old: Plan, new: Plan) -> Iterator[tuple[str, str]]:
     for node in new.nodes:
         if roles.get(node.name, node.role) != node.role:
             yield f"{node.name} becomes {node.role}, it is a {roles[node.name]} node", "give the new pool another name"
+    has = {one.full_name: one.filesystem for node in old.nodes for one in node.volumes}
+    for one in (volume for node in new.nodes for volume in node.volumes):
+        if (was_made := has.get(one.full_name, one.filesystem)) != one.filesystem:
+            message = f"volume {one.full_name} has {was_made}, and {one.filesystem} is described"
+            hint = f"what is there is never formatted: write `filesystem: {was_made}`, or give the volume another name"
+            yield message, hint
 
 
 def _applied(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[Reason]:

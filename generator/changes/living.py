@@ -13,10 +13,10 @@ from generator.cluster.founded import contradictions
 from generator.cluster.kinds.firewall import FIREWALL, FIREWALLS, inbound
 from generator.cluster.kinds.kind import Case
 from generator.cluster.kinds.roster import ROSTER
+from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
 from generator.cluster.observed import VOLUMES, Observed
-from generator.errors import Problem
 from generator.plain_text import harmless
 from generator.plan import cost, names
 from generator.plan.decide import Plan
@@ -33,7 +33,7 @@ def compare_with_what_lives(after: Snapshot, documents: Documents, observed: Obs
     keys = after.project.inventory.keys if after.project.inventory else ()
     ends = sorted((one.expires, one.path) for one in keys if one.expires)
     return Difference(
-        refused=tuple((one.message, one.hint or "") for one in _refused(after, observed)),
+        refused=tuple(_refused(after, documents, observed)),
         lost=tuple(lost(plan, None, [one for one in nodes if one.fate != "removed"])),
         nodes=nodes,
         stages=tuple(stages(plan, plan, nodes)),
@@ -49,9 +49,12 @@ def _cost(observed: Observed) -> int:
     return cost.of((one.size for one in observed.droplets), (one.size for one in observed.of(VOLUMES)))
 
 
-def _refused(after: Snapshot, observed: Observed) -> Iterator[Problem]:
+def _refused(after: Snapshot, documents: Documents, observed: Observed) -> Iterator[tuple[str, str]]:
+    plan = after.project.plan
+    for action in VOLUME.refusals(Case(plan, documents, observed)):
+        yield f"{action.where} {action.why}", action.hint or ""
     if observed.roster is not None and observed.droplets:
-        yield from contradictions(after.project.plan, observed, observed.roster)
+        yield from ((one.message, one.hint or "") for one in contradictions(plan, observed, observed.roster))
 
 
 def _applied(after: Snapshot, documents: Documents, observed: Observed) -> Iterator[Reason]:

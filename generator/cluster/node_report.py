@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from generator.catalogue import MOST_VOLUMES
 from generator.clock import moment
 
 PHASES = (
@@ -74,6 +75,15 @@ class Etcd:
 
 
 @dataclass(frozen=True)
+class VolumeUse:
+    """How one mounted volume is: how full, in percent and in steps, and why it takes nothing, if that is so."""
+
+    name: str
+    percent: int
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class Failure:
     """The unit that gave up, and the end of its log."""
 
@@ -96,6 +106,7 @@ class Progress:
     droplet: int = 0
     etcd: Etcd | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[VolumeUse, ...] = ()
 
     def state(self, phase: str) -> str | None:
         """Give the state of a phase, None when this node has none of that name."""
@@ -174,6 +185,7 @@ def read(text: bytes | str, node: str, cluster_id: str, key: bytes | None) -> tu
             droplet=int(droplet) if droplet.isascii() and droplet.isdigit() and len(droplet) < 20 else 0,
             etcd=read_etcd(data["etcd"]) if data.get("etcd") else None,
             digests={str(name)[:20]: clean(str(value))[:64] for name, value in (data.get("digests") or {}).items()},
+            volumes=tuple(map(_volume_use, data.get("volumes") or ()))[:MOST_VOLUMES],
         )
         return progress, moment(data["time"]), said.is_vouched
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
@@ -216,6 +228,11 @@ def _phase(entry: Any) -> Phase:
         raise ValueError(state)
     since = moment(entry["since"]) if entry.get("since") else None
     return Phase(entry["name"], state, since, clean(str(entry.get("unit") or ""))[:100])
+
+
+def _volume_use(entry: Any) -> VolumeUse:
+    percent = min(100, max(0, int(entry["percent"])))
+    return VolumeUse(clean(str(entry["name"]))[:20], percent, clean(str(entry.get("trouble") or ""))[:100])
 
 
 def _unknown(phase: Phase) -> Phase:

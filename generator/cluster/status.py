@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from generator.cluster.drift import drifted
 from generator.cluster.kinds.kind import Action, Case
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import placed
-from generator.cluster.node_report import Etcd
+from generator.cluster.node_report import Etcd, Progress, VolumeUse
 from generator.cluster.observed import VOLUMES, Bundle, Observed
 from generator.cluster.phase_table import age, rows
 from generator.cluster.readiness import has_addons, unwell
@@ -21,6 +21,7 @@ from generator.plan.inventory import Inventory
 from generator.provider.resources import Volume
 
 PARTIAL = timedelta(hours=24)
+FULL_PERCENT = 95
 OLD = timedelta(days=30)
 """A droplet as old has missed the image's monthly updates: no document changes with them."""
 
@@ -131,21 +132,57 @@ def assess(
         unwell=tuple(words for lines in unwell(Case(plan, documents, observed)).values() for words in lines),
         notes=tuple(f"{one.where} {one.why}" for one in actions if one.verb == "keep" and one.name not in drifting),
         bundles=tuple(_left(one, observed.time) for one in observed.bundles),
-        volumes=tuple(_volume(one, observed) for one in observed.of(VOLUMES)),
+        volumes=tuple(_volume(plan, one, observed) for one in observed.of(VOLUMES)),
         etcd_mib=(etcd.mib, etcd.most_mib) if etcd and etcd.most_mib else None,
         kept=kept,
     )
 
 
-def _volume(volume: Volume, observed: Observed) -> str:
-    """Say where a volume is."""
+def _volume(plan: Plan, volume: Volume, observed: Observed) -> str:
+    """Say where a volume is, and how full by its node's word."""
     holder = next((one.name for one in observed.droplets if one.id == volume.droplet), None)
     where = holder or (f"droplet {volume.droplet}, no node" if volume.droplet else "nothing")
-    return f"{volume.name}, {volume.size} GiB, at {where}"
+    names = {(node.name, one.name): one.full_name for node in plan.nodes for one in node.volumes}
+    told = [use.percent for node, use in _uses(plan, observed) if names.get((node, use.name)) == volume.name]
+    return f"{volume.name}, {volume.size} GiB, at {where}" + "".join(f", {percent} % full" for percent in told)
+
+
+def _reports(plan: Plan, observed: Observed) -> Iterator[tuple[str, Progress]]:
+    """Give what the nodes that are there vouch for."""
+    for name, droplet in placed(plan, observed).items():
+        report = observed.reports.get(name)
+        if report is not None and report.is_vouched and report.is_of(droplet):
+            yield name, report.progress
+
+
+def _uses(plan: Plan, observed: Observed) -> Iterator[tuple[str, VolumeUse]]:
+    for name, progress in _reports(plan, observed):
+        yield from ((name, use) for use in progress.volumes)
 
 
 def warnings(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str, ...]:
-    """Say what costs money without being of use, and whose image is of long ago."""
+    """Say which volumes take nothing, what fails beside the phases, what costs money for nothing, and what is old."""
+    return (*_volumes(plan, observed), *_failing(plan, observed), *_aged(plan, observed, status))
+
+
+def _volumes(plan: Plan, observed: Observed) -> Iterator[str]:
+    for node, use in _uses(plan, observed):
+        if use.trouble:
+            yield f"volume {use.name} of {node} is {use.trouble}"
+        elif use.percent >= FULL_PERCENT:
+            yield f"volume {use.name} of {node} is {use.percent} % full"
+
+
+def _failing(plan: Plan, observed: Observed) -> Iterator[str]:
+    for node, progress in _reports(plan, observed):
+        if progress.complete and progress.failure:
+            lines = progress.failure.lines
+            # What the step itself says, beside what systemd says of it.
+            own = next((line for line in reversed(lines) if line.startswith("hardway ")), " ".join(lines[-1:]))
+            yield f"unit {progress.failure.unit} of {node} fails: {own}"
+
+
+def _aged(plan: Plan, observed: Observed, status: ClusterStatus) -> tuple[str, ...]:
     if not observed.droplets:
         return ()
     oldest, count = min(droplet.created for droplet in observed.droplets), len(observed.droplets)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from generator.catalogue import LARGEST_VOLUME_GIB, MOST_VOLUMES, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
 from generator.description import values
-from generator.release.lock_file import Role
+from generator.release.lock_file import Filesystem, Role
 
 
 class _Section(BaseModel):
@@ -37,7 +37,9 @@ class VolumeSpec(_Section):
     name: values.VolumeName
     """What it is called; it is mounted at `/var/lib/hardway/volumes/<name>`. The order book's database is on `data`."""
     size: Annotated[values.Count, values.rule(f"1 to {LARGEST_VOLUME_GIB} GiB", values.volume_size)]
-    """How large it is, in GiB; it can grow (its file system does when the node boots next), and never shrinks."""
+    """How large it is, in GiB; it can grow, its file system with it while the node runs, and never shrinks."""
+    filesystem: Filesystem = "ext4"
+    """What it is formatted with, once: a volume that is there keeps what it has, and is refused as any other."""
 
 
 class PoolSpec(_Section):

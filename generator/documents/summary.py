@@ -118,11 +118,11 @@ def _nodes(plan: Plan, documents: Mapping[str, str], agent_sha256: str) -> str:
 
 def _volumes(plan: Plan) -> str:
     rows = [
-        (node.name, volume.name, f"{volume.size} GiB", f"`{volume.mount}`", f"`{volume.full_name}`")
+        (node.name, volume.name, f"{volume.size} GiB", volume.filesystem, f"`{volume.mount}`", f"`{volume.full_name}`")
         for node in plan.nodes
         for volume in node.volumes
     ]
-    table = _table("Volumes", ("node", "volume", "size", "mounted at", "name in the account"), rows)
+    table = _table("Volumes", ("node", "volume", "size", "file system", "mounted at", "name in the account"), rows)
     return f"{table}\nThey outlive their droplets, and the cluster; nothing else on a node does.\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
@@ -17,7 +17,7 @@ from generator.plan import certificates, images, names, ports
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
-from generator.release.lock_file import Artifact, Package, Release, Role
+from generator.release.lock_file import Artifact, Filesystem, Package, Release, Role
 
 VOLUMES = "/var/lib/hardway/volumes"
 BOOK_VOLUME = "data"
@@ -37,6 +37,7 @@ class Volume:
     size: int
     full_name: str
     uuid: str
+    filesystem: Filesystem = "ext4"
 
     @property
     def device(self) -> str:
@@ -186,8 +187,9 @@ class Plan:
         return tuple(artifact for artifact in self.release.artifacts if node.role in artifact.roles)
 
     def packages(self, node: Node) -> tuple[Package, ...]:
-        """Give the packages of a node's role, in the lock's order."""
-        return tuple(package for package in self.release.packages if node.role in package.roles)
+        """Give the packages of a node's role and of its volumes' file systems, in the lock's order."""
+        needed = {None, *(one.filesystem for one in node.volumes)}
+        return tuple(one for one in self.release.packages if node.role in one.roles and one.filesystem in needed)
 
     def admitted(self, node: Node) -> tuple[str, ...]:
         """Give what a node's own packet filter lets in, as matches of nftables."""
@@ -232,7 +234,7 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
     known = inventory or Inventory(cluster_id="", name=spec.name)
     pools = {name: pool for pool in spec.pools for name in _names(pool)}
     numbers = assign(tuple(pools), known.numbers)
-    raise_all(_beyond(spec, {name: numbers[name] for name in pools}))
+    raise_all([*_beyond(spec, {name: numbers[name] for name in pools}), *_unmade(spec, release)])
     return Plan(
         name=spec.name,
         cluster_id=known.cluster_id,
@@ -288,6 +290,17 @@ def _beyond(spec: ClusterSpec, numbers: Mapping[str, int]) -> list[Problem]:
     ]
 
 
+def _unmade(spec: ClusterSpec, release: Release) -> Iterator[Problem]:
+    """Find volumes with a file system that the lock's packages can't make: one that an older lock doesn't know."""
+    brought = {"ext4", *(package.filesystem for package in release.packages)}
+    for pool in spec.pools:
+        for volume in pool.volumes:
+            if volume.filesystem not in brought:
+                message = f"the volume {volume.name} of the pool {pool.name} is {volume.filesystem}"
+                hint = f"list them as `k8s-1.36` does, with `filesystem: {volume.filesystem}`"
+                yield Problem(f"{message}, and the lock has no packages for that", where=release.name, hint=hint)
+
+
 def _node(spec: ClusterSpec, pool: PoolSpec, name: str, number: int, known: Inventory) -> Node:
     first = int(spec.network.pods.network_address) + (number - 1) * 2 ** (32 - POD_PREFIX)
     return Node(
@@ -309,4 +322,4 @@ def _node(spec: ClusterSpec, pool: PoolSpec, name: str, number: int, known: Inve
 
 def _volume(spec: ClusterSpec, node: str, volume: VolumeSpec, cluster_id: str) -> Volume:
     uuid = str(uuid5(UUID(cluster_id), f"{node}/{volume.name}")) if cluster_id else ""
-    return Volume(volume.name, volume.size, names.volume_name(spec.name, node, volume.name), uuid)
+    return Volume(volume.name, volume.size, names.volume_name(spec.name, node, volume.name), uuid, volume.filesystem)

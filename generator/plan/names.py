@@ -22,7 +22,9 @@ _OWNER = re.compile(
     r"hardway cluster (?P<id>[0-9a-f-]{36}), objects in (?P<bucket>[^\s,]+) (?P<region>[^\s,]+)"
     r"(, roster (?P<generation>[0-9]{1,12}))?"
 )
-_VOLUME = re.compile(r"hardway cluster (?P<id>[0-9a-f-]{36}), (?P<node>[a-z0-9-]+)'s (?P<volume>[a-z0-9]+)")
+_VOLUME = re.compile(
+    r"hardway cluster (?P<id>[0-9a-f-]{36}), (?P<node>[a-z0-9-]+)'s (?P<volume>[a-z0-9]+)(, (?P<filesystem>xfs))?"
+)
 _BUNDLE = re.compile(r"(?P<node>.+)-[0-9a-f]{32}\.bundle")
 
 
@@ -95,9 +97,9 @@ def volume_name(cluster: str, node: str, volume: str) -> str:
     return f"{cluster}-{node}-{volume}"
 
 
-def volume_description(cluster_id: str, node: str, volume: str) -> str:
-    """Say in the account whose a volume is."""
-    return f"hardway cluster {cluster_id}, {node}'s {volume}"
+def volume_description(cluster_id: str, node: str, volume: str, filesystem: str = "ext4") -> str:
+    """Say in the account whose a volume is, and with what it is formatted where that is not ext4."""
+    return f"hardway cluster {cluster_id}, {node}'s {volume}" + (f", {filesystem}" if filesystem != "ext4" else "")
 
 
 def volume_owner(description: str) -> str | None:
@@ -108,6 +110,16 @@ def volume_owner(description: str) -> str | None:
     """
     found = _VOLUME.fullmatch(description)
     return found["id"] if found else None
+
+
+def volume_filesystem(description: str) -> str:
+    """Read from a volume's description what it was to be formatted with; nobody can change a description.
+
+    >>> volume_filesystem(volume_description("0" * 36, "node01", "data", "xfs"))
+    'xfs'
+    """
+    found = _VOLUME.fullmatch(description)
+    return (found and found["filesystem"]) or "ext4"
 
 
 def is_volume_of(cluster: str, name: str, description: str) -> bool:

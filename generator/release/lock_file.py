@@ -17,6 +17,8 @@ from generator.errors import Problem, raise_all
 from generator.validation import Misfit
 
 Role = Literal["control-plane", "worker"]
+Filesystem = Literal["ext4", "xfs"]
+"""What a volume can be formatted with."""
 UNPINNED = "unpinned"
 PINNING = "`gen release pin` fills in their digests where the registries can be reached"
 LIMIT_BYTES = 1024 * 1024
@@ -141,7 +143,10 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Package:
-    """One Debian package, unpacked below a prefix of our own; `size` is in bytes, as in an artifact."""
+    """One Debian package, unpacked below a prefix of our own; `size` is in bytes, as in an artifact.
+
+    One that names a `filesystem` is for nodes with such a volume alone.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -151,6 +156,7 @@ class Package:
     urls: _Urls
     sha256: _Sha256
     size: _Size | None = None
+    filesystem: Filesystem | None = None
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,9 @@ def versitygw() -> Path:
     return Path(found)
 
 
+PACKAGED = ("age", "haproxy", "xfsprogs")
+
+
 def render_tutorial(directory: Path) -> Project:
     """Render the tutorial's cluster with a lock in which every image has a digest."""
     tutorial.init(directory, "orderbook", "pinned", api=["28.51.100.7"])
@@ -78,10 +81,12 @@ def render_tutorial(directory: Path) -> Project:
 
 
 def pinned() -> Release:
-    """Give a lock in which every image has a digest, with two packages that the world's archive of Debian has."""
+    """Give a lock in which every image has a digest, with three packages that the world's archive of Debian has."""
     known = lock_file.load("k8s-1.36", Path())
     images = tuple(replace(image, digest=f"sha256:{'a' * 64}") for image in known.images)
-    packages = tuple(replace(one, sha256=sha256(debian(one.name)).hexdigest()) for one in known.packages[:2])
+    packages = tuple(
+        replace(one, sha256=sha256(debian(one.name)).hexdigest()) for one in known.packages if one.name in PACKAGED
+    )
     return replace(known, name="pinned", images=images, packages=packages)
 
 

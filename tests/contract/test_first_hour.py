@@ -193,7 +193,7 @@ def test_packages_that_are_mirrored_are_not_asked_for_again(rendered: Path, tmp_
         world.debian_is_gone = True
         world.destroy("node02")
         assert gen(world, project, "launch", "--yes").code == 0
-        for package in project.plan.release.packages:
+        for package in project.plan.packages(project.plan.nodes[0]):
             store = Spaces(world.connection, bucket=project.plan.spaces_bucket, region="fra1")
             url = store.url(names.package_key(project.plan.public_prefix, package.sha256))
             answer = world.http.request("GET", url)

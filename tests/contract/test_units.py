@@ -8,19 +8,22 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from generator.documents import agent, user_data
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Node, Plan, Volume
 
 from .. import facts
 from ..conftest import TESTS
 
 UNITS = PurePosixPath("/etc/systemd/system")
 PLAN = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
-NODES = (PLAN.control_planes[0], PLAN.workers[0])
+VOLUME = Volume("data", 10, "small-data", "", "xfs")
+NODES = tuple(replace(node, volumes=(VOLUME,)) for node in (PLAN.control_planes[0], PLAN.workers[0]))
+# All that a node may have.
 DEBUGGED = facts.debugged(PLAN)
 # Links that unpacking a package makes.
 PROGRAM = b"#!/bin/true\n"
@@ -36,6 +39,7 @@ EXPOSURE = {
     "hardway-channel.service": 3.1,
     "hardway-debug.service": 3.1,
     "hardway-firewall.service": 3.3,
+    "hardway-grow.service": 3.5,
     "hardway-mesh.service": 3.3,
     "hardway-node.service": 3.1,
     "hardway-prepare.service": 6.1,
@@ -43,6 +47,7 @@ EXPOSURE = {
     "hardway-secrets.service": 3.3,
     "hardway-status.service": 2.9,
     "hardway-upkeep.service": 2.9,
+    "hardway-volumes.service": 4.8,
     "kube-apiserver.service": 2.5,
     "kube-controller-manager.service": 2.5,
     "kube-proxy.service": 2.9,
@@ -87,6 +92,7 @@ WAITS_SECONDS = {
     "hardway-bootstrap.service": 3600,
     "hardway-mesh.service": 240,
     "hardway-node.service": 600,
+    "hardway-volumes.service": 3600,
 }
 # Each of its lines adds to those before.
 ADDS = "SystemCallFilter"

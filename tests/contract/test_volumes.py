@@ -101,6 +101,20 @@ def test_one_grows_under_its_droplet(world: World, project: Project) -> None:
     assert "has 20 GiB, and 15 are described: a volume never shrinks" in refused.err
 
 
+def test_another_file_system_than_it_has_stops_a_launch_before_any_droplet(world: World, project: Project) -> None:
+    ok(gen(world, project, "launch", "--yes"))
+    ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    before = identifiers(world)
+    other = described(world, project, "size: 10}", "size: 10, filesystem: xfs}")
+    refused = gen(world, other, "launch", "--yes")
+    assert refused.code == 1
+    assert "has ext4, and xfs is described: what is there is never formatted" in refused.err
+    assert (world.account.living(), identifiers(world)) == ([], before)
+    ok(gen(world, other, "destroy", "--yes", "orderbook", "--volumes", "orderbook"))
+    ok(gen(world, other, "launch", "--yes"))
+    assert {one.description.rpartition(", ")[2] for one in world.account.volumes.values()} == {"xfs"}
+
+
 def test_another_cluster_s_volume_stops_a_launch_before_any_droplet(world: World, project: Project) -> None:
     order = {"name": "orderbook-node02-data", "region": "fra1", "size_gigabytes": 10, "description": "payroll"}
     volumes.create(world.account, order, time.time())

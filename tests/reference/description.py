@@ -55,6 +55,7 @@ CHANGES: Mapping[str, Change] = {
     "pools[].public": Change("reserved"),
     "pools[].volumes[].name": Change("disk"),
     "pools[].volumes[].size": Change(20),
+    "pools[].volumes[].filesystem": Change("xfs"),
     "access.api": Change(["28.51.100.0/24"]),
     "spaces.bucket": Change("trading-hardway"),
     "spaces.region": Change("ams3"),

@@ -71,6 +71,10 @@ class VolumeKind(Kind[tuple[Volume, ...]]):
             elif one.region != case.plan.region:
                 hint = f"`region: {one.region}`, or delete it if nobody needs its data"
                 yield self.action("refuse", one.name, f"is in {one.region}, not in {case.plan.region}", one.id, hint)
+            elif (has := names.volume_filesystem(one.description)) != volume.filesystem:
+                why = f"has {has}, and {volume.filesystem} is described: what is there is never formatted"
+                hint = f"write `filesystem: {has}` for the pool {node.pool}, or give the volume another name"
+                yield self.action("refuse", one.name, why, one.id, hint)
             elif one.size > volume.size:
                 why = f"has {one.size} GiB, and {volume.size} are described: a volume never shrinks"
                 yield self.action("refuse", one.name, why, one.id, f"write `size: {one.size}` for the pool {node.pool}")
@@ -146,7 +150,7 @@ def _make(work: Work, node: Node, volume: Planned) -> Volume:
     plan = work.plan
     body = {
         "name": volume.full_name,
-        "description": names.volume_description(plan.cluster_id, node.name, volume.name),
+        "description": names.volume_description(plan.cluster_id, node.name, volume.name, volume.filesystem),
         "region": plan.region,
         "size_gigabytes": volume.size,
         "tags": [plan.cluster_tag],

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from generator.errors import Problem
 from generator.lab.content.fetch import Fetcher
-from generator.release.lock_file import Package, Role
+from generator.release.lock_file import Filesystem, Package, Role
 
 MIRROR = "https://deb.debian.org"
 SNAPSHOT = "https://snapshot.debian.org/archive"
@@ -28,6 +28,11 @@ BASE = Path(__file__).parent / "debian-base.txt"
 BOTH: tuple[Role, ...] = ("control-plane", "worker")
 # what the documents need and Debian's cloud image lacks: the packet filter's, the tunnel's and the balancer's tools
 WANTED = ("nftables", "wireguard-tools", "haproxy")
+# what seals snapshots
+SEALING = "age"
+# what makes, checks and grows xfs, with the libraries that these three need: the package's others, which look after a
+# mounted file system, want a hundred times as much, and are not used
+XFS = ("xfsprogs", "libinih1", "liburcu8t64")
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,14 @@ def packages(index: Index) -> tuple[Package, ...]:
     """Give the `packages` of a lock: what the documents need and the cloud image lacks, with all dependencies."""
     # an image made by debootstrap has nftables already, but another maker's may not: it is always ours
     needed = index.closure(WANTED, base=base() - set(WANTED))
-    return tuple(Package(stanza.name, stanza.version, BOTH, stanza.urls, stanza.sha256) for stanza in needed)
+    found = [_package(stanza) for stanza in needed]
+    found.append(_package(index.stanzas[SEALING], roles=("control-plane",)))
+    found += [_package(index.stanzas[name], filesystem="xfs") for name in XFS]
+    return tuple(sorted(found, key=lambda package: package.name))
+
+
+def _package(stanza: Stanza, *, roles: tuple[Role, ...] = BOTH, filesystem: Filesystem | None = None) -> Package:
+    return Package(stanza.name, stanza.version, roles, stanza.urls, stanza.sha256, filesystem=filesystem)
 
 
 def _relations(text: str) -> tuple[tuple[str, ...], ...]:

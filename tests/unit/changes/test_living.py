@@ -15,13 +15,13 @@ from generator.changes.text import text
 from generator.changes.tree import Snapshot
 from generator.cluster.kinds.firewall import FIREWALLS, inbound, outbound
 from generator.cluster.launchable import Documents
-from generator.cluster.observed import DROPLETS, ROSTER, Observed
+from generator.cluster.observed import DROPLETS, ROSTER, VOLUMES, Observed
 from generator.documents import render
 from generator.documents.roster import Etcd, compose
 from generator.plan.cost import volume_price
 from generator.plan.decide import Node
-from generator.plan.names import object_name
-from generator.provider.resources import Droplet, Firewall
+from generator.plan.names import object_name, volume_description
+from generator.provider.resources import Droplet, Firewall, Volume
 from tests import facts
 from tests.described import TUTORIAL
 from tests.keyring import NOW
@@ -120,3 +120,13 @@ def test_members_are_counted_by_what_lives(after: Snapshot, documents: Documents
         ("remove node02", (3, 2, 2), ""),
         ("remove node03", (2, 1, 1), "meanwhile one member alone holds the data"),
     ]
+
+
+def test_a_volume_that_has_another_file_system_is_refused(after: Snapshot, documents: Documents) -> None:
+    plan = after.project.plan
+    words = volume_description(plan.cluster_id, "node01", "data", "xfs")
+    volume = Volume("v", "orderbook-node01-data", "fra1", 10, words, None)
+    found = compare_with_what_lives(after, documents, observed(after, documents).having(VOLUMES, (volume,)))
+    [(message, hint)] = found.refused
+    assert message == "volume orderbook-node01-data has xfs, and ext4 is described: what is there is never formatted"
+    assert hint == "write `filesystem: xfs` for the pool node, or give the volume another name"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from generator.cluster import node_report
-from generator.cluster.node_report import CONTEXT, Etcd, Failure, Member, Phase, Progress, clean
+from generator.cluster.node_report import CONTEXT, Etcd, Failure, Member, Phase, Progress, VolumeUse, clean
 from tests.keyring import CLUSTER_ID
 from tests.reports import KEY, wrapped
 
@@ -175,3 +175,16 @@ def test_unknown_phases_are_left_out() -> None:
     assert report is not None
     assert report.phases == ()
     assert not report.complete
+
+
+def test_how_full_volumes_are_is_read() -> None:
+    found = read(told(volumes=[{"name": "data", "percent": 97, "trouble": ""}, {"name": "more", "percent": 10}]))
+    assert found is not None
+    assert found.volumes == (VolumeUse("data", 97), VolumeUse("more", 10))
+    assert read(told()).volumes == ()  # type: ignore[union-attr]
+    wild = read(told(volumes=[{"name": "d\x1b[31m", "percent": 10**9, "trouble": "x" * 999}] * 40))
+    assert wild is not None
+    assert len(wild.volumes) == 15
+    assert (wild.volumes[0].name, wild.volumes[0].percent, len(wild.volumes[0].trouble)) == ("d[31m", 100, 100)
+    for wrong in (["data"], [{"name": "data"}], [{"name": "data", "percent": "much"}], 7):
+        assert read(told(volumes=wrong)) is None

@@ -1,4 +1,4 @@
-"""How old droplets are is told: their image is not pinned, and no document changes with its updates."""
+"""What `gen status` warns of: old droplets, whose image is not pinned, full volumes, and what fails for itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from generator.cluster.launchable import Documents
-from generator.cluster.observed import DROPLETS, Observed
+from generator.cluster.node_report import Failure, Phase, Progress, VolumeUse
+from generator.cluster.observed import DROPLETS, VOLUMES, Observed, Report
 from generator.cluster.status import ClusterStatus, assess, warnings
-from generator.plan.decide import Node
+from generator.plan.decide import Node, Volume
+from generator.provider import resources
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
 
@@ -71,3 +73,41 @@ def test_a_cluster_that_lives_and_drifts_is_no_unfinished_launch() -> None:
     lives = replace(assess(PLAN, None, DOCUMENTS, now, (), "28.1.1.1", None), etcd="existing", drift=("node02 drifts",))
     assert not lives.whole
     assert not any("destroy" in line for line in warnings(PLAN, now, lives))
+
+
+def with_word(*uses: VolumeUse, failure: Failure | None = None, vouched: bool = True) -> Observed:
+    """Give a cluster whose second node tells of its volumes, and perhaps of a unit that fails."""
+    phases = (Phase("prepare", "done"),)
+    progress = Progress("node02", 1, phases, failure, droplet=1, volumes=uses)
+    return replace(observed(1, 1, 1), reports={"node02": Report(NOW, progress, vouched)})
+
+
+def said_of(now: Observed) -> tuple[str, ...]:
+    return warnings(PLAN, now, assess(PLAN, None, DOCUMENTS, now, (), "28.1.1.1", None))
+
+
+def test_a_full_volume_is_told_in_its_node_s_words() -> None:
+    assert said_of(with_word(VolumeUse("data", 97))) == ("volume data of node02 is 97 % full",)
+    assert said_of(with_word(VolumeUse("data", 90))) == ()
+    assert said_of(with_word(VolumeUse("data", 97), vouched=False)) == ()
+
+
+def test_one_that_takes_nothing_is_told() -> None:
+    assert said_of(with_word(VolumeUse("data", 97, "read-only"))) == ("volume data of node02 is read-only",)
+
+
+def test_what_fails_beside_the_phases_is_told() -> None:
+    lines = ("hardway grow: `resize2fs`: Permission denied", "hardway-grow.service: Failed with result 'exit-code'.")
+    failure = Failure("hardway-grow.service", lines)
+    said = "unit hardway-grow.service of node02 fails: hardway grow: `resize2fs`: Permission denied"
+    assert said_of(with_word(failure=failure)) == (said,)
+
+
+def test_where_a_volume_is_stands_beside_how_full_it_is() -> None:
+    disk = Volume("data", 10, "orderbook-node02-data", "")
+    plan = replace(PLAN, nodes=tuple(replace(one, volumes=(disk,)) if one.number == 2 else one for one in PLAN.nodes))
+    now = with_word(VolumeUse("data", 40)).having(
+        VOLUMES, (resources.Volume("v", "orderbook-node02-data", "fra1", 10, "", 1),)
+    )
+    status = assess(plan, None, DOCUMENTS, now, (), "28.1.1.1", None)
+    assert status.volumes == ("orderbook-node02-data, 10 GiB, at node02, 40 % full",)

@@ -26,7 +26,17 @@ LAYERS = (
     ("duties", "restoring"),
     ("dump", "snapshot"),
     ("keeping",),
-    ("addon_secrets", "balancer", "bucket", "etcdctl", "kube", "mesh", "roster"),  # what several steps share
+    (
+        "addon_secrets",
+        "balancer",
+        "bucket",
+        "etcdctl",
+        "filesystem",
+        "kube",
+        "mesh",
+        "mounted",
+        "roster",
+    ),  # what several steps share
     ("sealed",),
     ("fetch", "signed", "vouch", "waiting"),
     ("here",),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hardway import here, kube, status, vouch
+from hardway import here, kube, mounted, status, vouch
 from hardway.here import Failure
 
 from generator.cluster import node_report
@@ -259,3 +259,11 @@ def test_who_is_away_is_tried_again(
     with pytest.raises(EnoughError):
         status.step()
     assert len(store.requests) == 4
+
+
+def test_how_full_its_volumes_are_is_in_the_report(
+    system: System, api: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounted, "uses", lambda: [mounted.Use("data", 97, "")])
+    assert status.tell(status.report(*status.observe()))
+    assert read(api[0]).volumes == (node_report.VolumeUse("data", 97),)

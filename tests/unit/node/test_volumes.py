@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hardway import here, volumes
+from hardway import filesystem, here, mounted, volumes
 from hardway.here import Failure, Terminal
 
 UUID, OTHER = "5f1b8a3e-7f0f-5d63-9f4e-3a8a1d1c2b4d", "00000000-1111-5222-8333-444444444444"
@@ -25,18 +25,20 @@ class Node:
         self.mounts: list[str] = []
         self._table = directory / "mounts"
         self._table.write_text("/dev/vda1 / ext4 rw,relatime 0 0\n")
-        self.volume = {"name": "data", "device": str(self.disk), "uuid": UUID}
+        self.volume = {"name": "data", "device": str(self.disk), "uuid": UUID, "filesystem": "ext4"}
         planned = directory / "volumes.json"
         planned.write_text(json.dumps([self.volume]))
         monkeypatch.setattr(here, "ROOT", Path("/"))
-        monkeypatch.setattr(volumes, "PLANNED", str(planned))
-        monkeypatch.setattr(volumes, "MOUNTED", str(directory / "volumes"))
-        monkeypatch.setattr(volumes, "MOUNTS", str(self._table))
+        monkeypatch.setattr(mounted, "PLANNED", str(planned))
+        monkeypatch.setattr(mounted, "VOLUMES", str(directory / "volumes"))
+        monkeypatch.setattr(mounted, "MOUNTS", str(self._table))
         monkeypatch.setattr(volumes, "PATIENCE_SECONDS", 0)
         monkeypatch.setattr(volumes, "expect_disk", self._expect)
         real = here.run
 
         def run(*argv: str, **options: Any) -> str:
+            if argv[0] == "blockdev":
+                return "0\n"
             if argv[0] != "mount":
                 return real(*argv, **options)
             if "clean" not in tool("dumpe2fs", "-h", str(self.disk)) or b"\xff" * 4096 in self.disk.read_bytes():
@@ -77,10 +79,10 @@ def test_a_blank_one_is_formatted_once_and_mounted(node: Node) -> None:
     node.blank()
     volumes.step()
     assert f"UUID={UUID}" in tool("blkid", "--probe", "--output", "export", str(node.disk))
-    assert node.mounts == [f"{volumes.MOUNTED}/data"]
+    assert node.mounts == [f"{mounted.VOLUMES}/data"]
     before = node.digest
     volumes.step()
-    assert (node.mounts, node.digest) == ([f"{volumes.MOUNTED}/data"], before), "what is mounted stays so"
+    assert (node.mounts, node.digest) == ([f"{mounted.VOLUMES}/data"], before), "what is mounted stays so"
 
 
 def test_a_clean_one_is_not_checked_as_a_whole_at_each_boot(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +91,8 @@ def test_a_clean_one_is_not_checked_as_a_whole_at_each_boot(node: Node, monkeypa
     volumes.step()
     node.restart()
     ran: list[tuple[str, ...]] = []
-    real = volumes.ended
-    monkeypatch.setattr(volumes, "ended", lambda *argv: ran.append(argv[:-1]) or real(*argv))
+    real = filesystem.ended
+    monkeypatch.setattr(filesystem, "ended", lambda *argv: ran.append(argv[:-1]) or real(*argv))
     volumes.step()
     assert ("e2fsck", "-p") in ran
     assert not any("-f" in argv for argv in ran)
@@ -141,11 +143,11 @@ def _bytes_at(place: int) -> Callable[[str], None]:
     ("fill", "said"),
     [
         (_ext4, f"holds another's file system ({OTHER}, not {UUID})"),
-        (_swap, "holds swap, no ext4"),
-        (_partitions, "holds dos partitions, no ext4"),
-        (_bytes_at(0), "holds something that is no file system, no ext4"),
-        (_bytes_at(100_000), "holds something that is no file system, no ext4"),
-        (_bytes_at(16 * MIB - 100), "holds something that is no file system, no ext4"),
+        (_swap, "holds swap, and ext4 is planned"),
+        (_partitions, "holds dos partitions, and ext4 is planned"),
+        (_bytes_at(0), "holds something that is no file system, and ext4 is planned"),
+        (_bytes_at(100_000), "holds something that is no file system, and ext4 is planned"),
+        (_bytes_at(16 * MIB - 100), "holds something that is no file system, and ext4 is planned"),
     ],
     ids=["another ext4", "swap", "partitions", "bytes", "bytes later", "bytes at the end"],
 )
@@ -188,3 +190,45 @@ def test_only_a_disk_is_one(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(Failure, match="is not attached"):
             volumes.expect_disk("data", str(path))
+
+
+@pytest.mark.parametrize(
+    ("used", "free", "percent"),
+    [(0, 0, 0), (0, 100, 0), (1, 999, 10), (50, 50, 50), (51, 49, 60), (899, 101, 90), (901, 99, 91), (100, 0, 100)],
+)
+def test_use_is_told_in_steps(used: int, free: int, percent: int) -> None:
+    assert mounted.share(used, free) == percent
+
+
+@pytest.mark.parametrize(
+    ("options", "trouble"),
+    [
+        ("rw,noatime", ""),
+        ("ro,noatime", "read-only"),
+        ("rw,noatime,emergency_ro", "read-only"),
+        ("rw,noatime,shutdown", "read-only"),
+    ],
+)
+def test_what_the_kernel_has_stopped_is_told(node: Node, options: str, trouble: str) -> None:
+    node.blank()
+    volumes.step()
+    Path(mounted.MOUNTS).write_text(f"/dev/sda {mounted.VOLUMES}/data ext4 {options} 0 0\n")
+    assert [one.trouble for one in mounted.uses()] == [trouble]
+
+
+def test_what_is_not_mounted_is_not_told(node: Node) -> None:
+    assert mounted.uses() == []
+    assert mounted.trouble(node.volume) == "not mounted"
+
+
+def test_a_disk_is_asked_how_large_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may not have heard that it has grown."""
+    asked = tmp_path / "sys/class/block/sda/device"
+    asked.mkdir(parents=True)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/sda").touch()
+    (tmp_path / "dev/volume").symlink_to("sda")
+    monkeypatch.setattr(here, "ROOT", tmp_path)
+    filesystem.rescan("/dev/volume")
+    assert (asked / "rescan").read_text() == "1"
+    filesystem.rescan("/dev/other")

@@ -124,3 +124,14 @@ def test_roles_decide_what_is_downloaded(described: ClusterSpec) -> None:
     first, second = ({item.name for item in decided.artifacts(node)} for node in decided.nodes)
     assert first - second == {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"}
     assert second < first
+
+
+def test_a_lock_that_can_not_make_a_file_system_is_refused(described: ClusterSpec) -> None:
+    volume = described.pools[0].volumes[0].model_copy(update={"filesystem": "xfs"})
+    pools = [described.pools[0].model_copy(update={"volumes": (volume,)}), *described.pools[1:]]
+    wished = described.model_copy(update={"pools": tuple(pools)})
+    assert decide.plan(wished, RELEASE, None).nodes[0].volumes[0].filesystem == "xfs"
+    older = replace(RELEASE, packages=tuple(one for one in RELEASE.packages if one.filesystem is None))
+    assert decide.plan(described, older, None).nodes[0].volumes[0].filesystem == "ext4"
+    with pytest.raises(Problems, match="the volume data of the pool node is xfs, and the lock has no packages for"):
+        decide.plan(wished, older, None)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from generator.errors import Problem
 from generator.lab.content import debian
 from generator.lab.content.debian import Index, Stanza
+from generator.release import lock_file
+from generator.release.lock_file import Package
 
 PACKAGES = """\
 Package: haproxy
@@ -46,7 +49,7 @@ def index() -> Index:
     return Index({stanza.name: stanza for stanza in debian.parse(PACKAGES, "debian", "20261122T000000Z")})
 
 
-def names(stanzas: Iterable[Stanza]) -> list[str]:
+def names(stanzas: Iterable[Stanza | Package]) -> list[str]:
     return [stanza.name for stanza in stanzas]
 
 
@@ -88,3 +91,22 @@ def test_the_base_holds_the_c_library_but_not_what_documents_bring() -> None:
     base = debian.base()
     assert {"libc6", "systemd", "cloud-init", "python3", "dpkg"} <= base
     assert not base & {"nftables", "haproxy", "wireguard-tools", "liblua5.4-0"}
+
+
+def test_what_a_lock_lists_is_all_that_nodes_need_and_for_whom() -> None:
+    form = "Package: {0}\nVersion: 1\nFilename: pool/{0}.deb\nSHA256: 3456e23667\n"
+    every = (*debian.WANTED, debian.SEALING, *debian.XFS, "libicu76")
+    text = "\n".join(form.format(name) for name in every)
+    found = debian.packages(Index({one.name: one for one in debian.parse(text, "debian", "20261122T000000Z")}))
+    assert names(found) == sorted({*every} - {"libicu76"})
+    assert {one.name for one in found if one.filesystem == "xfs"} == {"xfsprogs", "libinih1", "liburcu8t64"}
+    assert {one.name for one in found if one.roles == ("control-plane",)} == {"age"}
+
+
+def test_the_lock_lists_just_these() -> None:
+    """A library that one of them needs is in no list of ours but that."""
+    lock = lock_file.load("k8s-1.36", Path("/nonexistent"))
+    listed = {one.name: one for one in lock.packages}
+    assert {*debian.WANTED, debian.SEALING, *debian.XFS} <= listed.keys()
+    assert {name for name, one in listed.items() if one.filesystem == "xfs"} == {*debian.XFS}
+    assert listed[debian.SEALING].roles == ("control-plane",)

@@ -13,7 +13,15 @@ from hardway import fetch, here
 from hardway.here import Failure, Terminal
 
 PREFIX = "/opt/hardway"
-TOOLS = ("usr/bin/age", "usr/sbin/haproxy", "usr/sbin/nft", "usr/bin/wg")
+TOOLS = (
+    "usr/bin/age",
+    "usr/bin/wg",
+    "usr/sbin/haproxy",
+    "usr/sbin/mkfs.xfs",
+    "usr/sbin/nft",
+    "usr/sbin/xfs_growfs",
+    "usr/sbin/xfs_repair",
+)
 AT_ONCE = 4
 
 Item = dict[str, Any]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hardway import etcdctl, fetch, here, kube, vouch
+from hardway import etcdctl, fetch, here, kube, mounted, vouch
 from hardway.here import Failure
 
 # In order; what is no unit of this node's role is left out.
@@ -30,10 +30,11 @@ PHASES = {
     "node": "hardway-node.service",
     "addons": "hardway-bootstrap.service",
 }
-# No phases, but a phase may wait for them: where one is stuck, it is the news.
+# No phases, but a phase or a full volume may wait for them: where one is stuck, it is the news.
 ALSO = (
     "hardway-firewall.service",
     "hardway-balancer.service",
+    "hardway-grow.service",
     "kube-proxy.service",
     "kube-controller-manager.service",
     "kube-scheduler.service",
@@ -147,6 +148,7 @@ def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
         ],
         "digests": running(),
         "etcd": etcdctl.bookkeeping() if is_member else None,
+        "volumes": [asdict(use) for use in mounted.uses()],
         "failure": {"unit": stuck[0].unit, "lines": last_lines(stuck[0].unit)} if stuck else None,
     }
 

@@ -1,78 +1,75 @@
-"""Mounts this node's volumes: waits for the disks, formats blank ones, and refuses what is somebody else's."""
+"""Mounts this node's volumes: waits for disks, formats blank ones, refuses what is somebody else's; and grows them."""
 
 from __future__ import annotations
 
 import os
 import stat
-import subprocess
-from collections.abc import Iterator
 from typing import Any
 
-from hardway import here
+from hardway import here, mounted
+from hardway.filesystem import CHECK_SECONDS, KINDS, ended
+from hardway.filesystem import grow as enlarge
 from hardway.here import Failure, Terminal
 from hardway.waiting import patiently
 
-PLANNED = "/etc/hardway/volumes.json"
-MOUNTED = "/var/lib/hardway/volumes"
-MOUNTS = "/proc/self/mounts"
-TYPE = "ext4"
-OPTIONS = "nodev,nosuid,noatime"
 # A volume that comes with its droplet is attached once that is up.
 PATIENCE_SECONDS, PAUSE_SECONDS = 300, 2
-CHECK_SECONDS = 1800
 NOTHING_FOUND = 2  # blkid's exit status for a disk without anything that it knows
-CORRECTED = (0, 1)  # e2fsck's, when all is well, or was made so
 EDGE_BYTES = 1 << 20
+# What is left of a file system whose beginning is lost: ext4 has copies of its superblock at odd multiples of this, xfs
+# one at the beginning of each quarter of a volume.
+STEP_BYTES, SAMPLE_BYTES = 128 << 20, 4096
 
 
 def step() -> None:
     """Mount each planned volume; what is mounted already stays so."""
-    for volume in here.read(PLANNED) or ():
-        if not mounted(volume):
+    for volume in mounted.planned():
+        if mounted.options(volume) is None:
             mount(volume)
-        if not is_writable(volume):
-            raise Failure(f"volume {volume['name']} is read-only: is it damaged, or attached so?")
-        print(f"volume {volume['name']} is mounted", flush=True)
+        found = mounted.use(volume)
+        if found.trouble:
+            raise useless(found.name, found.trouble)
+        is_full = found.percent >= mounted.FULL_PERCENT
+        print(f"volume {found.name} is mounted" + (f", and {found.percent} % full" if is_full else ""), flush=True)
+
+
+def grow() -> None:
+    """Let each mounted volume fill its disk, which may have grown while the node runs."""
+    for volume in mounted.planned():
+        if mounted.options(volume) is not None:
+            size = enlarge(volume["filesystem"], volume["device"], str(here.at(mounted.place(volume))))
+            if size is not None:
+                print(f"volume {volume['name']} has grown to {size >> 30} GiB", flush=True)
 
 
 def mount(volume: dict[str, Any]) -> None:
-    """Wait for the disk, make sure what is on it, let it fill the disk, and mount it."""
-    name, device = volume["name"], volume["device"]
+    """Wait for the disk, make sure what is on it, and mount it."""
+    name, device, kind = volume["name"], volume["device"], volume["filesystem"]
     patiently(lambda: expect_disk(name, device), PATIENCE_SECONDS, PAUSE_SECONDS)
+    if here.run("blockdev", "--getro", device).strip() != "0":
+        raise useless(name, "read-only")
+    filesystem = KINDS[kind]
     found = content(device)
     if found is None:
-        make(name, device, volume["uuid"])
+        print(f"volume {name} is blank: it is formatted", flush=True)
+        # The planned UUID says later whose it is.
+        here.run(*filesystem.make(name, volume["uuid"], device), timeout=CHECK_SECONDS)
     else:
-        refuse_another_s(name, volume["uuid"], found)
-        check(name, device)
-        if is_larger(device):
-            check(name, device, "-f")  # resize2fs demands it
-            here.run("resize2fs", device, timeout=CHECK_SECONDS)
-    place = here.at(f"{MOUNTED}/{name}")
+        refuse_another_s(volume, found)
+        filesystem.settle(name, device)
+    place = here.at(mounted.place(volume))
     place.mkdir(parents=True, exist_ok=True)
-    argv = ("mount", f"--types={TYPE}", f"--options={OPTIONS}", device, str(place))
+    argv = ("mount", f"--types={kind}", f"--options={filesystem.options}", device, str(place))
     try:
-        here.run(*argv)
+        here.run(*argv, timeout=CHECK_SECONDS)
     except Failure:
-        check(name, device, "-f")  # says what the kernel does not like, where it can't be repaired
-        here.run(*argv)
+        filesystem.judge(name, device)  # says what the kernel does not like, where it can't be repaired
+        here.run(*argv, timeout=CHECK_SECONDS)
 
 
-def mounted(volume: dict[str, Any]) -> bool:
-    """Tell whether a file system is mounted where a volume belongs."""
-    return any(place == f"{MOUNTED}/{volume['name']}" for place, _ in mounts())
-
-
-def is_writable(volume: dict[str, Any]) -> bool:
-    """Tell whether a mounted volume takes anything: the kernel makes a damaged one read-only by itself."""
-    return any(place == f"{MOUNTED}/{volume['name']}" and "rw" in options for place, options in mounts())
-
-
-def mounts() -> Iterator[tuple[str, list[str]]]:
-    """List what is mounted where, and how."""
-    for line in here.at(MOUNTS).read_text().splitlines():
-        _, place, _, options, *_ = line.split(" ")
-        yield place, options.split(",")
+def useless(name: str, trouble: str) -> Failure:
+    """Say that a volume takes nothing."""
+    return Failure(f"volume {name} is {trouble}: is it damaged, or attached so?")
 
 
 def expect_disk(name: str, device: str) -> None:
@@ -86,7 +83,7 @@ def expect_disk(name: str, device: str) -> None:
 
 
 def content(device: str) -> dict[str, str] | None:
-    """Tell what is on a disk; None where it is blank: nothing that is known, and nothing at either end."""
+    """Tell what is on a disk; None where it is blank: nothing that is known, and nothing where anything would be."""
     done = ended("blkid", "--probe", "--output", "export", device)
     if done.returncode == 0:
         return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
@@ -96,52 +93,24 @@ def content(device: str) -> dict[str, str] | None:
 
 
 def is_blank(device: str) -> bool:
-    """Tell whether a disk holds nothing but zeros where file systems, tables and signatures begin or end."""
+    """Tell whether a disk holds nothing but zeros where file systems, their copies and signatures begin or end."""
     with here.at(device).open("rb") as disk:
         size = disk.seek(0, os.SEEK_END)
-        for place in (0, max(0, size - EDGE_BYTES)):
+        samples = ((place, SAMPLE_BYTES) for place in range(0, size, STEP_BYTES))
+        for place, length in ((0, EDGE_BYTES), (max(0, size - EDGE_BYTES), EDGE_BYTES), *samples):
             disk.seek(place)
-            if disk.read(EDGE_BYTES).strip(b"\0"):
+            if disk.read(length).strip(b"\0"):
                 return False
     return True
 
 
-def make(name: str, device: str, uuid: str) -> None:
-    """Format a blank disk; the planned UUID says later whose it is."""
-    print(f"volume {name} is blank: it is formatted", flush=True)
-    here.run(f"mkfs.{TYPE}", "-q", "-F", "-L", name[:16], "-U", uuid, device, timeout=CHECK_SECONDS)
-
-
-def refuse_another_s(name: str, uuid: str, found: dict[str, str]) -> None:
+def refuse_another_s(volume: dict[str, Any], found: dict[str, str]) -> None:
     """Raise what says that a disk is not this volume; it is left as it is."""
+    name, uuid, planned = volume["name"], volume["uuid"], volume["filesystem"]
     kind = found.get("TYPE") or found.get("PTTYPE", "something") + " partitions"
-    if kind != TYPE:
-        raise Terminal(f"volume {name} holds {kind}, no {TYPE}: it is left as it is")
+    if kind != planned:
+        raise Terminal(f"volume {name} holds {kind}, and {planned} is planned: it is left as it is")
     if found.get("UUID") != uuid:
         raise Terminal(
             f"volume {name} holds another's file system ({found.get('UUID')}, not {uuid}): it is left as it is"
         )
-
-
-def is_larger(device: str) -> bool:
-    """Tell whether a disk has grown beyond its file system."""
-    superblock = dict(line.split(":", 1) for line in here.run("dumpe2fs", "-h", device).splitlines() if ":" in line)
-    block = int(superblock["Block size"])
-    with here.at(device).open("rb") as disk:
-        return disk.seek(0, os.SEEK_END) // block > int(superblock["Block count"])
-
-
-def ended(*argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a command whose exit status says more than that it failed."""
-    try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=CHECK_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failure(f"`{argv[0]}`: {type(error).__name__}") from None
-
-
-def check(name: str, device: str, *how: str) -> None:
-    """Repair what can be repaired without a question, as after a power cut; a clean one is left alone unless `-f`."""
-    done = ended("e2fsck", "-p", *how, device)
-    if done.returncode not in CORRECTED:
-        said = " ".join((done.stdout + done.stderr).split())[-400:]
-        raise Terminal(f"volume {name} is damaged: {said}")
