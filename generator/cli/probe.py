@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from generator.probe.scope import Scope
     from generator.probe.verdicts import Row
 
-_PHASES = ("node", "api", "spaces", "two")
+_PHASES = ("node", "api", "volumes", "addresses", "spaces", "keys", "two")
 RELEASE = "k8s-1.36"
 """Whose hosts are asked for a download's beginning."""
 
@@ -52,8 +52,9 @@ def probe(
 ) -> int:
     """Ask the provider what this program and its lab believe of it, with a small droplet that is gone afterwards.
 
-    What differs is printed with the file and the switch of the lab that have to change; the answer as JSON names no
-    address and no secret. Exits 1 when something differs or is not answered.
+    What differs is printed with the file and the switch of the lab that have to change, and what rests on it; the
+    answer as JSON names no address and no secret. Exits 1 when something differs or is not answered; what this account
+    or its token does not allow is not asked, and says why.
     """
     from generator.clock import Clock, stamp
     from generator.probe import beliefs, verdicts
@@ -63,7 +64,7 @@ def probe(
     end_on_signal()
     started, began = time.monotonic(), Clock().now()
     connection = connect(factory, lab=lab)
-    asked = [one for one in beliefs.PHASES if one in (phases or ("node", "api", "spaces")) or (two and one == "two")]
+    asked = [one for one in beliefs.PHASES if one in (phases or _PHASES[:-1]) or (two and one == "two")]
     questions = Questions(asked, region, bucket, ssh_key, _downloads())
     run = Run(questions, connection, Clock(), say)
     left = run.cleaner.left()
@@ -79,14 +80,14 @@ def probe(
         return 0
     if not left:
         run.check()
-    for line in _costs(questions.needs_droplets, "two" in asked, questions.needs_spaces):
+    for line in _costs(asked, droplets=questions.needs_droplets, spaces=questions.needs_spaces):
         say(f"  {line}")
     _ask(yes=yes, question="Remove what is left, and probe?" if left else "Probe?")
     if left:
         _remove(run.cleaner, left)
         run.check()
     answers = run.carry_out()
-    rows = verdicts.judge(beliefs.load(), answers, asked, in_lab=lab is not None)
+    rows = verdicts.judge(beliefs.load(), answers, asked, in_lab=lab is not None, not_asked=run.not_asked)
     differing, silent = verdicts.differing(rows), verdicts.unanswered(rows)
     if as_json:
         print_json(
@@ -97,6 +98,7 @@ def probe(
                 "of": "cloud" if lab is None else "lab",
                 "region": region,
                 "phases": asked,
+                "not_asked": run.not_asked,
                 "seconds": round(time.monotonic() - started),
                 "api_requests": run.cloud.requests,
                 "rows": [row.facts for row in rows],
@@ -116,22 +118,32 @@ def _sum_up(rows: Sequence[Row], differing: Sequence[Row], silent: Sequence[Row]
         say(f"differs: {row.advice}")
     for row in silent:
         say(f"not answered: {row.belief.id}")
-    believed = sum(row.verdict == "as believed" for row in rows)
-    say(f"{believed} as believed, {len(differing)} differ, {len(silent)} not answered")
+    for why in dict.fromkeys(row.why for row in rows if row.verdict == "not asked"):
+        say(f"not asked: {', '.join(row.belief.id for row in rows if row.why == why)}: {why}")
+    believed, unasked = (sum(row.verdict == verdict for row in rows) for verdict in ("as believed", "not asked"))
+    left_out = f", {unasked} not asked" if unasked else ""
+    say(f"{believed} as believed, {len(differing)} differ, {len(silent)} not answered{left_out}")
 
 
-def _costs(droplets: bool, two: bool, spaces: bool) -> list[str]:
+def _costs(asked: Sequence[str], *, droplets: bool, spaces: bool) -> list[str]:
     """Say what a run makes and costs; a droplet costs a cent at least.
 
     Source: https://www.digitalocean.com/pricing/droplets
     """
     from generator.catalogue import SPACES_MONTHLY
-    from generator.probe.run import SIZE
+    from generator.probe.machines import SIZE
+    from generator.probe.volumes import LARGE, SMALL
 
-    lines = []
+    lines, two = [], "two" in asked
     if droplets:
         count = "2 droplets" if two else "1 droplet"
         lines.append(f"{count} {SIZE.slug} for some minutes, ${0.02 if two else 0.01:.2f}; removed at the end")
+    if "volumes" in asked:
+        lines.append(f"2 volumes of {SMALL} and {LARGE} GiB for some minutes, less than a cent; removed")
+    if "addresses" in asked:
+        lines.append("a reserved address, of which only the minutes cost without a droplet, less than a cent; removed")
+    if "keys" in asked:
+        lines.append("2 Spaces keys for a bucket of their own; removed")
     if spaces:
         lines.append(f"some small objects in Spaces, ${SPACES_MONTHLY} a month where the account has none yet; removed")
     return lines

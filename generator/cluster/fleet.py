@@ -49,7 +49,7 @@ def make(cloud: Cloud, body: Json, node_tag: str, known: Several[int], since: da
     def order() -> Droplet:
         return cloud.create(COLLECTION, body, where, find, unique=False)
 
-    return waiting.repeat(order, KEY_LAG, cloud.clock.sleep, while_=lambda error: _says(error, "invalid key"))
+    return waiting.repeat(order, KEY_LAG, cloud.clock.sleep, while_=lambda error: says(error, "invalid key"))
 
 
 def erase(cloud: Cloud, droplet: Droplet) -> None:
@@ -59,7 +59,7 @@ def erase(cloud: Cloud, droplet: Droplet) -> None:
     def delete() -> None:
         cloud.delete(COLLECTION, droplet.id, where)
 
-    waiting.repeat(delete, REPEATS, cloud.clock.sleep, while_=lambda error: _says(error, "pending"))
+    waiting.repeat(delete, REPEATS, cloud.clock.sleep, while_=lambda error: says(error, "pending"))
 
 
 def clear(
@@ -88,6 +88,6 @@ def clear(
     return False
 
 
-def _says(error: BaseException, words: str) -> bool:
+def says(error: BaseException, words: str) -> bool:
     """Tell whether the provider refuses for a reason that passes."""
     return isinstance(error, Refused) and error.status == 422 and words in error.said

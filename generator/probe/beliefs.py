@@ -15,9 +15,9 @@ from generator.errors import Problem
 
 FILE = Path(__file__).with_name("beliefs.yaml")
 
-Phase = Literal["node", "api", "spaces", "two"]
-PHASES: tuple[Phase, ...] = ("node", "api", "spaces", "two")
-Expectation = Literal["is", "matches", "at_least", "at_most", "has", "lacks"]
+Phase = Literal["node", "api", "volumes", "addresses", "spaces", "keys", "two"]
+PHASES: tuple[Phase, ...] = ("node", "api", "volumes", "addresses", "spaces", "keys", "two")
+Expectation = Literal["is", "matches", "at_least", "at_most", "has", "lacks", "one_of"]
 _Text = Annotated[str, Field(min_length=1)]
 
 
@@ -33,10 +33,21 @@ class Lab:
 
 
 @dataclass(frozen=True)
+class Code:
+    """What of this program rests on a belief: a file, and a name in it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    file: _Text
+    name: _Text
+
+
+@dataclass(frozen=True)
 class Belief:
     """One thing believed of the provider.
 
-    `fact` leads to the answer; `expect` has one entry, which says how that is compared.
+    `fact` leads to the answer; `expect` has one entry, which says how that is compared. Without `code` it is the lab
+    alone that rests on it, or the image as a whole.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -48,6 +59,7 @@ class Belief:
     fact: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_0-9]+)+$")]
     expect: Annotated[Mapping[Expectation, Any], Field(min_length=1, max_length=1)]
     lab: Lab
+    code: Code | None = None
 
     @property
     def expected(self) -> str:
@@ -63,6 +75,7 @@ _WORDS: Mapping[str, str] = {
     "at_most": "at most ",
     "has": "",
     "lacks": "none of ",
+    "one_of": "one of ",
 }
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from generator import waiting
 from generator.cluster import bucket_policy, fleet
-from generator.cluster.kinds import droplet, firewall, ssh_key, tag, vpc
+from generator.cluster.kinds import address, droplet, firewall, ssh_key, state_access, tag, volume, vpc
 from generator.errors import Problem
+from generator.probe.questions import DENIED
 from generator.probe.scope import Place, Scope, scopes
 from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud
-from generator.provider.resources import Vpc
-from generator.provider.retry import LOOKS
+from generator.provider.resources import ReservedIp, SpacesKey, Volume, Vpc
+from generator.provider.retry import LOOKS, Refused
 from generator.provider.spaces import Spaces, Trouble
 
 HINT = "`gen probe --clean` goes on"
@@ -47,8 +48,18 @@ class Cleaner:
         Raises:
             Problem: something is still there.
         """
-        if not fleet.clear(self.cloud, scope.tag, self.say, 1 if is_known else len(LOOKS)):
+        # Those first that a droplet has: without it nothing may say that they are the run's.
+        quiet = 1 if is_known else len(LOOKS)
+        if not fleet.clear(self.cloud, scope.tag, self.say, quiet, lambda: self._release(scope)):
             raise Problem("can't be deleted", where=f"droplets tagged {scope.tag}", hint=HINT)
+        self._release(scope)
+        for disk in self._volumes(scope):
+            self.say(f"delete volume {disk.name}")
+            if not waiting.until(lambda: volume.erase(self.cloud, disk), volume.LET_GO, self.cloud.clock.sleep):  # noqa: B023
+                raise Problem("is attached still", where=f"volume {disk.name}", hint=HINT)
+        for access in self._keys(scope):
+            self.say(f"delete Spaces key {access.name}")
+            self.cloud.delete(state_access.COLLECTION, access.id, f"Spaces key {access.name}")
         for wall in firewall.listed(self.cloud, scope.name):
             self.say(f"delete firewall {wall.name}")
             firewall.erase(self.cloud, wall)
@@ -73,6 +84,9 @@ class Cleaner:
         yield from firewall.FIREWALL.lines(firewall.listed(self.cloud, scope.name))
         yield from ssh_key.SSH_KEY.lines(ssh_key.listed(self.cloud, scope.name))
         yield from vpc.VPC.lines(self._vpcs(scope))
+        yield from address.ADDRESS.lines(self._addresses(scope))
+        yield from volume.VOLUME.lines(self._volumes(scope))
+        yield from (f"key      {one.name}, for Spaces" for one in self._keys(scope))
         tags = tag.listed(self.cloud, scope.tag)
         for place in scope.places(tags):
             yield f"objects  below {scope.prefix} in bucket {place.bucket}" + (", and that" if place.is_made else "")
@@ -80,6 +94,33 @@ class Cleaner:
 
     def _vpcs(self, scope: Scope) -> list[Vpc]:
         return [one for one in vpc.listed(self.cloud) if one.name == scope.name]
+
+    def _release(self, scope: Scope) -> None:
+        for one in self._addresses(scope):
+            self.say(f"release address {one.ip}")
+            address.release(self.cloud, one.ip)
+
+    def _addresses(self, scope: Scope) -> list[ReservedIp]:
+        """List those that its droplets have, and those that are noted as its own and that nobody has."""
+        there = address.allowed(self.cloud, needed=False)
+        own = {one.id for one in fleet.listed(self.cloud, scope.tag)} if there else set()
+        noted = set(scope.addresses(tag.listed(self.cloud, scope.tag))) if there else set()
+        return [one for one in there if one.droplet in own or (one.ip in noted and not self._is_held(one))]
+
+    def _is_held(self, one: ReservedIp) -> bool:
+        return one.droplet is not None and fleet.read(self.cloud, one.droplet) is not None
+
+    def _volumes(self, scope: Scope) -> list[Volume]:
+        """List its volumes; none where the token may not, which then made none."""
+        try:
+            return [one for one in volume.listed(self.cloud) if scope.has_volume(one.name)]
+        except Refused as error:
+            if error.status not in DENIED:
+                raise
+            return []
+
+    def _keys(self, scope: Scope) -> tuple[SpacesKey, ...]:
+        return state_access.listed(self.cloud, scope.name) or ()
 
     def _empty(self, scope: Scope) -> Problem | None:
         """Remove what lies in buckets; give the first trouble."""

@@ -19,6 +19,11 @@ FOREIGN = ("10.42.254.1", "10.42.254.2")
 WAIT_SECONDS, LISTEN_SECONDS, LONGER_SECONDS = 900, 420, 15
 """How long a droplet waits to hear who the other is, listens then, and goes on once it has heard something."""
 
+REACHED = 51823
+"""The TCP port at which a droplet is reached by its reserved address."""
+PATIENCE_SECONDS = 300
+"""How long a droplet waits for its volume and for its reserved address; a node waits for a volume as long."""
+
 _RUN = "/run/hardway-probe"
 _END = "END_OF_PROBE"
 _FILLING = "# so that the whole is as long as the provider takes\n"
@@ -43,6 +48,10 @@ class Told:
     ssh_key: str
     downloads: Sequence[str] = ()
     peer_url: str | None = field(default=None, repr=False)
+    volume: tuple[str, int] | None = None
+    """The device of the volume that it comes with, and how many GiB that grows to."""
+    is_reserved: bool = False
+    """It gets a reserved address."""
 
 
 def document() -> str:
@@ -110,4 +119,9 @@ def _values(told: Told) -> Mapping[str, Any]:
             "listening": LISTEN_SECONDS,
             "longer": LONGER_SECONDS,
         }
+    if told.volume is not None:
+        device, gib = told.volume
+        values["volume"] = {"device": device, "gib": gib, "seconds": PATIENCE_SECONDS}
+    if told.is_reserved:
+        values["reserved"] = {"port": REACHED, "seconds": PATIENCE_SECONDS}
     return values

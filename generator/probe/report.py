@@ -7,7 +7,21 @@ from typing import Any
 
 from generator import bounded
 
-GROUPS = frozenset({"kernel", "cloud_init", "system", "network", "metadata", "disk", "downloads", "peer"})
+GROUPS = frozenset(
+    {
+        "kernel",
+        "cloud_init",
+        "system",
+        "network",
+        "metadata",
+        "disk",
+        "downloads",
+        "volume",
+        "replug",
+        "reserved",
+        "peer",
+    }
+)
 """What a droplet tells of, one after the other."""
 LIMIT_BYTES = 256 * 1024
 _TOLD = GROUPS | {"faults"}

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from ipaddress import IPv4Address
 from typing import Any
 
-from generator import waiting
-from generator.catalogue import DEBIAN_13, SIZES, SPACES_REGIONS, USER_DATA_BYTES
+from generator.catalogue import SPACES_REGIONS, USER_DATA_BYTES
 from generator.clock import Clock
 from generator.cluster import fleet
 from generator.cluster.kinds import ssh_key, tag
 from generator.errors import Problem
-from generator.probe import document, report, store
+from generator.probe import limited_keys, report, store
+from generator.probe.addresses import Addresses
+from generator.probe.beliefs import Phase
 from generator.probe.clean import HINT, Cleaner
-from generator.probe.document import Told
 from generator.probe.droplets import Lags, Orders
-from generator.probe.questions import Questions
+from generator.probe.machines import SIZE, Machines
+from generator.probe.questions import NotAsked, Questions
 from generator.probe.scope import Place, Scope, is_bucket
 from generator.probe.surroundings import Surroundings
+from generator.probe.volumes import Volumes
 from generator.probe.wire import Wire
 from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud
-from generator.provider.resources import Droplet, Json
 from generator.provider.retry import Unclear
-from generator.provider.spaces import LONGEST_URL, Spaces
-
-SIZE = SIZES["s-1vcpu-1gb"]
-REPORT_POLLS = 240 * (5.0,)
-"""Twenty minutes: a boot, what is fetched, and the other droplet's boot."""
+from generator.provider.spaces import Spaces
 
 
 @dataclass
 class Run:
-    """One run; `answers` fills as it goes on."""
+    """One run; `answers` fills as it goes on, `not_asked` says of phases why this account can't be asked."""
 
     questions: Questions
     connection: Connection
@@ -46,6 +41,7 @@ class Run:
     say: Callable[[str], None]
     scope: Scope = field(default_factory=Scope.new)
     answers: dict[str, Any] = field(default_factory=dict)
+    not_asked: dict[Phase, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,7 +51,6 @@ class Run:
         self._lags = Lags(self.clock)
         self._orders = Orders(self.cloud, self._wire, self.scope, self._lags)
         self._api: dict[str, Any] = self.answers.setdefault("api", {})
-        self._made: list[tuple[int, Droplet]] = []
 
     def check(self) -> None:
         """Find what would end the run half way.
@@ -86,6 +81,8 @@ class Run:
             self._ask()
         except Problem as problem:
             self.problems.append(problem)
+        except Unclear as error:
+            self.problems.append(Problem(f"DigitalOcean gave no clear answer: {error}", where=self.scope.tag))
         finally:
             self._api |= self._lags.found
             if self.questions.needs_droplets:
@@ -96,12 +93,30 @@ class Run:
     def _ask(self) -> None:
         asked = self.questions
         tag.make(self.cloud, self.scope.tag)
-        place = self._place() if asked.needs_spaces else None
+        place = self._place(self._spaces) if asked.needs_spaces else None
         if place is not None and "spaces" in asked.phases:
             self.say("asking Spaces")
             self.answers["spaces"] = store.measure(self._spaces, self.scope, place, self._wire, self.clock.sleep)
+        if place is not None and "keys" in asked.phases:
+            self.say("asking what a limited Spaces key opens")
+            limited = self._place(self._spaces.beside(self.scope.limited_bucket))
+            facts, places = self.answers.setdefault("keys", {}), (limited, place)
+            ask = limited_keys.measure
+            self._may("keys", lambda: ask(self.cloud, self.connection, self.scope, places, facts))
         if asked.needs_droplets:
             self._ask_droplets()
+
+    def _may(self, phase: Phase, ask: Callable[[], object]) -> bool:
+        """Ask something, if it is to be asked and this account can be."""
+        if phase not in self.questions.phases:
+            return False
+        try:
+            ask()
+        except NotAsked as reason:
+            self.not_asked[phase] = str(reason)
+            self.say(f"{phase} are not asked about: {reason}")
+            return False
+        return True
 
     def _remove(self) -> None:
         self.say("removing everything again")
@@ -119,9 +134,8 @@ class Run:
         bucket = self.questions.bucket or self.scope.name
         return Spaces(self.connection, bucket=bucket, region=self.questions.region)
 
-    def _place(self) -> Place:
+    def _place(self, spaces: Spaces) -> Place:
         """Say where objects go, in the account first; make the bucket where it is missing."""
-        spaces = self._spaces
         place = Place(spaces.bucket, spaces.region, is_made=not spaces.bucket_exists())
         tag.make(self.cloud, self.scope.place_tag(place))
         if place.is_made:
@@ -130,114 +144,69 @@ class Run:
         return place
 
     def _ask_droplets(self) -> None:
-        around = Surroundings(self.cloud, self.scope, self._lags, self.say)
-        self._api |= around.make(self.questions.region, "api" in self.questions.phases)
+        asked, machines = (
+            self.questions,
+            Machines(self.cloud, self.questions, self.scope, self._spaces, self._orders, self.say),
+        )
+        volumes = Volumes(self.cloud, self.scope, asked.region)
+        addresses = Addresses(self.cloud, self._wire, self.scope)
+        self.answers |= {"volumes": volumes.facts, "addresses": addresses.facts}
+        has_volume = self._may("volumes", lambda: volumes.make(0))
+        machines.is_reserved = self._may("addresses", addresses.prepare)
+        if has_volume:
+            machines.volumes = volumes
+        if not {"node", "api", "two"} & set(asked.phases) and not (has_volume or machines.is_reserved):
+            return
+        around = Surroundings(self.cloud, self.scope, self._lags, self.say, is_reached=machines.is_reserved)
+        self._api |= around.make(asked.region, "api" in asked.phases)
         key, fresh = around.register_key()
-        self._public_key = key.line
-        body = self._common(around, key.id)
-        self.say(f"making droplet {self.scope.name}, {SIZE.slug} in {self.questions.region}")
-        first = self._make(body, fresh)
-        self._refusals(body)
-        if "two" in self.questions.phases:
-            self._await_report(first, lambda facts: "downloads" in facts or "downloads" in facts.get("faults", {}))
+        machines.stand_in(around, key)
+        self.say(f"making droplet {self.scope.name}, {SIZE.slug} in {asked.region}")
+        first = machines.make(fresh)
+        self._api[f"user_data_of_{USER_DATA_BYTES}"] = 202
+        self._refusals(machines)
+        droplet = machines.made[0][1].id
+        if has_volume:
+            self.say("asking about its volume")
+            volumes.ask(droplet, lambda disks: {**machines.order(0), **disks})
+        if machines.is_reserved:
+            self.say("asking about its reserved address")
+            addresses.ask(droplet)
+        if has_volume:
+            machines.await_report(first, "volume")
+            volumes.replug(droplet)
+        if machines.is_reserved:
+            machines.await_report(first, "reserved", addresses.knock)
+            addresses.move(droplet)
+        if "two" in asked.phases:
+            machines.await_report(first, "downloads")
             self.say("making a second droplet in the same VPC")
-            second = self._make(body, fresh)
-            addresses = [int(IPv4Address(one.private or 0)) for _, one in self._made]
-            self._api["addresses_follow"] = addresses[1] == addresses[0] + 1
-            reports = [self._await_report(number) for number in (first, second)]
+            second = machines.make(fresh)
+            elder, younger = (int(IPv4Address(one.private or 0)) for _, one in machines.made)
+            self._api["addresses_follow"] = younger == elder + 1
+            reports = [machines.await_report(number) for number in (first, second)]
             self.answers.update(reports[0])
             self.answers["peer"] = report.both([one.get("peer") or {} for one in reports])
-        elif "node" in self.questions.phases:
-            self.answers.update(self._await_report(first))
-        if "api" in self.questions.phases:
+        elif "node" in asked.phases or has_volume or machines.is_reserved:
+            self.answers.update(machines.await_report(first))
+        if "api" in asked.phases:
             around.time_firewall()
         self._api["was_ever_open"] = self._orders.was_ever_open
         self.say("deleting the droplets")
-        self._orders.end([one for _, one in self._made])
+        self._orders.end([one for _, one in machines.made])
+        if machines.is_reserved:
+            addresses.end()
+        if has_volume:
+            volumes.end()
         around.time_vpc()
 
-    def _common(self, around: Surroundings, key: int) -> Json:
-        """Write what all orders have in common; with a key, no password is mailed."""
-        asked, keys = self.questions, [key]
-        if asked.ssh_key is not None:
-            keys += [one.id for one in ssh_key.listed(self.cloud, asked.ssh_key)]
-        order: dict[str, Any] = {
-            "region": asked.region,
-            "size": SIZE.slug,
-            "image": DEBIAN_13.slug,
-            "ssh_keys": keys,
-            "tags": [self.scope.tag],
-            "ipv6": False,
-            "monitoring": False,
-            "backups": False,
-            "with_droplet_agent": False,
-        }
-        return order | ({"vpc_uuid": around.network.id} if around.network else {})
-
-    def _name(self, number: int) -> str:
-        return f"{self.scope.name}-{number}"
-
-    def _report_key(self, number: int) -> str:
-        return f"{self.scope.prefix}facts/{number}.json"
-
-    @property
-    def _peers_key(self) -> str:
-        return f"{self.scope.prefix}peers.json"
-
-    def _order(self, body: Json, number: int, length: int = USER_DATA_BYTES) -> Json:
-        spaces = self._spaces
-        told = Told(
-            name=self._name(number),
-            url=spaces.presign_put(self._report_key(number), LONGEST_URL),
-            ssh_key=self._public_key,
-            downloads=self.questions.downloads,
-            peer_url=spaces.presign_get(self._peers_key, LONGEST_URL) if "two" in self.questions.phases else None,
-        )
-        return {**body, "name": told.name, "user_data": document.user_data(told, length=length)}
-
-    def _make(self, body: Json, fresh: datetime) -> int:
-        number, made = self._orders.make(lambda number: self._order(body, number), fresh)
-        self._made.append((number, made))
-        self._api[f"user_data_of_{USER_DATA_BYTES}"] = 202
-        self._made[-1] = (number, self._orders.watch(made, self.say, self._introduce))
-        return number
-
-    def _introduce(self, address: str) -> None:
-        """Tell two droplets of each other: the elder sends before the younger has booted."""
-        if len(self._made) == 2:
-            (elder, one), (younger, _) = self._made
-            names = {self._name(elder): one.private, self._name(younger): address}
-            self._spaces.put(self._peers_key, json.dumps(names).encode())
-
-    def _refusals(self, body: Json) -> None:
+    def _refusals(self, machines: Machines) -> None:
         """Order a droplet with one byte too many, once its key is known: nothing else can be wrong with it."""
         if "api" not in self.questions.phases:
             return
         too_long = USER_DATA_BYTES + 1
         with suppress(Unclear):
-            answer = self.cloud.try_to_create(fleet.COLLECTION, self._order(body, 0, too_long))
+            answer = self.cloud.try_to_create(fleet.COLLECTION, machines.order(0, too_long))
             self._api[f"user_data_of_{too_long}"] = answer.status
             if (limit := answer.headers.get("ratelimit-limit", "")).isdecimal():
                 self._api["requests_an_hour"] = int(limit)
-
-    def _await_report(
-        self, number: int, is_enough: Callable[[Mapping[str, Any]], bool] = lambda facts: facts.get("done") is True
-    ) -> Mapping[str, Any]:
-        """Wait for what a droplet says, and look meanwhile whether its firewall is there."""
-        told: set[str] = set()
-        seen = next(one for other, one in self._made if other == number)
-
-        def look() -> Mapping[str, Any] | None:
-            self._orders.knock(seen)
-            facts = report.read(self._spaces.get(self._report_key(number), limit_bytes=report.LIMIT_BYTES))
-            if fresh := [name for name in facts if name in report.GROUPS and name not in told]:
-                told.update(fresh)
-                self.say(f"{seen.name} told of {', '.join(fresh)}")
-            return facts if is_enough(facts) else None
-
-        found = waiting.until(look, REPORT_POLLS, self.clock.sleep)
-        if found is None:
-            last = report.read(self._spaces.get(self._report_key(number), limit_bytes=report.LIMIT_BYTES))
-            self.say(f"warning: {seen.name} said {'not everything' if len(last) > 1 else 'nothing'} in twenty minutes")
-            return last
-        return found

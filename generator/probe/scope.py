@@ -39,13 +39,26 @@ class Scope:
 
     @property
     def name(self) -> str:
-        """Give the name of VPC, firewall and SSH key, and of the bucket where none is named."""
+        """Give the name of VPC, firewall and keys, and of the bucket where none is named; a volume's begins with it."""
         return f"{_TAG}-{self.id}"
 
     @property
     def prefix(self) -> str:
         """Say below what its objects lie."""
         return f"{_TAG}/{self.id}/"
+
+    @property
+    def limited_bucket(self) -> str:
+        """Name the bucket that a key is limited to."""
+        return f"{self.name}-limited"
+
+    def has_volume(self, name: str) -> bool:
+        """Tell whether a volume of that name is the run's.
+
+        >>> [Scope("0a").has_volume(name) for name in ("hardway-probe-0a-1", "hardway-probe-0ab-1")]
+        [True, False]
+        """
+        return name.startswith(f"{self.name}-")
 
     @property
     def unknown_tag(self) -> str:
@@ -65,6 +78,19 @@ class Scope:
         for tag in sorted(tags):
             if tag.startswith(f"{self.tag}:") and (found := _PLACE.fullmatch(tag.removeprefix(f"{self.tag}:"))):
                 yield Place(found[3], found[2], found[1] == "made")
+
+    def address_tag(self, address: str) -> str:
+        """Give the tag that says that a reserved address is the run's, which itself can have no tag.
+
+        >>> Scope("0a").address_tag("192.0.2.7")
+        'hardway-probe:0a:address:192-0-2-7'
+        """
+        return f"{self.tag}:address:{address.replace('.', '-')}"
+
+    def addresses(self, tags: Iterable[str]) -> Iterator[str]:
+        """Read from tags which reserved addresses are its own."""
+        start = f"{self.tag}:address:"
+        yield from (tag.removeprefix(start).replace("-", ".") for tag in sorted(tags) if tag.startswith(start))
 
 
 def is_bucket(name: str) -> bool:

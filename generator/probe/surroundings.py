@@ -10,7 +10,7 @@ from typing import Any
 
 from generator import waiting
 from generator.cluster.kinds import firewall, ssh_key, tag, vpc
-from generator.probe.document import FOREIGN
+from generator.probe.document import FOREIGN, REACHED
 from generator.probe.droplets import PAUSE, Lags
 from generator.probe.scope import Scope
 from generator.provider import resources
@@ -35,8 +35,12 @@ class Key:
 class Surroundings:
     """What droplets of one run stand in; `network` is None where they are in their region's default VPC."""
 
-    def __init__(self, cloud: Cloud, scope: Scope, lags: Lags, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, cloud: Cloud, scope: Scope, lags: Lags, say: Callable[[str], None], *, is_reached: bool = False
+    ) -> None:
+        """Remember what is needed; `is_reached` opens the one port at which a droplet is reached from outside."""
         self.cloud, self.scope, self.say = cloud, scope, say
+        self._is_reached = is_reached
         self.network: Vpc | None = None
         self._lags = lags
 
@@ -78,7 +82,8 @@ class Surroundings:
         """Let UDP through by tag on one port, and from an address that is nobody's on another; all else is closed."""
         by_tag = Rule("udp", RULED, tags=(self.scope.tag,))
         foreign = tuple(f"{address}/32" for address in FOREIGN)
-        return resources.rules((by_tag, Rule("udp", RULED_FOREIGN, addresses=foreign), *more))
+        reached = (Rule("tcp", str(REACHED), addresses=("0.0.0.0/0",)),) if self._is_reached else ()
+        return resources.rules((by_tag, Rule("udp", RULED_FOREIGN, addresses=foreign), *reached, *more))
 
     def register_key(self) -> tuple[Key, datetime]:
         """Register a key, and give the moment from which it is there."""

@@ -57,6 +57,7 @@ class _Account(_Shape):
     status_message: str | None = None
     reserved_ip_limit: int | None = None
     floating_ip_limit: int | None = None
+    volume_limit: int | None = None
 
 
 class _Size(_Shape):
@@ -178,7 +179,7 @@ def account(data: Json) -> Account:
     # By the name of today, or the one that it had.
     limits = [one for one in (answer.reserved_ip_limit, answer.floating_ip_limit) if one is not None]
     known = {"address_limit": limits[0]} if limits else {}
-    return Account(answer.droplet_limit, answer.status, message, **known)
+    return Account(answer.droplet_limit, answer.status, message, volume_limit=answer.volume_limit, **known)
 
 
 def size(data: Json) -> Size | None:

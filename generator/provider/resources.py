@@ -22,6 +22,7 @@ class Account:
     status: str
     message: str = ""
     address_limit: int = 3
+    volume_limit: int | None = None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,9 @@ class Settings:
 
 
 class Trouble(Problem):
-    """Spaces said no, said nothing, or the bucket is one that can't be used."""
+    """Spaces said no, said nothing, or the bucket is one that can't be used; `code` is what they said, if anything."""
+
+    code = ""
 
 
 class Spaces:
@@ -295,7 +297,11 @@ class Spaces:
                 f"`{SPACES_KEY_ID}` needs full access (one that is limited to buckets can neither make one nor set its"
                 " policy), and the bucket's name has to be this account's"
             )
-        return Trouble(f"Spaces answered {code}: {message or 'nothing more'}", where=f"bucket {self.bucket}", hint=hint)
+        trouble = Trouble(
+            f"Spaces answered {code}: {message or 'nothing more'}", where=f"bucket {self.bucket}", hint=hint
+        )
+        trouble.code = code
+        return trouble
 
 
 def _with_md5(params: dict[str, Any], **_: Any) -> None:

@@ -106,7 +106,7 @@ def test_one_that_is_lost_comes_back_at_its_address_and_a_stranger_s_is_never_to
 def test_one_that_somebody_released_is_replaced_by_another(world: World, project: Project) -> None:
     ok(gen(world, project, "launch", "--yes"))
     before = kept_by_all(world, project)
-    reserved_ips.release(world.account, before["node01"])
+    reserved_ips.release(world.account, before["node01"], time.time())
     ok(gen(world, project, "launch", "--yes"))
     assert {name for name, ip in kept_by_all(world, project).items() if before[name] != ip} <= {"node01"}
 

@@ -19,13 +19,18 @@ import pytest
 from generator.catalogue import USER_DATA_BYTES
 from generator.clock import Clock
 from generator.lab.account import api as lab_api
+from generator.lab.account import droplets as lab_droplets
+from generator.lab.account import reserved_ips
 from generator.lab.account import ssh_keys as lab_keys
-from generator.lab.account.account import Droplet
+from generator.lab.account import tags as lab_tags
+from generator.lab.account.account import Account, Droplet, Refusal
 from generator.lab.unkindness import KIND, Unkindness
 from generator.probe import beliefs, verdicts
-from generator.probe.beliefs import Phase
+from generator.probe.beliefs import PHASES, Phase
 from generator.probe.questions import Questions
 from generator.probe.run import Run
+from generator.probe.scope import Scope
+from generator.provider import scopes
 from generator.provider.spaces import Spaces
 from generator.provider.ssh_key import throw_away
 from tests.contract.operating import HASTE, gen, versitygw
@@ -33,13 +38,18 @@ from tests.contract.world import REGION, World, running
 from tests.unit.probe.believed import as_believed
 
 OWN = "probes-own"
-BELIEVED = replace(KIND, shuffled_addresses=True)
+BELIEVED = replace(KIND, shuffled_addresses=True, requests_per_minute=2000)
+OWNED: tuple[Phase, ...] = ("volumes", "addresses", "keys")
+"""What is asked of things that clusters own and that outlive droplets."""
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with running(tmp_path, versitygw(), BELIEVED) as made:
         yield made
+
+
+ORDER = {"region": REGION, "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
 
 
 class Droplets:
@@ -68,6 +78,8 @@ class Droplets:
     def _say(self, droplet: Droplet) -> None:
         told = told_of(droplet.user_data)
         facts = as_believed("node") | {"name": told["name"], "done": "peer" not in told}
+        facts |= as_believed("volumes", "volume", "replug") if "volume" in told else {}
+        facts |= as_believed("addresses", "reserved") if "reserved" in told else {}
         if "peer" in told:
             answer = self._world.http.request("GET", told["peer"]["url"])
             if answer.status == 200:
@@ -100,7 +112,7 @@ def run(world: World, *phases: Phase, bucket: str | None = None, clock: Clock | 
 
 def verdict(one: Run) -> tuple[list[str], list[str]]:
     """Name the switches of what differs, and what was not answered."""
-    rows = verdicts.judge(beliefs.load(), one.answers, one.questions.phases, in_lab=True)
+    rows = verdicts.judge(beliefs.load(), one.answers, one.questions.phases, in_lab=True, not_asked=one.not_asked)
     switches = sorted({row.belief.lab.switch for row in verdicts.differing(rows)})
     return switches, [row.belief.id for row in verdicts.unanswered(rows)]
 
@@ -109,6 +121,7 @@ def nothing_is_left(world: World) -> None:
     """Assert that the account is as it was, and Spaces empty but for others' things."""
     account = world.account
     assert (account.living(), account.firewalls, account.keys, account.tags) == ([], {}, {}, {})
+    assert (account.volumes, account.reserved_ips, account.spaces_keys) == ({}, {}, {})
     assert [vpc.name for vpc in account.vpcs.values() if not vpc.default] == []
     buckets = [path.name for path in (world.directory / "buckets").iterdir() if not path.name.startswith(".")]
     assert buckets in ([], [OWN])
@@ -118,7 +131,7 @@ def nothing_is_left(world: World) -> None:
 
 def test_everything_is_as_believed_and_nothing_is_left(world: World) -> None:
     with Droplets(world):
-        assert verdict(run(world, "node", "api", "spaces", "two")) == ([], [])
+        assert verdict(run(world, *PHASES)) == ([], [])
     nothing_is_left(world)
 
 
@@ -152,6 +165,7 @@ class Time:
 
     def sleep(self, seconds: float) -> None:
         self.passed += timedelta(seconds=seconds)
+        time.sleep(0.005)  # who stands for a machine lives in real time
 
     def time(self) -> float:
         return self.now().timestamp()
@@ -159,9 +173,9 @@ class Time:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    time = Time()
-    monkeypatch.setattr(lab_api, "time", time)
-    return Clock(time.now, time.sleep)
+    passing = Time()
+    monkeypatch.setattr(lab_api, "time", passing)
+    return Clock(passing.now, passing.sleep)
 
 
 UNKIND: Mapping[str, float] = {
@@ -175,19 +189,26 @@ UNKIND: Mapping[str, float] = {
     "failing_creates": 2,
     "droplet_limit": 2,
     "requests_per_hour": 4000,
+    "volume_lag": 150,
+    "volume_limit": 2,
+    "address_lag": 150,
+    "address_limit": 2,
 }
+OF: Mapping[str, Phase] = {"volume": "volumes", "address": "addresses"}
 
 
 def test_the_lab_unkind_as_it_is_is_as_believed(world: World, clock: Clock) -> None:
-    world.account.unkind = Unkindness()
-    assert verdict(run(world, "api", clock=clock)) == ([], [])
+    world.account.unkind = replace(Unkindness(), requests_per_minute=2000)
+    with Droplets(world):
+        assert verdict(run(world, "api", *OWNED, clock=clock)) == ([], [])
     nothing_is_left(world)
 
 
 @pytest.mark.parametrize("name", UNKIND)
 def test_an_unkindness_that_nobody_believes_is_told_alone(world: World, clock: Clock, name: str) -> None:
     world.account.unkind = replace(BELIEVED, **{name: UNKIND[name]})  # type: ignore[arg-type]
-    assert verdict(run(world, "api", clock=clock)) == ([name], [])
+    with Droplets(world):
+        assert verdict(run(world, OF.get(name.partition("_")[0], "api"), clock=clock)) == ([name], [])
     nothing_is_left(world)
 
 
@@ -230,6 +251,102 @@ def test_killed_at_every_point_it_leaves_nothing_after_the_next(tmp_path: Path) 
             done = gen(world, None, "probe", "--clean", "--yes")
             assert done.code == 0, (point, done.err)
             nothing_is_left(world)
+
+
+OWNED_WORDS = ("probe", "--yes", "--only", "volumes", "--only", "addresses", "--only", "keys")
+
+
+@pytest.mark.parametrize(
+    "start", [start if start == 5 else pytest.param(start, marks=pytest.mark.long) for start in range(1, 13)]
+)
+def test_killed_at_any_point_no_volume_address_or_key_is_left_after_the_next(tmp_path: Path, start: int) -> None:
+    with running(tmp_path, versitygw(), BELIEVED) as world, Droplets(world):
+        count = changes(world, *OWNED_WORDS)
+        nothing_is_left(world)
+        assert count > 45
+        world.account.unkind = replace(BELIEVED, requests_per_minute=10**6, requests_per_hour=10**6)
+        for point in range(start, count + 1, 12):
+            world.account.key_lists.clear()
+            killed = gen(world, None, *OWNED_WORDS, die_at=point)
+            assert killed.code in (-9, 0), (point, killed.err)
+            done = gen(world, None, "probe", "--clean", "--yes")
+            assert done.code == 0, (point, done.err)
+            nothing_is_left(world)
+
+
+NOT_ASKED = {
+    "volumes": ({"missing_scope": "block_storage:create"}, "the token may not make volumes"),
+    "addresses": ({"missing_scope": "reserved_ip:create"}, "the token may not reserve addresses"),
+    "keys": ({"missing_scope": "spaces_key:create_credentials"}, "the token may not make Spaces keys, or the account"),
+    "limit": ({"address_limit": 0}, "the account has all of the 0 reserved addresses that it may have"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ASKED)
+def test_what_an_account_does_not_allow_is_not_asked_and_says_why(world: World, name: str) -> None:
+    unkind, why = NOT_ASKED[name]
+    world.account.unkind = replace(BELIEVED, **unkind)  # type: ignore[arg-type]
+    phase = "addresses" if name == "limit" else name
+    outcome = gen(world, None, "probe", "--yes", "--only", phase, "--only", "spaces", "--json")
+    told = json.loads(outcome.out)
+    rows = {row["id"]: row["verdict"] for row in told["rows"] if row["phase"] == phase}
+    assert told["not_asked"][phase].startswith(why)
+    assert set(rows.values()) - {"not asked"} <= ({"differs"} if name == "limit" else set())
+    assert outcome.code == (1 if name == "limit" else 0), outcome.err
+    assert f": {why}" in outcome.err
+    assert world.account.droplets == {}, "what can't be asked costs nothing"
+    nothing_is_left(world)
+
+
+@pytest.mark.parametrize("lacking", ["block_storage", "reserved_ip", "spaces_key"])
+def test_who_may_not_even_see_a_kind_probes_the_rest(world: World, lacking: str) -> None:
+    world.account.unkind = replace(BELIEVED, missing_scope=f"{lacking}:read")
+    assert gen(world, None, *WORDS).code == 0
+    nothing_is_left(world)
+
+
+def test_the_table_of_scopes_has_what_every_request_of_a_probe_needs(world: World) -> None:
+    with Droplets(world):
+        run(world, *OWNED)
+    lines = (world.directory / "api.jsonl").read_text().splitlines()
+    asked = [(line["method"], line["path"].partition("?")[0]) for line in map(json.loads, lines)]
+    needed = {scopes.needed(*one) for one in asked}
+    assert None not in needed
+    assert needed <= {f"{name}:{verb}" for name, verbs in scopes.SCOPES.items() for verb in verbs}
+    assert {"block_storage_action:create", "reserved_ip:update", "spaces_key:delete"} <= needed
+
+
+def test_an_address_that_somebody_uses_meanwhile_is_left_alone(world: World) -> None:
+    """A tag of a run may outlive its address, which the account may have given to another droplet since."""
+    others = lab_droplets.create(world.account, {"name": "x", **ORDER}, time.time())[0]
+    ip = reserved_ips.create(world.account, {"droplet_id": others.id}, time.time()).ip
+    scope = Scope.new()
+    lab_tags.ensure(world.account, [scope.tag, scope.address_tag(ip)], time.time())
+    assert gen(world, None, "probe", "--clean", "--yes").code == 0
+    assert (list(world.account.reserved_ips), world.account.tags) == ([ip], {})
+    assert world.account.living() == [others]
+
+
+def test_an_address_that_its_droplet_has_to_lose_first_is_released_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider says so of IPv6, and may of others; a droplet that stayed for that would cost."""
+    real = reserved_ips.release
+
+    def strict(account: Account, address: str, now: float) -> None:
+        if reserved_ips.holder(account, reserved_ips.find(account, address)) is not None:
+            raise Refusal(400, "bad_request", "assigned FLIP cannot be released")
+        real(account, address, now)
+
+    monkeypatch.setattr(reserved_ips, "release", strict)
+    scope = Scope.new()
+    (left,) = lab_droplets.create(world.account, {"name": "x", **ORDER, "tags": [scope.tag]}, time.time())
+    world.account.unkind = replace(BELIEVED, address_lag=0.4)
+    reserved_ips.create(world.account, {"droplet_id": left.id}, time.time())
+    done = gen(world, None, "probe", "--clean", "--yes")
+    assert done.code == 0, done.err
+    assert done.err.index("release address") < done.err.index("delete droplet")
+    nothing_is_left(world)
 
 
 def test_interrupted_it_removes_what_it_made(world: World) -> None:
@@ -278,6 +395,9 @@ def test_what_is_in_the_way_is_said_before_anything_is_made(world: World) -> Non
     outcome = gen(world, None, "probe")
     assert outcome.err.splitlines() == [
         "  1 droplet s-1vcpu-1gb for some minutes, $0.01; removed at the end",
+        "  2 volumes of 1 and 2 GiB for some minutes, less than a cent; removed",
+        "  a reserved address, of which only the minutes cost without a droplet, less than a cent; removed",
+        "  2 Spaces keys for a bucket of their own; removed",
         "  some small objects in Spaces, $5 a month where the account has none yet; removed",
         "error: nobody is there to be asked",
         "  hint: `--yes` goes on without asking",

@@ -6,19 +6,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from generator import waiting
 from generator.cluster.addresses import kept, unneeded
 from generator.cluster.fleet import listed as droplets_of
+from generator.cluster.fleet import says
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import ADDRESSES, Observed
 from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import ReservedIp
-from generator.provider.retry import Refused
+from generator.provider.retry import REPEATS, Refused
 
 COLLECTION = Collection("reserved_ips", "reserved_ip", answers.reserved_ip)
 ACTIONS = "reserved_ips_actions"
 BUSY = ("pending", "already")
 """What the provider says of an address that is being moved: the next look shows what came of it."""
+ASSIGNED = (400, 409, 422)
+"""What it may answer who releases one that a droplet has."""
 
 
 def listed(cloud: Cloud) -> tuple[ReservedIp, ...]:
@@ -71,7 +75,7 @@ class AddressKind(Kind[tuple[ReservedIp, ...]]):
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
         """Get one for a node's droplet, move it there, or give it back."""
         if action.verb == "delete":
-            work.cloud.delete(COLLECTION, action.id, action.where)
+            release(work.cloud, action.id)
             left = tuple(one for one in observed.of(ADDRESSES) if one.ip != action.id)
             return observed.having(ADDRESSES, left)
         tag = work.plan.node_tag(work.plan.node(action.name))
@@ -106,7 +110,32 @@ class AddressKind(Kind[tuple[ReservedIp, ...]]):
         """Give them back."""
         for one in remains:
             removal.say(f"release address {one.ip}")
-            removal.cloud.delete(COLLECTION, one.ip, f"address {one.ip}")
+            release(removal.cloud, one.ip)
+
+
+def release(cloud: Cloud, ip: str) -> None:
+    """Give an address back, if it is still the account's.
+
+    One that is on its way is refused for a while, and one that a droplet has may have to be taken from it first.
+
+    Source: https://github.com/digitalocean/doctl/issues/493 and for IPv6
+    https://github.com/digitalocean/terraform-provider-digitalocean/pull/1277 ("assigned FLIP cannot be released")
+    """
+    where = f"address {ip}"
+
+    def delete() -> None:
+        def once() -> None:
+            cloud.delete(COLLECTION, ip, where)
+
+        waiting.repeat(once, REPEATS, cloud.clock.sleep, while_=lambda error: says(error, "pending"))
+
+    try:
+        delete()
+    except Refused as error:
+        if error.status not in ASSIGNED:
+            raise
+        cloud.act(ACTIONS, ip, {"type": "unassign"}, where)
+        delete()
 
 
 def make(cloud: Cloud, droplet: int, where: str) -> ReservedIp:

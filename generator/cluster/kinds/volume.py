@@ -24,6 +24,8 @@ LET_GO = 60 * (3.0,)
 """Three minutes: a volume counts as attached for a while after its droplet is gone."""
 BUSY = ("pending", "already")
 """What the provider says of a volume that is doing something, or has done it: the next look shows what came of it."""
+ATTACHED = (409, 422)
+"""What the provider answers who deletes a volume that a droplet has, or had a moment ago."""
 LATE = timedelta(minutes=3)
 """A younger droplet's volumes come with it."""
 
@@ -140,7 +142,7 @@ class VolumeKind(Kind[tuple[Volume, ...]]):
         """Delete them, if that is wished; the droplets that had them are gone by then."""
         for one in () if self.stays(remains, removal) else remains:
             removal.say(f"delete volume {one.name}")
-            if not waiting.until(lambda one=one: _erased(removal.cloud, one), LET_GO, removal.clock.sleep):  # type: ignore[misc]
+            if not waiting.until(lambda one=one: erase(removal.cloud, one), LET_GO, removal.clock.sleep):  # type: ignore[misc]
                 message = "is attached still, three minutes after its droplet is gone"
                 raise Problem(message, where=f"volume {one.name}", hint="destroy again, it goes on")
 
@@ -162,10 +164,11 @@ def _make(work: Work, node: Node, volume: Planned) -> Volume:
     return work.cloud.create(COLLECTION, body, f"volume {volume.full_name}", find)
 
 
-def _erased(cloud: Cloud, volume: Volume) -> bool | None:
+def erase(cloud: Cloud, volume: Volume) -> bool | None:
+    """Delete a volume, if it is still there; None while it counts as attached."""
     where = f"volume {volume.name}"
     answer = cloud.try_to_delete(COLLECTION, volume.id, where)
-    if answer.status in (409, 422):
+    if answer.status in ATTACHED:
         return None
     cloud.expect(answer, where)
     return True

@@ -13,6 +13,8 @@ from generator.lab.account import droplets, offers
 from generator.lab.account.account import Account, Action, Droplet, ReservedIp, not_found, unprocessable
 from generator.lab.state import FIRST_RESERVED_ADDRESS, LAST_RESERVED_ADDRESS
 
+_PENDING = "The reserved IP already has a pending event."
+
 
 def create(account: Account, body: Mapping[str, Any], now: float) -> ReservedIp:
     """Give an address to a droplet, or keep one in a region for later.
@@ -50,16 +52,22 @@ def find(account: Account, address: str) -> ReservedIp:
     return account.reserved_ips[address]
 
 
-def release(account: Account, address: str) -> None:
-    """Give an address back; whoever had it has it no more."""
-    del account.reserved_ips[find(account, address).ip]
+def release(account: Account, address: str, now: float) -> None:
+    """Give an address back, unless it is on its way; whoever had it has it no more.
+
+    Source: https://github.com/digitalocean/doctl/issues/493 (422 right after it was unassigned)
+    """
+    one = find(account, address)
+    if now < one.moved:
+        raise unprocessable(_PENDING)
+    del account.reserved_ips[one.ip]
 
 
 def act(account: Account, address: str, body: Mapping[str, Any], now: float) -> Action:
     """Give an address to another droplet, or to none."""
     one, kind = find(account, address), body.get("type")
     if now < one.moved:
-        raise unprocessable("The reserved IP already has a pending event.")
+        raise unprocessable(_PENDING)
     if kind == "assign":
         droplet = _droplet(account, body.get("droplet_id"))
         if droplet.region != one.region:

@@ -247,8 +247,8 @@ def _get_address(account: Account, _request: Request, now: float, key: str) -> A
     return Answer(200, {"reserved_ip": reserved_ips.shape(account, reserved_ips.find(account, key), now)})
 
 
-def _delete_address(account: Account, _request: Request, _now: float, key: str) -> Answer:
-    reserved_ips.release(account, key)
+def _delete_address(account: Account, _request: Request, now: float, key: str) -> Answer:
+    reserved_ips.release(account, key, now)
     return Answer(204)
 
 

@@ -11,6 +11,10 @@ MATCHING = {
     "kernel": "6.12.48+deb13-cloud-amd64",
     "cloud-init": "25.1.4",
     "default-vpc-range": "10.114.0.0/20",
+    "volume-busy": "422 pending already",
+    "volume-attached-again": "422 already",
+    "volume-attached-ordered": "422 volume",
+    "address-given-again": "201",
 }
 
 
@@ -28,7 +32,8 @@ def right(belief: Belief) -> Any:
     ((how, value),) = belief.expect.items()
     if how == "matches":
         return MATCHING[belief.id]
-    return {"has": [*value, "more"], "lacks": ["other"]}[how] if how in ("has", "lacks") else value
+    listed = {"has": lambda: [*value, "more"], "lacks": lambda: ["other"], "one_of": lambda: value[-1]}
+    return listed[how]() if how in listed else value
 
 
 def wrong(belief: Belief) -> Any:
@@ -36,6 +41,8 @@ def wrong(belief: Belief) -> Any:
     ((how, value),) = belief.expect.items()
     if how == "is":
         return not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else f"{value}x"
+    if how == "one_of":
+        return max(value) + 1
     if how in ("has", "lacks"):
         return value[1:] if how == "has" else [value[0], "other"]
     return "something else" if how == "matches" else value - 1 if how == "at_least" else value + 1

@@ -45,6 +45,7 @@ def test_one_wrong_answer_is_told_alone_with_what_has_to_change(belief: Belief) 
     (row,) = verdicts.differing(rows)
     assert row.belief == belief
     assert f"`{belief.lab.switch}` in {belief.lab.file}" in row.advice
+    assert (f"`{belief.code.name}` in {belief.code.file} rests on it" in row.advice) if belief.code else True
     assert verdicts.unanswered(rows) == ()
 
 
@@ -85,7 +86,7 @@ def test_the_lab_cannot_say_the_less() -> None:
     """A limit is a reason not to ask: there are no more of them than are argued for here."""
     assert [belief.id for belief in BELIEFS if belief.lab.limit] == [
         *("kernel", "kernel-modules", "console", "cgroup", "apparmor", "virtualization", "boot", "tmpfiles", "time"),
-        *("anchor", "sync", "downloads", "lifecycle"),
+        *("sync", "downloads", "lifecycle", "key-policy"),
     ]
 
 
@@ -103,21 +104,40 @@ def test_the_labs_file_has_the_switch(belief: Belief) -> None:
     assert ": " in belief.source or " " in belief.source or belief.source.startswith("https://")
 
 
+KINDS = ("volumes", "addresses", "keys")
+LAB_ALONE = ("volume-detach", "address-taken", "address-told", "address-anchor")
+
+
+@pytest.mark.parametrize("belief", [one for one in BELIEFS if one.phase in KINDS], ids=lambda belief: belief.id)
+def test_the_code_that_rests_on_it_is_there(belief: Belief) -> None:
+    """What is believed of things that clusters own is needed by something, but for what only the lab imitates."""
+    assert (belief.code is None) == (belief.id in LAB_ALONE)
+    if belief.code is not None:
+        assert belief.code.name in (ROOT / belief.code.file).read_text()
+
+
+def test_what_an_account_cannot_be_asked_is_no_fault() -> None:
+    found = answers()
+    del found["keys"]
+    rows = verdicts.judge(BELIEFS, found, PHASES, in_lab=False, not_asked={"keys": "the token may not"})
+    left_out = [row for row in rows if row.verdict == "not asked"]
+    assert {row.belief.phase for row in left_out} == {"keys"}
+    assert {row.cells(in_lab=False)[3] for row in left_out} == {"the token may not"}
+    assert {row.facts["why"] for row in left_out} == {"the token may not"}
+    assert (verdicts.differing(rows), verdicts.unanswered(rows)) == ((), ())
+
+
+def test_what_was_answered_before_it_could_not_be_asked_counts() -> None:
+    found = {"volumes": {"limit": 1}}
+    rows = verdicts.judge(BELIEFS, found, ("volumes",), in_lab=False, not_asked={"volumes": "the token may not"})
+    assert told(verdicts.differing(rows)) == ["volume-limit"]
+
+
 def test_every_unkindness_is_a_belief() -> None:
     switches = {belief.lab.switch for belief in BELIEFS if belief.lab.file == "generator/lab/unkindness.py"}
     # chance is no behaviour, a minute's requests can't be counted without spending them, accounts differ, and whose
-    # address a droplet gets shows only after many; volumes and reserved addresses are not probed yet
-    untold = {
-        "seed",
-        "requests_per_minute",
-        "account_status",
-        "missing_scope",
-        "recycled_addresses",
-        "volume_lag",
-        "volume_limit",
-        "address_lag",
-        "address_limit",
-    }
+    # address a droplet gets shows only after many
+    untold = {"seed", "requests_per_minute", "account_status", "missing_scope", "recycled_addresses"}
     assert {field.name for field in fields(Unkindness)} - switches == untold
     assert switches <= {field.name for field in fields(Unkindness)}
 

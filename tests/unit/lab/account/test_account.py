@@ -608,6 +608,7 @@ def test_an_address_is_kept_over_its_droplets_and_one_droplet_has_one() -> None:
     moved = ask(account, "POST", f"{path}/actions", NOW + 8, assign)
     assert (moved["status"], moved["action"]["type"]) == (201, "assign_ip")
     assert refused(account, "POST", f"{path}/actions", NOW + 9, assign).status == 422
+    assert "pending" in refused(account, "DELETE", path, NOW + 9).message
     assert reserved_ips.working(account, NOW + 20) == {ip: account.droplets[two]}
     assert accounts.load(account.dump()).reserved_ips == account.reserved_ips
     assert ask(account, "DELETE", path, NOW + 20)["status"] == 204

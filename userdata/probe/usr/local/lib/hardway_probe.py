@@ -312,6 +312,65 @@ def _hears(ear: socket.socket, source: str) -> bool:
         return False
 
 
+def volume(droplet: Droplet) -> Facts:
+    """Say whether the volume that the droplet comes with is found where a node looks, is blank, and grows."""
+    told = droplet.told["volume"]
+    device, seconds = droplet.root / told["device"].lstrip("/"), float(told["seconds"])
+    began = time.monotonic()
+    first = _until(lambda: _size(device), seconds)
+    if first is None:
+        return {"comes": False}
+    facts = {"comes": True, "seconds": int(time.monotonic() - began), "is_blank": _is_blank(device, first)}
+    last = _until(lambda: size if (size := _size(device)) == told["gib"] << 30 else None, seconds) or _size(device) or 0
+    return {**facts, "gib": last / (1 << 30) if last % (1 << 30) else last >> 30}
+
+
+def replug(droplet: Droplet) -> Facts:
+    """Say whether the volume comes back to the running droplet after it was taken away."""
+    told = droplet.told["volume"]
+    device, seconds = droplet.root / told["device"].lstrip("/"), float(told["seconds"])
+    is_gone = _until(lambda: True if _size(device) is None else None, seconds) is not None
+    return {"leaves": is_gone, "comes_back": is_gone and _until(lambda: _size(device), seconds) is not None}
+
+
+def _size(device: Path) -> int | None:
+    try:
+        with device.open("rb") as disk:
+            return disk.seek(0, os.SEEK_END)
+    except OSError:
+        return None
+
+
+def _is_blank(device: Path, size: int, edge: int = 1 << 20) -> bool:
+    with device.open("rb") as disk:
+        for place in (0, max(0, size - edge)):
+            disk.seek(place)
+            if disk.read(edge).strip(b"\0"):
+                return False
+    return True
+
+
+def reserved(droplet: Droplet) -> Facts:
+    """Say whether the droplet learns that it has a reserved address, and at which of its own the packets arrive."""
+    told = droplet.told["reserved"]
+    with socket.create_server(("", int(told["port"]))) as door:
+        door.setblocking(False)
+        is_told = _until(lambda: _document()["reserved_ip"]["ipv4"]["active"] or None, float(told["seconds"]))
+        came = _until(lambda: _reached(door), float(told["seconds"]))
+    public = _document()["interfaces"]["public"][0]
+    known = {public.get(kind, {}).get("ip_address"): name for kind, name in _PUBLIC.items()}
+    return {"is_told": is_told is True, "arrives_at": known.get(came, "another") if came else "none"}
+
+
+_PUBLIC = {"ipv4": "public", "anchor_ipv4": "anchor"}
+
+
+def _reached(door: socket.socket) -> str:
+    connection, _ = door.accept()
+    with connection:
+        return str(connection.getsockname()[0])
+
+
 GROUPS: Mapping[str, Callable[[Droplet], Facts]] = {
     "kernel": kernel,
     "cloud_init": cloud_init,
@@ -321,12 +380,19 @@ GROUPS: Mapping[str, Callable[[Droplet], Facts]] = {
     "disk": disk,
     "downloads": downloads,
 }
+LATER: Mapping[str, tuple[str, Callable[[Droplet], Facts]]] = {
+    "volume": ("volume", volume),
+    "replug": ("volume", replug),
+    "reserved": ("reserved", reserved),
+    "peer": ("peer", peer),
+}
+"""What is said by who was told of it, under that name."""
 
 
 def collect(droplet: Droplet) -> Iterator[Facts]:
     """Give the facts after each group of them; the last time with `done`."""
     facts: Facts = {"version": 1, "name": droplet.told["name"], "done": False, "faults": {}}
-    groups = {**GROUPS, **({"peer": peer} if "peer" in droplet.told else {})}
+    groups = {**GROUPS, **{name: group for name, (needed, group) in LATER.items() if needed in droplet.told}}
     for name, group in groups.items():
         try:
             facts[name] = group(droplet)
