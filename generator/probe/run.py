@@ -144,10 +144,8 @@ class Run:
         return place
 
     def _ask_droplets(self) -> None:
-        asked, machines = (
-            self.questions,
-            Machines(self.cloud, self.questions, self.scope, self._spaces, self._orders, self.say),
-        )
+        asked = self.questions
+        machines = Machines(self.cloud, asked, self.scope, self._spaces, self._orders, self.say)
         volumes = Volumes(self.cloud, self.scope, asked.region)
         addresses = Addresses(self.cloud, self._wire, self.scope)
         self.answers |= {"volumes": volumes.facts, "addresses": addresses.facts}

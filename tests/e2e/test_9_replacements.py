@@ -44,7 +44,8 @@ def test_three_are_replaced_and_nothing_that_was_acknowledged_is_lost(three: Clu
         rows[node] = (seconds, objects.stop(), orders.stop())
     print("\n".join(table(rows, database)))
     for written, placed in (accounts for _, *accounts in rows.values()):
-        assert (written.is_kept, written.failed) == (True, 0), written
+        assert written.is_kept, written
+        assert written.failed <= written.count // 100, written
         assert placed.is_kept, placed
     three.gen("status", "--lab")
 
