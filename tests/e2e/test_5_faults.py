@@ -54,6 +54,24 @@ def test_all_machines_restart_with_the_outside_down(cluster: Cluster) -> None:
             cluster.gen("lab", "start", service)
 
 
+ASK = """
+import subprocess, sys
+sys.path.insert(0, "/usr/local/lib")
+from hardway import kube
+subprocess.run(["systemctl", "stop", "kube-apiserver"], check=True)
+# What begins takes its own server for one that serves, as one does whose server has just ended.
+subprocess.run(["systemctl", "restart", "hardway-balancer"], check=True)
+try:
+    print([kube.api("GET", "/readyz", seconds=8)[0] for _ in range(3)])
+finally:
+    subprocess.run(["systemctl", "start", "kube-apiserver"], check=True)
+"""
+
+
+def test_nothing_hangs_that_was_meant_for_an_api_server_which_ended(cluster: Cluster) -> None:
+    assert cluster.on("node02", "python3", "-c", ASK).stdout.strip() == "[200, 200, 200]"
+
+
 @pytest.mark.parametrize("node", NODES)
 def test_a_destroyed_droplet_is_recreated_with_its_identity(cluster: Cluster, node: str) -> None:
     others = [other for other in NODES if other != node]

@@ -22,19 +22,24 @@ def servers(text: str | None) -> list[list[str]]:
     return [line.split()[1:] for line in (text or "").splitlines() if line.split()[0] == "server"]
 
 
+ENDS = ["on-marked-down", "shutdown-sessions"]
+"""What is begun at a server that is gone is ended; one's own must not do that, see there."""
+
+
 def test_a_worker_uses_all_alike(facts: dict[str, Any]) -> None:
     found = servers(balancer.backend(facts | {"node": "work01", "role": "worker"}, roster(1, 2, 3)))
-    assert found == [[f"node0{number}", f"10.44.0.{number}:6443"] for number in (1, 2, 3)]
+    assert found == [[f"node0{number}", f"10.44.0.{number}:6443", *ENDS] for number in (1, 2, 3)]
 
 
 def test_a_control_plane_node_has_its_own_first(facts: dict[str, Any]) -> None:
     found = {words[0]: words[2:] for words in servers(balancer.backend(facts, roster(1, 2, 3)))}
-    assert found.pop("node01")[-2:] == ["on-error", "mark-down"]
-    assert found == {"node02": ["backup"], "node03": ["backup"]}
+    own = found.pop("node01")
+    assert (own[-2:], "on-marked-down" in own) == (["on-error", "mark-down"], False)
+    assert found == {"node02": [*ENDS, "backup"], "node03": [*ENDS, "backup"]}
 
 
 def test_a_new_control_plane_node_that_no_roster_names_yet_uses_the_others_alike(facts: dict[str, Any]) -> None:
-    assert [words[2:] for words in servers(balancer.backend(facts | {"node": "node05"}, roster(1, 2)))] == [[], []]
+    assert [words[2:] for words in servers(balancer.backend(facts | {"node": "node05"}, roster(1, 2)))] == [ENDS, ENDS]
 
 
 def test_what_is_the_same_is_left_alone(facts: dict[str, Any], commands: list[tuple[str, ...]]) -> None:

@@ -46,13 +46,15 @@ def backend(facts: dict[str, Any], roster: dict[str, Any]) -> str | None:
 def _servers(facts: dict[str, Any], nodes: list[dict[str, Any]]) -> Iterator[str]:
     """Give a line for each; where an API server is on this node, it comes first and the others stand by.
 
-    Nothing of a newer release then asks an older API server. One's own that refuses is passed over at once.
+    Nothing of a newer release then asks an older API server. One's own that refuses is passed over at once; what just
+    asked it goes to another. haproxy 3.0 would lose that if it ended the sessions of what it marks down, as it does
+    with the others': it would hang until its client gives up.
     """
     is_here = any(node["name"] == facts["node"] for node in nodes)
     for node in nodes:
         words = ["server", node["name"], f"{node['address']}:{facts['api_port']}"]
         if node["name"] == facts["node"]:
             words += ["observe", "layer4", "error-limit", "1", "on-error", "mark-down"]
-        elif is_here:
-            words.append("backup")
+        else:
+            words += ["on-marked-down", "shutdown-sessions", *(["backup"] if is_here else [])]
         yield " ".join(words)
