@@ -101,15 +101,25 @@ def install(item: Item) -> None:
     elif "" in places:
         place(source, places[""])  # not a copy: there are some hundred MB of them
     else:
-        with tarfile.open(source) as archive:
-            for name, path in places.items():
-                member = archive.extractfile(name) if name in archive.getnames() else None
-                if member is None:
-                    raise Terminal(f"{item['name']}: its archive holds no file `{name}`")
-                fresh = source.with_name(f"{source.name}.{Path(path).name}")
-                with fresh.open("wb") as file:
-                    shutil.copyfileobj(member, file, fetch.PIECE_BYTES)
-                place(fresh, path)
+        unpack(item, places)
+
+
+def unpack(item: Item, places: dict[str, str]) -> None:
+    """Take files out of an archive, in its own order: it is compressed, and going back would begin anew each time."""
+    source, missing = part(item), dict(places)
+    with tarfile.open(source, "r|*") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.name in missing else None
+            if content is None:
+                continue
+            path = missing.pop(member.name)
+            fresh = source.with_name(f"{source.name}.{Path(path).name}")
+            with fresh.open("wb") as file:
+                shutil.copyfileobj(content, file, fetch.PIECE_BYTES)
+            place(fresh, path)
+            if not missing:
+                return
+    raise Terminal(f"{item['name']}: its archive holds no file `{next(iter(missing))}`")
 
 
 def place(fresh: Path, path: str) -> None:
