@@ -28,9 +28,6 @@ GONE = timedelta(minutes=3)
 MOVED = timedelta(minutes=2)
 """How long leadership, an API server's end, or a member's leave may take."""
 
-SOON = 1.0
-"""Seconds between two looks while nobody serves what lies on the node."""
-
 
 @dataclass(frozen=True)
 class Terms:
@@ -67,7 +64,7 @@ class Departure:
                 *("part", "evict the pods whose data lies here", self._part, self._unparted),
                 patience=longest,
                 hint=waits,
-                tick=SOON,
+                quick=True,
             ),
             Row("delete", "delete the droplet", self._delete, self._living, self._still_needed, GONE),
             Row("settle", "end the pods that went with it", self._settle, self._unsettled, patience=MOVED),

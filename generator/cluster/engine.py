@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 from typing import Any, Literal
 
 from generator.clock import stamp
@@ -19,7 +20,9 @@ from generator.cluster.watch import Watch
 from generator.errors import Problem, raise_all
 
 TICK = 3.0
-"""Seconds between two looks, which cost requests that are counted; where somebody waits, a row looks more often."""
+"""Seconds between two looks, which cost requests that are counted."""
+QUICK = 6 * (1.0,)
+"""Seconds between the first looks of a row that is quick."""
 
 Names = tuple[str, ...]
 State = Literal["begun", "done", "passed", "failed"]
@@ -40,7 +43,8 @@ class Row:
 
     `awaited` is the proof: what is still waited for, in words, and empty once the step is done. `guard` finds what
     forbids the step; it is asked before the doing, not where there is nothing to do. `doing` is one round of work, safe
-    to repeat. `patience` bounds the rounds, None where the verb's own time does; between them lie `tick` seconds.
+    to repeat. `patience` bounds the rounds, None where the verb's own time does. Where somebody does without the node
+    meanwhile, the first few rounds are `quick`.
     """
 
     name: str
@@ -50,7 +54,7 @@ class Row:
     guard: Callable[[Site, Names], Iterator[Problem]] = unguarded
     patience: timedelta | None = None
     hint: str = "run the command again, it goes on here"
-    tick: float = TICK
+    quick: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ class Engine:
     def _carry_out(self, step: Step, begun: datetime) -> State:
         row, site = step.row, self._site
         state: State = "passed"
+        pauses = chain(QUICK if row.quick else (), repeat(TICK))
         while True:
             try:
                 awaited = row.awaited(site, step.nodes)
@@ -138,7 +143,7 @@ class Engine:
                     f"{row.name}: time is up after {row.patience.total_seconds():.0f} s, still waiting for {awaited}"
                 )
                 raise Problem(message, where=", ".join(step.nodes), hint=row.hint)
-            site.clock.sleep(row.tick)
+            site.clock.sleep(next(pauses))
             site.look()
 
     def _say(self, step: Step, state: State, begun: datetime, message: str = "") -> None:

@@ -181,4 +181,4 @@ def test_readiness_is_awaited(monkeypatch: pytest.MonkeyPatch, facts: dict[str, 
     monkeypatch.setattr(node.mesh, "probe", lambda: asked.append("probe"))
     node.ready()
     assert asked == ["/api/v1/nodes/node01"] * 3 + ["probe"]
-    assert no_waiting == [1, 1]
+    assert no_waiting == [node.PAUSE_SECONDS] * 2

@@ -15,6 +15,7 @@ OWN_RESOLVER = "/var/lib/hardway/resolv.conf"
 RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 # An API server that begins takes questions and lets them hang.
 SECONDS = 5
+PAUSE_SECONDS = 0.5
 DROP_IN = "/etc/kubernetes/kubelet.conf.d/10-resolv.conf"
 
 
@@ -23,7 +24,7 @@ def prepare() -> None:
     kind = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
     here.write(DROP_IN, f"{kind}resolvConf: {resolver()}\n")
     try:
-        patiently(lambda: expect("the API server is not ready", is_served), 120, 1)
+        patiently(lambda: expect("the API server is not ready", is_served), 120, PAUSE_SECONDS)
     except Failure:
         mesh.probe()  # a broken mesh is a likely cause, and this is read
         raise
@@ -84,7 +85,7 @@ def ready() -> None:
     """Await this node's readiness in this very boot, then say how each peer is reached."""
     path = f"/api/v1/nodes/{here.facts()['node']}"
     boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
-    patiently(lambda: expect("the node is not ready", lambda: is_ready(*api("GET", path), boot_id)), 300, 1)
+    patiently(lambda: expect("the node is not ready", lambda: is_ready(*api("GET", path), boot_id)), 300, PAUSE_SECONDS)
     mesh.probe()
 
 
