@@ -45,7 +45,7 @@ def destroy(
     volumes: str | None,
     addresses: tuple[str, ...],
     delete_bucket: bool,
-) -> None:
+) -> int:
     """Remove everything that launch made, and prove that nothing is left.
 
     With NAME and without a description the cluster is found by the account alone. Beside an inventory of that
@@ -89,7 +89,7 @@ def destroy(
         _say_what_is_kept(name, kept)
         if line := destroyer.end_bucket(delete=delete_bucket):
             say(line)
-        return
+        return 0
     for line in listed:
         say(f"  {line}")
     if kept:
@@ -122,6 +122,9 @@ def destroy(
     for line in staying:
         say(f"warning: but for {line}")
     _say_what_is_kept(name, kept)
+    for line in strangers:
+        say(f"warning: but for {line}")
+    return 0 if destroyer.is_sure else 1
 
 
 def _described(name: str | None, file: Path | None) -> tuple[str | None, tuple[str, str] | None]:

@@ -192,8 +192,11 @@ def prune(
     ]
     going = [(one.kind, one.name) for one in old]
     going += [(kind, name) for kind, each in shelves.items() for name in each.lone]
-    if doubtful or everything:
+    if doubtful:
         going += [(kind, name) for kind, each in shelves.items() for name in each.doubtful]
+    if everything:
+        going += [(kind, name) for kind, each in shelves.items() for name in sorted(each.names)]
+        going = list(dict.fromkeys(going))
     stay = sum(len(each.snapshots) for each in shelves.values()) - len(old)
     if not going:
         say(f"nothing to delete: {stay} stay")

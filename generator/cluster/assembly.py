@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from generator.cluster import readiness
 from generator.cluster.diff import diff
-from generator.cluster.engine import Names, Row, Step
+from generator.cluster.engine import Names, Row, Step, wait_only
 from generator.cluster.kinds.kind import Action
 from generator.cluster.leases import unrenewed
 from generator.cluster.site import Site
@@ -55,10 +55,6 @@ def compare(site: Site) -> tuple[Action, ...]:
     return actions
 
 
-def nothing_else(site: Site) -> None:
-    """Do nothing besides."""
-
-
 class Assembly:
     """The rows by which everything that is missing is made and awaited.
 
@@ -75,21 +71,24 @@ class Assembly:
         self._acted: tuple[Action, ...] | None = None
         self._ready_since: datetime | None = None
         self._leases: dict[str, str] = {}
-        self._along: Callable[[Site], None] = nothing_else
-        self.rows = (
-            Row("make", "make what is missing", self._round, self._unmade),
-            Row("serve", "wait until every node is up and the addons are applied", self._come_up, self._unready),
-        )
 
-    def steps(self, along: Callable[[Site], None] = nothing_else) -> tuple[Step, ...]:
+    def steps(self, nodes: Names = (), along: Callable[[Site, Names], None] = wait_only) -> tuple[Step, ...]:
         """Give the rows for the cluster as a whole.
 
         Args:
-            along: what is done besides in each round in which nodes come up.
+            along: what is done besides for some nodes, in each round in which they come up.
         """
-        self._along = along
+
+        def come_up(site: Site, none: Names) -> None:
+            self._round(site, none)
+            along(site, nodes)
+
         self._acted, self._ready_since, self._leases = None, None, {}
-        return tuple(Step(row) for row in self.rows)
+        words = "wait until every node is up and the addons are applied"
+        return (
+            Step(Row("make", "make what is missing", self._round, self._unmade)),
+            Step(Row("serve", words, come_up, self._unready)),
+        )
 
     def _round(self, site: Site, nodes: Names) -> None:  # noqa: ARG002
         actions = compare(site)
@@ -102,10 +101,6 @@ class Assembly:
                 self._keep()
                 site.observed = action.kind.apply(action, site.work, site.observed)
         self._acted = actions
-
-    def _come_up(self, site: Site, nodes: Names) -> None:
-        self._round(site, nodes)
-        self._along(site)
 
     def _unmade(self, site: Site, nodes: Names) -> str:  # noqa: ARG002
         return _listed([str(action) for action in compare(site) if _is_open(action)])

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from generator.cluster import claims, drain, quorum
-from generator.cluster.engine import Names, Row
+from generator.cluster.engine import Names, Row, unguarded
 from generator.cluster.kinds import droplet as droplets
 from generator.cluster.kube_api import NotYet
 from generator.cluster.matching import node_of
@@ -47,6 +47,7 @@ class Departure:
     terms: Terms
     doomed: dict[str, int] = field(default_factory=dict)
     _drains: dict[tuple[str, bool], drain.Drain] = field(default_factory=dict)
+    _deadlines: dict[str, datetime] = field(default_factory=dict)
     _retired: set[str] = field(default_factory=set)
 
     @property
@@ -61,10 +62,7 @@ class Departure:
             Row("retire", "send the API server's clients away", self._retire, self._serving, self._needed, MOVED),
             Row("leave", "remove the member of etcd", self._leave, self._member, self._inseparable, MOVED),
             Row(
-                *("part", "evict the pods whose data lies here", self._part, self._unparted),
-                patience=longest,
-                hint=waits,
-                quick=True,
+                "part", "evict those whose data lies here", self._part, self._unparted, unguarded, longest, waits, True
             ),
             Row("delete", "delete the droplet", self._delete, self._living, self._still_needed, GONE),
             Row("settle", "end the pods that went with it", self._settle, self._unsettled, patience=MOVED),
@@ -114,7 +112,7 @@ class Departure:
             if not _is_ready(site, node):
                 continue
             if (node, last) not in self._drains:
-                deadline = site.clock.now() + self.terms.drain
+                deadline = self._deadlines.setdefault(node, site.clock.now() + self.terms.drain)
                 self._drains[node, last] = drain.Drain(node, deadline, force=self.terms.force, last=last)
             yield self._drains[node, last]
 

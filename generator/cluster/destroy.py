@@ -95,6 +95,11 @@ class Destroyer:
             return f"bucket {spaces.bucket} stays; {costs}, `--delete-bucket` deletes it if it is empty"
         return None
 
+    @property
+    def is_sure(self) -> bool:
+        """Tell whether the reserved addresses that stay are others': where no roster could be read they may be ours."""
+        return self._removal.is_sure
+
     def vouch(self, bucket: str) -> None:
         """Take the user's word that this bucket, which the VPC's description names, is the cluster's."""
         self._removal.vouched_bucket = bucket
@@ -109,18 +114,19 @@ class Destroyer:
         )
 
     def strangers(self, remains: Remains) -> tuple[str, ...]:
-        """Show the reserved addresses that stay, as nothing says that they are the cluster's own.
+        """Show the reserved addresses that stay, and why.
 
         Raises:
-            Problems: the user names others than can be given back.
+            Problems: the user names some of them that another machine has.
         """
-        unknown = sorted(self._removal.addresses - {one.ip for one in remains[ADDRESS]})
+        going, staying = {one.ip for one in remains[ADDRESS]}, self._removal.strangers
+        named = sorted(self._removal.addresses)
         hint = "`--address` takes a reserved address that is at no droplet, or at one of this cluster"
-        raise_all(
-            Problem(f"is none that {self._removal.cluster} could give back", where=one, hint=hint) for one in unknown
-        )
-        found = sorted(self._removal.strangers.items())
-        return tuple(f"address  {ip}, at droplet {droplet}: no roster of this cluster has it" for ip, droplet in found)
+        raise_all(Problem(staying[one], where=f"address {one}", hint=hint) for one in named if one in staying)
+        for one in named:
+            if one not in going:
+                self._removal.say(f"address {one} is none of this account, or is given back already")
+        return tuple(f"address  {ip}: {why}" for ip, why in sorted(staying.items()))
 
     def split(self, remains: Remains) -> tuple[Remains, tuple[str, ...]]:
         """Give what goes, and show the volumes that are kept with their data."""

@@ -95,6 +95,7 @@ class Drain:
         self._force = force
         self._last = last
         self._refused: dict[str, str] = {}
+        self._asked: set[str] = set()
 
     def round(self, server: Kube, now: datetime) -> None:
         """Ask for the eviction of each pod that has to leave and is not leaving yet.
@@ -105,6 +106,7 @@ class Drain:
         self._refused = {}
         is_forced = self._force and now > self._deadline
         home = self._at_home(server)
+        self._asked = set(home)
         for pod in leaving(server, self._node):
             if pod.metadata.deletionTimestamp is not None:
                 continue
@@ -126,7 +128,7 @@ class Drain:
         words = [
             f"{name} ({self._refused[name]})" if name in self._refused else name
             for name in names
-            if name in self._refused or name not in home
+            if name in self._refused or name not in home & self._asked
         ]
         more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
         return f"{', '.join(words[:SHOWN])}{more} to leave {self._node}" if words else ""

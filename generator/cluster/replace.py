@@ -44,7 +44,7 @@ class Replacement:
         # What is at home there serves again while the rest comes up.
         return (
             *(Step(row, nodes) for row in rows),
-            *self._assembly.steps(lambda site: self._open(site, nodes)),
+            *self._assembly.steps(nodes, self._open),
             *(Step(row, nodes) for row in last),
         )
 

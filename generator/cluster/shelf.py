@@ -22,12 +22,13 @@ class Shelf:
     """What lies in the bucket of one kind, the newest first.
 
     `doubtful` has the names that nobody vouches for, with the reason; `lone` those without a manifest: a run was cut
-    off there.
+    off there. `names` has all, also those that are just written.
     """
 
     snapshots: tuple[Snapshot, ...]
     doubtful: Mapping[str, str] = field(default_factory=dict)
     lone: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
 
     @property
     def newest(self) -> Snapshot | None:
@@ -42,7 +43,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Latest:
-    """The newest of one kind, the newest that was tried, and how many there are."""
+    """The newest of one kind, the newest that was tried, and how many manifests there are, whoever wrote them."""
 
     newest: Snapshot | None
     verified: Snapshot | None
@@ -68,7 +69,7 @@ class Pile:
         found.sort(key=lambda one: (one.time, one.name), reverse=True)
         lone = {name for ending in (SEALED, VERIFIED) for name in self._named(ending)} - set(self._named(MANIFEST))
         old = sorted(name for name in lone if all(now - one.modified > LEFT_BEHIND for one in self._beside(name)))
-        return Shelf(tuple(found), doubtful, tuple(old))
+        return Shelf(tuple(found), doubtful, tuple(old), frozenset(lone | set(self._named(MANIFEST))))
 
     def latest(self) -> Latest:
         """Read as few as tell the newest, for there may be a year of them."""

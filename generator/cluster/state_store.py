@@ -125,7 +125,7 @@ class StateStore:
                 continue
             size = f"{newest.sealed_bytes / 2**20:.1f} MiB"
             word = f"last verified {age(verified.verified, now)} ago" if verified else "none was ever verified"
-            told.append(f"{kind}: {age(newest.time, now)} old, {size}, {latest.count} in all; {word}")
+            told.append(f"{kind}: {age(newest.time, now)} old, {size}, {latest.count} manifests in all; {word}")
             if now - newest.time > 2 * every:
                 warned.append(
                     f"the newest {kind} snapshot is {age(newest.time, now)} old, one is due every"

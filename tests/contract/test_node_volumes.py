@@ -247,6 +247,29 @@ def test_a_power_cut_loses_nothing_that_was_written(machine: Machine, tmp_path: 
     assert [(machine.data / f"order-{number}").read_text() for number in range(50)] == ["bought"] * 50
 
 
+def test_what_a_power_cut_left_of_formatting_is_formatted_again(machine: Machine) -> None:
+    """Where this node has noted that it had begun; nothing was ever written there."""
+    note = machine.root / f"var/lib/hardway/formatting-{machine.uuid}"
+    machine.step()
+    assert not note.exists()
+    (machine.data / "kept").write_text("orders")
+    assert machine.run("umount", f"/{PLACE}").returncode == 0
+    note.write_text("data")
+    assert machine.step() == "volume data is mounted\n", "one that is whole is not formatted, whatever is noted"
+    assert (machine.data / "kept").read_text() == "orders"
+    assert not note.exists()
+    assert machine.run("umount", f"/{PLACE}").returncode == 0
+    with (machine.root / "dev" / machine_disk(machine)).open("r+b") as file:
+        # ext4: its superblock is not there yet; xfs: it says that it is in progress.
+        file.seek(1024 if machine.kind == "ext4" else 126)
+        file.write(bytes(1024) if machine.kind == "ext4" else b"\1")
+    refused(machine)
+    note.write_text("data")
+    assert machine.step() == "volume data is blank: it is formatted\nvolume data is mounted\n"
+    assert not (machine.data / "kept").exists()
+    assert not note.exists()
+
+
 def test_another_file_system_than_planned_is_never_formatted(machine: Machine) -> None:
     machine.step()
     has, planned = machine.kind, next(kind for kind in KINDS if kind != machine.kind)
@@ -256,7 +279,11 @@ def test_another_file_system_than_planned_is_never_formatted(machine: Machine) -
     assert said == f"hardway volumes: volume data holds {has}, and {planned} is planned: it is left as it is\n"
 
 
-def test_another_s_is_left_as_it_is(machine: Machine) -> None:
+@pytest.mark.parametrize("noted", [False, True])
+def test_another_s_is_left_as_it_is(machine: Machine, noted: bool) -> None:
+    if noted:
+        (machine.root / "var/lib/hardway").mkdir(parents=True, exist_ok=True)
+        (machine.root / f"var/lib/hardway/formatting-{machine.uuid}").write_text("data")
     makers = {"ext4": ("mkfs.ext4", "-q", "-U", OTHER), "xfs": ("mkfs.xfs", "-q", "-m", f"uuid={OTHER}")}
     assert machine.run(*makers[machine.kind], f"/dev/{machine_disk(machine)}").returncode == 0
     assert f"holds another's file system ({OTHER}, not {machine.uuid}): it is left as it is" in refused(machine)

@@ -132,6 +132,8 @@ def test_what_a_run_left_is_pruned_and_what_nobody_vouches_for_if_that_is_said(
     left = {one.key for one in store.bucket.objects("")}
     kept = {kept_key("orderbook", "etcd", name, ending) for ending in ("age", "json")}
     assert left == kept | {kept_key("orderbook", "etcd", young, "age")}
+    assert "2 deleted, 0 stay" in ok(gen(world, project, "snapshot", "prune", "--yes", "--all", "orderbook")).err
+    assert list(store.bucket.objects("")) == []
 
 
 def test_few_are_read_to_tell_the_newest(

@@ -9,7 +9,7 @@ from typing import Any
 from generator import waiting
 from generator.cluster.addresses import kept, unneeded
 from generator.cluster.fleet import listed as droplets_of
-from generator.cluster.fleet import says
+from generator.cluster.fleet import read, says
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import ADDRESSES, Observed
 from generator.provider import answers
@@ -91,15 +91,22 @@ class AddressKind(Kind[tuple[ReservedIp, ...]]):
     def remains(self, removal: Removal) -> Sequence[ReservedIp]:
         """List those of the cluster's roster, if the operator has signed that, and those that the user names.
 
-        One that only a droplet of ours has may be a person's: nothing but the roster says whose it is. One that is
-        another's is not taken, whoever names it.
+        One that only a droplet of ours has may be a person's: nothing but the roster says whose it is. One that
+        another's droplet has is not taken, whoever names it.
         """
         holders = {one.id for one in droplets_of(removal.cloud, removal.tag)}
-        own = removal.roster_addresses()
-        there = allowed(removal.cloud, needed=bool(own | removal.addresses))
-        free = removal.addresses & {one.ip for one in there if one.droplet is None or one.droplet in holders}
-        found = [one for one in there if one.ip in own | free]
-        removal.strangers.update({one.ip: one.droplet for one in there if one.droplet in holders and one not in found})
+        roster = removal.roster_addresses()
+        own = (roster or frozenset()) | removal.addresses
+        found = []
+        for one in allowed(removal.cloud, needed=bool(own)):
+            if one.ip in own and _is_free(removal, one):
+                found.append(one)
+            elif one.ip in own:
+                removal.strangers[one.ip] = f"droplet {one.droplet} has it, which is not of this cluster"
+            elif one.droplet in holders:
+                why = "no roster could be read that says whose it is" if roster is None else "no roster has it"
+                removal.strangers[one.ip] = f"droplet {one.droplet} has it, and {why}"
+                removal.is_sure = removal.is_sure and roster is not None
         return found
 
     def lines(self, remains: Sequence[ReservedIp]) -> Iterator[str]:
@@ -111,6 +118,12 @@ class AddressKind(Kind[tuple[ReservedIp, ...]]):
         for one in remains:
             removal.say(f"release address {one.ip}")
             release(removal.cloud, one.ip)
+
+
+def _is_free(removal: Removal, one: ReservedIp) -> bool:
+    """Tell whether nobody has it but a droplet of ours, or one that is gone."""
+    holder = read(removal.cloud, one.droplet) if one.droplet is not None else None
+    return holder is None or removal.tag in holder.tags
 
 
 def release(cloud: Cloud, ip: str) -> None:

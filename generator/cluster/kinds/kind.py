@@ -141,8 +141,8 @@ class Removal:
     was wrong with Spaces first: what the account has goes nevertheless, as it costs money. `volumes` tells that those
     go as well, with their data. `operator_public_key` is the committed inventory's, where there is one. `owner` is what
     the VPC's description says, `vouched_bucket` what the user does. `addresses` are those that the user gives up,
-    `strangers` those at the cluster's droplets that nothing says are its own. `left` tells what can't be removed, and
-    why.
+    `strangers` those that stay, with the reason, and `is_sure` whether they are others'. `left` tells what can't be
+    removed, and why.
     """
 
     cluster: str
@@ -160,7 +160,8 @@ class Removal:
     volumes: bool = False
     operator_public_key: str | None = None
     addresses: frozenset[str] = frozenset()
-    strangers: dict[str, int] = field(default_factory=dict)
+    strangers: dict[str, str] = field(default_factory=dict)
+    is_sure: bool = True
     left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -179,10 +180,10 @@ class Removal:
         roster = names.roster_key(names.public_prefix(self.cluster, self.owner.cluster_id))
         return any(one.key == roster for one in objects)
 
-    def roster_addresses(self) -> frozenset[str]:
-        """Give the reserved addresses of the cluster's roster: the operator has signed it, or nobody is believed."""
+    def roster_addresses(self) -> frozenset[str] | None:
+        """Give the reserved addresses of the cluster's roster; None where none that the operator has signed is had."""
         if self.spaces is None or self.cluster_id is None or self.operator_public_key is None:
-            return frozenset()
+            return None
         with self.noting_trouble():
             key = names.roster_key(names.public_prefix(self.cluster, self.cluster_id))
             body = self.spaces.get(key, limit_bytes=rosters.LIMIT_BYTES)
@@ -190,7 +191,7 @@ class Removal:
                 with suppress(Problem):
                     roster = rosters.verify(body, self.operator_public_key, cluster_id=self.cluster_id)
                     return frozenset(str(one.public) for one in roster.nodes if one.public)
-        return frozenset()
+        return None
 
     @property
     def tag(self) -> str:

@@ -67,6 +67,8 @@ def bring(item: Item) -> Failure | None:
         install(item)
     except Failure as failure:
         return failure
+    except OSError as error:
+        return Failure(f"{item['name']}: {error}")
     return None
 
 
@@ -99,7 +101,11 @@ def install(item: Item) -> None:
     if places is None:
         here.run("dpkg-deb", "-x", str(source), str(here.at(PREFIX)))
     elif "" in places:
-        place(source, places[""])  # not a copy: there are some hundred MB of them
+        # No copy, for there are some hundred MB; what was fetched stays until it is known to be installed.
+        fresh = source.with_name(f"{source.name}.whole")
+        fresh.unlink(missing_ok=True)
+        fresh.hardlink_to(source)
+        place(fresh, places[""])
     else:
         unpack(item, places)
 

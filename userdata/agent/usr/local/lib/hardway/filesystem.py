@@ -25,13 +25,15 @@ SHOWN = 400
 class Filesystem:
     """One kind: mount options, and what is done to a disk of it.
 
-    `make` gets label, UUID and disk. `settle` makes a disk of ours fit to be mounted; `judge` is for one that the
-    kernel refuses, and raises `Terminal` where only a person can mend it. `blocks` gives size and number of blocks of
-    what is mounted, and `enlarge` the command that lets it fill its disk.
+    `make` gets label, UUID and disk; `is_whole` tells of a disk with our UUID whether that came to its end. `settle`
+    makes a disk of ours fit to be mounted; `judge` is for one that the kernel refuses, and raises `Terminal` where only
+    a person can mend it. `blocks` gives size and number of blocks of what is mounted, and `enlarge` the command that
+    lets it fill its disk.
     """
 
     options: str
     make: Callable[[str, str, str], tuple[str, ...]]
+    is_whole: Callable[[str], bool]
     settle: Callable[[str, str], None]
     judge: Callable[[str, str], None]
     blocks: Callable[[str, str], tuple[int, int]]
@@ -93,6 +95,12 @@ def _blocks_ext4(device: str, _: str) -> tuple[int, int]:
     return int(superblock["Block size"]), int(superblock["Block count"])
 
 
+def _is_whole_xfs(device: str) -> bool:
+    """Look at `sb_inprogress`, which mkfs.xfs takes away at its end."""
+    with here.at(device).open("rb") as disk:
+        return disk.read(512)[126] == 0
+
+
 def _judge_xfs(name: str, device: str) -> None:
     """Look without writing: mounting replays the log by itself, so what is refused all the same is not merely dirty."""
     done = ended("xfs_repair", "-n", device)
@@ -114,6 +122,7 @@ KINDS: Mapping[str, Filesystem] = {
     "ext4": Filesystem(
         options="nodev,nosuid,noatime,errors=remount-ro",
         make=lambda label, uuid, device: ("mkfs.ext4", "-q", "-F", "-L", label, "-U", uuid, device),
+        is_whole=lambda _: True,  # its superblock is written last
         settle=_settle_ext4,
         judge=lambda name, device: _check_ext4(name, device, "-f"),
         blocks=_blocks_ext4,
@@ -121,7 +130,8 @@ KINDS: Mapping[str, Filesystem] = {
     ),
     "xfs": Filesystem(
         options="nodev,nosuid,noatime",
-        make=lambda label, uuid, device: ("mkfs.xfs", "-q", "-L", label, "-m", f"uuid={uuid}", device),
+        make=lambda label, uuid, device: ("mkfs.xfs", "-q", "-f", "-L", label, "-m", f"uuid={uuid}", device),
+        is_whole=_is_whole_xfs,
         settle=lambda _name, _device: None,
         judge=_judge_xfs,
         blocks=_blocks_xfs,

@@ -20,6 +20,8 @@ LAST = "hardway/last/"
 # Here is said until when nobody needs to try again: a full etcd takes no note, and what failed costs as much as before.
 NOT_BEFORE = "/var/lib/hardway/upkeep/not-before-"
 RETRY_SECONDS = 900
+# The members that have had their turn since etcd is full.
+HAD = "/var/lib/hardway/upkeep/had-their-turn"
 # Members give back what they don't use once it is so much, and half of all.
 WASTE_BYTES = 128 << 20
 # A full one gives back less than that too, but not nothing again and again: members stand still meanwhile.
@@ -84,17 +86,25 @@ def care() -> None:
     """Free what members don't use, one at a time, the leader last; let a full one be written to again."""
     seen = statuses()
     is_full = any(NO_SPACE in error for one in seen.values() for error in one.get("errors") or ())
-    # What was just forgotten counts as used until something is written, which a full one does not take.
-    is_forgotten = is_full and make_room(seen)
-    for endpoint in in_turn(seen):
+    turns = in_turn(seen)
+    if is_full and turns:
+        make_room(seen)
+    # What was just forgotten counts as used until something is written, which a full one does not take: each has a
+    # turn once, whatever it says, also after a run that was cut off.
+    had = set(here.read(HAD) or ()) if is_full else set(turns)
+    for endpoint in turns:
         size, used = int(seen[endpoint]["dbSize"]), int(seen[endpoint].get("dbSizeInUse", 0))
-        if is_forgotten or size - used > (FULL_WASTE_BYTES if is_full else max(WASTE_BYTES, size // 2)):
+        if endpoint not in had or size - used > (FULL_WASTE_BYTES if is_full else max(WASTE_BYTES, size // 2)):
             if not all_well(len(seen)):
                 raise Failure("etcd: not all members answer any more, or another leads: the others' turn comes later")
             print(f"etcd: {endpoint} has {size >> 20} MiB and uses {used >> 20}: defragmenting", flush=True)
             etcdctl.control([endpoint], "defrag", LONG, seconds=2 * DEFRAG_SECONDS)
+            if is_full:
+                had.add(endpoint)
+                here.write(HAD, json.dumps(sorted(had)))
     if is_full:
         disarm(statuses())
+    here.at(HAD).unlink(missing_ok=True)
 
 
 def all_well(count: int) -> bool:
@@ -122,8 +132,8 @@ def in_turn(seen: dict[str, Status]) -> list[str]:
     return sorted(seen, key=lambda one: (seen[one]["leader"] == seen[one]["header"]["member_id"], one))
 
 
-def make_room(seen: dict[str, Status]) -> bool:
-    """Forget all that was, and tell whether anything was: the API server can't, for it writes when it does."""
+def make_room(seen: dict[str, Status]) -> None:
+    """Forget all that was: the API server can't do it itself any more, for it writes when it does."""
     revision = max(int(one["header"]["revision"]) for one in seen.values())
     print(f"etcd is full: forgetting what was before revision {revision}", flush=True)
     try:
@@ -131,8 +141,6 @@ def make_room(seen: dict[str, Status]) -> bool:
     except Failure as failure:
         if "compacted" not in str(failure):
             raise
-        return False
-    return True
 
 
 def disarm(seen: dict[str, Status]) -> None:

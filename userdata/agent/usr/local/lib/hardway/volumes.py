@@ -16,6 +16,8 @@ from hardway.waiting import patiently
 PATIENCE_SECONDS, PAUSE_SECONDS = 300, 2
 NOTHING_FOUND = 2  # blkid's exit status for a disk without anything that it knows
 EDGE_BYTES = 1 << 20
+# Says of a volume that it was blank, and that this node began to format it: a power cut leaves half of that.
+BEGUN = "/var/lib/hardway/formatting-"
 # What is left of a file system whose beginning is lost: ext4 has copies of its superblock at odd multiples of this, xfs
 # one at the beginning of each quarter of a volume.
 STEP_BYTES, SAMPLE_BYTES = 128 << 20, 4096
@@ -35,11 +37,19 @@ def step() -> None:
 
 def grow() -> None:
     """Let each mounted volume fill its disk, which may have grown while the node runs."""
+    failures = []
     for volume in mounted.planned():
-        if mounted.options(volume) is not None:
+        if mounted.options(volume) is None:
+            continue
+        try:
             size = enlarge(volume["filesystem"], volume["device"], str(here.at(mounted.place(volume))))
-            if size is not None:
-                print(f"volume {volume['name']} has grown to {size >> 30} GiB", flush=True)
+        except Failure as failure:
+            failures.append(f"volume {volume['name']} can't grow: {failure}")
+            continue
+        if size is not None:
+            print(f"volume {volume['name']} has grown to {size >> 30} GiB", flush=True)
+    if failures:
+        raise Failure("; ".join(failures))
 
 
 def mount(volume: dict[str, Any]) -> None:
@@ -49,14 +59,18 @@ def mount(volume: dict[str, Any]) -> None:
     if here.run("blockdev", "--getro", device).strip() != "0":
         raise useless(name, "read-only")
     filesystem = KINDS[kind]
-    found = content(device)
-    if found is None:
+    found, begun = content(device), here.at(f"{BEGUN}{volume['uuid']}")
+    if found is None or (begun.exists() and is_half(volume, found)):
         print(f"volume {name} is blank: it is formatted", flush=True)
+        here.write(str(begun.relative_to(here.ROOT)), name)
         # The planned UUID says later whose it is.
         here.run(*filesystem.make(name, volume["uuid"], device), timeout=CHECK_SECONDS)
     else:
         refuse_another_s(volume, found)
         filesystem.settle(name, device)
+    if begun.exists():
+        begun.unlink()
+        os.sync()  # before anything is written there: a volume is never taken for half formatted again
     place = here.at(mounted.place(volume))
     place.mkdir(parents=True, exist_ok=True)
     argv = ("mount", f"--types={kind}", f"--options={filesystem.options}", device, str(place))
@@ -65,6 +79,13 @@ def mount(volume: dict[str, Any]) -> None:
     except Failure:
         filesystem.judge(name, device)  # says what the kernel does not like, where it can't be repaired
         here.run(*argv, timeout=CHECK_SECONDS)
+
+
+def is_half(volume: dict[str, Any], found: dict[str, str]) -> bool:
+    """Tell whether a disk holds what is left where its formatting was cut off: ours, or nothing that has a name."""
+    if found.get("UUID") == volume["uuid"]:
+        return not KINDS[volume["filesystem"]].is_whole(volume["device"])
+    return not {"UUID", "PTTYPE"} & found.keys()
 
 
 def useless(name: str, trouble: str) -> Failure:
