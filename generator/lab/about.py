@@ -10,6 +10,7 @@ CHECKLIST = (
     ("The application's image", "it may be private or gone, and another has to be named; a stand-in may run here"),
     ("Upstream's own bytes", "where a lock made from source was used: same addresses and layouts, other digests"),
     ("Sysctls and kernel limits", "outside `net` they are files here"),
+    ("Volumes", "whether the image's kernel has xfs, and grows an ext4 while it is mounted"),
     ("Droplet sizes", "memory is limited as bought, the number of processors is this host's"),
     ("The bill", "prices here are those of one day"),
 )

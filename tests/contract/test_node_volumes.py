@@ -362,8 +362,6 @@ def test_ext4_goes_no_further_after_an_error(lower: Path, tmp_path: Path) -> Non
     for machine in booted(lower, "ext4", tmp_path):
         machine.step()
         trigger = Path(f"/sys/fs/ext4/{Path(machine.device).name}/trigger_fs_error")
-        if not trigger.exists():
-            pytest.skip("this kernel triggers no errors")
         trigger.write_text("test")
         assert machine.uses()[0]["trouble"] == "read-only"
         with pytest.raises(OSError, match="Read-only file system"):
@@ -383,9 +381,9 @@ def test_a_full_one_is_mounted_and_says_so(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("filled", [False, True], ids=["empty", "full"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "ext4" or may_grow_ext4()])
 def test_it_grows_while_it_is_mounted(machine: Machine, filled: bool) -> None:
-    if machine.kind == "ext4" and not may_grow_ext4():
-        pytest.skip("this host has taken CAP_SYS_RESOURCE even from root")
+    """Where the host has taken CAP_SYS_RESOURCE even from root, as containers do, there is no ext4 to be tried."""
     machine.step()
     (machine.data / "kept").write_text("orders")
     if filled:
