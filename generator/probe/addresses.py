@@ -6,10 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from generator import waiting
 from generator.cluster.kinds import address, tag
 from generator.probe.document import REACHED
-from generator.probe.droplets import PAUSE, Lags
+from generator.probe.droplets import Lags, is_at, is_free
 from generator.probe.questions import NotAsked, check_permitted, told
 from generator.probe.scope import Scope
 from generator.probe.wire import Wire
@@ -17,7 +16,6 @@ from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Json, ReservedIp
 from generator.provider.retry import Answer, Refused, inside
 
-POLLS = 300 * (PAUSE,)
 NOBODY = 1
 """The number of a droplet that no account of today has."""
 
@@ -49,7 +47,7 @@ class Addresses:
     def ask(self, droplet: int) -> None:
         """Get an address for a droplet, and ask what ought to be refused; take it away and give it back."""
         self._get(droplet)
-        self._await(_is_at(droplet), "list_lag_ms", self._cloud.clock.now())
+        self._await(is_at(droplet), "list_lag_ms", self._cloud.clock.now())
         assign = {"type": "assign", "droplet_id": droplet}
         self.facts["assigned_again"] = told(self._cloud.act(address.ACTIONS, self._ip, assign, self._where))
         second = self._cloud.try_to_create(address.COLLECTION, {"droplet_id": droplet})
@@ -59,10 +57,10 @@ class Addresses:
         self.facts["unassigned"] = status = self._patiently(lambda: self._act({"type": "unassign"})).status
         if status >= 400:
             return
-        self._await(_is_free, "let_go_lag_ms", self._cloud.clock.now())
+        self._await(is_free, "let_go_lag_ms", self._cloud.clock.now())
         self.facts["assigned"] = status = self._patiently(lambda: self._act(assign)).status
         if status < 400:
-            self._await(_is_at(droplet), "list_lag_ms", self._cloud.clock.now())
+            self._await(is_at(droplet), "list_lag_ms", self._cloud.clock.now())
 
     def knock(self) -> None:
         """Come to the droplet by its address."""
@@ -80,7 +78,7 @@ class Addresses:
         self.facts["survives"] = self._find() is not None
         if not self.facts["survives"]:
             return
-        self._await(_is_free, "let_go_lag_ms", ended)
+        self._await(is_free, "let_go_lag_ms", ended)
         self.facts["released"] = self._release()
 
     def _get(self, droplet: int) -> None:
@@ -108,29 +106,10 @@ class Addresses:
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Ask something until nothing else is going on with the address or its droplet."""
-        since = self._cloud.clock.now()
-        self._lags.begin("busy_lag_ms")
-
-        def look() -> Answer | None:
-            answer = ask()
-            if answer.status == 422 and "pending" in told(answer):
-                self._lags.note("busy_lag_ms", since)
-                return None
-            return answer
-
-        return waiting.until(look, POLLS, self._cloud.clock.sleep) or Answer(0, {}, {})
+        return self._lags.patiently(ask)
 
     def _await(self, has_come: Callable[[ReservedIp | None], bool], lag: str, since: datetime) -> None:
-        """Look at the list until it shows what is awaited, and note for how long it does not."""
-        self._lags.begin(lag)
-
-        def look() -> bool | None:
-            if has_come(self._find()):
-                return True
-            self._lags.note(lag, since)
-            return None
-
-        waiting.until(look, POLLS, self._cloud.clock.sleep)
+        self._lags.until(lambda: has_come(self._find()), lag, since)
 
     def _find(self) -> ReservedIp | None:
         return next((one for one in address.listed(self._cloud) if one.ip == self._ip), None)
@@ -138,11 +117,3 @@ class Addresses:
     @property
     def _where(self) -> str:
         return f"address {self._ip}"
-
-
-def _is_at(droplet: int) -> Callable[[ReservedIp | None], bool]:
-    return lambda one: one is not None and one.droplet == droplet
-
-
-def _is_free(one: ReservedIp | None) -> bool:
-    return one is not None and one.droplet is None

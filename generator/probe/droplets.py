@@ -8,19 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from generator import waiting
 from generator.clock import Clock
 from generator.cluster import fleet
 from generator.errors import Problem
+from generator.probe.questions import told
 from generator.probe.scope import Scope
 from generator.probe.wire import Wire
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet, Json
-from generator.provider.retry import LOOKS, Refused, Unclear, inside
+from generator.provider.retry import LOOKS, Answer, Refused, Unclear, inside
 
 PAUSE, LIMIT = 1.0, 600.0
 """Seconds between looks, and for how long it is looked."""
+POLLS = 300 * (PAUSE,)
+"""How long what a droplet has, or has lost, is looked for in a list."""
+BUSY = "pending"
 SSH = 22
 FAILURES = 4
 
@@ -41,6 +46,50 @@ class Lags:
         """Note that something is looked at; it may never show the past."""
         for name in names:
             self.found.setdefault(name, 0)
+
+    def until(self, has_come: Callable[[], bool], name: str, since: datetime) -> None:
+        """Look until something has come, and note for how long it had not."""
+        self.begin(name)
+
+        def look() -> bool | None:
+            if has_come():
+                return True
+            self.note(name, since)
+            return None
+
+        waiting.until(look, POLLS, self.clock.sleep)
+
+    def patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask something until nothing else is going on, and note how long that was; status 0 where it never ends."""
+        since = self.clock.now()
+        self.begin("busy_lag_ms")
+
+        def look() -> Answer | None:
+            answer = ask()
+            if answer.status == 422 and BUSY in told(answer):
+                self.note("busy_lag_ms", since)
+                return None
+            return answer
+
+        return waiting.until(look, POLLS, self.clock.sleep) or Answer(0, {}, {})
+
+
+class HasDroplet(Protocol):
+    """What droplets come and go with; `droplet` has it, if any does."""
+
+    @property
+    def droplet(self) -> int | None:
+        """Give the number of the one that has it."""
+
+
+def is_at(droplet: int) -> Callable[[HasDroplet | None], bool]:
+    """Tell of something whether a droplet has it."""
+    return lambda one: one is not None and one.droplet == droplet
+
+
+def is_free(one: HasDroplet | None) -> bool:
+    """Tell whether something is there, and no droplet has it."""
+    return one is not None and one.droplet is None
 
 
 class Orders:

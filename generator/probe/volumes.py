@@ -10,7 +10,7 @@ from generator import waiting
 from generator.cluster import fleet
 from generator.cluster.kinds import volume
 from generator.plan import names
-from generator.probe.droplets import PAUSE, Lags
+from generator.probe.droplets import POLLS, Lags, is_at, is_free
 from generator.probe.questions import check_permitted, told
 from generator.probe.scope import Scope
 from generator.provider import answers
@@ -20,7 +20,6 @@ from generator.provider.retry import Answer, Refused, inside
 
 SMALL, LARGE = 1, 2
 """GiB of a volume, and what it grows to."""
-POLLS = 300 * (PAUSE,)
 ELSEWHERE = ("nyc3", "sfo3")
 """A region that is not the run's, or another one."""
 UNPLUGGED_SECONDS = 8.0
@@ -72,7 +71,7 @@ class Volumes:
             order: writes a request for another droplet with what is given.
         """
         self._lags.begin("come_lag_ms")
-        self._await(_is_at(droplet), "come_lag_ms", self._ordered)
+        self._await(is_at(droplet), "come_lag_ms", self._ordered)
         self.facts["grow"] = self._act({"type": "resize", "size_gigabytes": LARGE, "region": self._region}).status
         attach = {"type": "attach", "droplet_id": droplet, "region": self._region}
         self.facts["busy"] = told(self._cloud.act(volume.ACTIONS, self._own.id, attach, self._where))
@@ -106,11 +105,11 @@ class Volumes:
         self.facts["detach"] = status = self._act(detach).status
         if status >= 400:
             return
-        self._await(_is_free, "let_go_lag_ms", self._cloud.clock.now())
+        self._await(is_free, "let_go_lag_ms", self._cloud.clock.now())
         self._cloud.clock.sleep(UNPLUGGED_SECONDS)
         self.facts["attach"] = status = self._act({**detach, "type": "attach"}).status
         if status < 400:
-            self._await(_is_at(droplet), "come_lag_ms", self._cloud.clock.now())
+            self._await(is_at(droplet), "come_lag_ms", self._cloud.clock.now())
 
     def end(self) -> None:
         """See that it outlives its droplet, and when it can be deleted; the droplet is gone."""
@@ -118,7 +117,7 @@ class Volumes:
         self.facts["survives"] = self._find() is not None
         if not self.facts["survives"]:
             return
-        self._await(_is_free, "let_go_lag_ms", ended)
+        self._await(is_free, "let_go_lag_ms", ended)
 
         def deleted() -> int | None:
             status = self._cloud.try_to_delete(volume.COLLECTION, self._own.id, self._where).status
@@ -133,29 +132,10 @@ class Volumes:
 
     def _act(self, body: Json) -> Answer:
         """Ask something of it, as soon as it is not busy any more."""
-        since = self._cloud.clock.now()
-        self._lags.begin("busy_lag_ms")
-
-        def look() -> Answer | None:
-            answer = self._cloud.act(volume.ACTIONS, self._own.id, body, self._where)
-            if answer.status == 422 and "pending" in told(answer):
-                self._lags.note("busy_lag_ms", since)
-                return None
-            return answer
-
-        return waiting.until(look, POLLS, self._cloud.clock.sleep) or Answer(0, {}, {})
+        return self._lags.patiently(lambda: self._cloud.act(volume.ACTIONS, self._own.id, body, self._where))
 
     def _await(self, has_come: Callable[[Volume | None], bool], lag: str, since: datetime) -> None:
-        """Look at the list until it shows what is awaited, and note for how long it does not."""
-        self._lags.begin(lag)
-
-        def look() -> bool | None:
-            if has_come(self._find()):
-                return True
-            self._lags.note(lag, since)
-            return None
-
-        waiting.until(look, POLLS, self._cloud.clock.sleep)
+        self._lags.until(lambda: has_come(self._find()), lag, since)
 
     def _find(self) -> Volume | None:
         return next((one for one in volume.listed(self._cloud) if one.id == self._own.id), None)
@@ -173,11 +153,3 @@ class Volumes:
             "description": said,
             "tags": [self._scope.tag],
         }
-
-
-def _is_at(droplet: int) -> Callable[[Volume | None], bool]:
-    return lambda one: one is not None and one.droplet == droplet
-
-
-def _is_free(one: Volume | None) -> bool:
-    return one is not None and one.droplet is None
