@@ -48,6 +48,7 @@ def caveats(plan: Plan) -> tuple[str, ...]:
     if plan.release.unpinned:
         images = ", ".join(f"`{image.reference}`" for image in plan.release.unpinned)
         found.append(f"these images have no digest, so whoever holds their names decides what runs: {images}")
+    found += [words for addon in plan.own for words in addon.warnings]
     return tuple(found)
 
 

@@ -9,10 +9,11 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from uuid import UUID, uuid5
 
-from generator.description.rules import POD_PREFIX, room, state_bucket
+from generator.description.rules import POD_PREFIX, order, room, state_bucket
 from generator.description.schema import ClusterSpec, PoolSpec, VolumeSpec
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
+from generator.manifests.own import OwnAddon
 from generator.plan import certificates, images, names, ports
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
@@ -140,6 +141,7 @@ class Plan:
     debug: Debugging | None = None
     cluster_domain: str = "cluster.local"
     order_book_host: str = ORDER_BOOK_HOST
+    own: tuple[OwnAddon, ...] = ()
 
     api_port: int = names.API_PORT
     balancer_port: int = names.BALANCER_PORT
@@ -156,6 +158,11 @@ class Plan:
     def workers(self) -> tuple[Node, ...]:
         """Give the other nodes."""
         return tuple(node for node in self.nodes if not node.is_control_plane)
+
+    @property
+    def own_namespaces(self) -> frozenset[str]:
+        """Name the namespaces that the user's own addons make."""
+        return frozenset(name for addon in self.own for name in addon.namespaces)
 
     @property
     def served_namespaces(self) -> tuple[str, ...]:
@@ -220,13 +227,16 @@ class Plan:
         return certificates.planned(self)
 
 
-def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Plan:
+def plan(
+    spec: ClusterSpec, release: Release, inventory: Inventory | None, own: tuple[OwnAddon, ...] = ()
+) -> Plan:
     """Decide everything.
 
     Args:
         spec: what the user wrote.
         release: the lock it names.
         inventory: what was committed before; without it no key is known and numbers start at 1.
+        own: the addons of the user's own, as they were loaded.
 
     Raises:
         Problems: a number is beyond the networks' room, because removed nodes keep theirs.
@@ -251,7 +261,8 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         spaces_bucket=spec.spaces.bucket,
         spaces_region=spec.spaces.region,
         state_bucket=spec.spaces.state or state_bucket(spec.spaces.bucket),
-        addons=spec.addons,
+        addons=tuple(addon.name for addon in order(spec.addons)[0]),
+        own=own,
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,
