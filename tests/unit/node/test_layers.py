@@ -39,6 +39,7 @@ LAYERS = (
     ),  # what several steps share
     ("sealed",),
     ("fetch", "signed", "vouch", "waiting"),
+    ("timeline",),
     ("here",),
 )
 
