@@ -24,7 +24,8 @@ LAYERS = (
         "upkeep",
         "volumes",
     ),  # what the loader runs
-    ("duties", "restoring"),
+    ("addons", "duties", "restoring"),
+    ("belongings",),
     ("dump", "snapshot"),
     ("keeping",),
     (
@@ -33,12 +34,12 @@ LAYERS = (
         "bucket",
         "etcdctl",
         "filesystem",
-        "kube",
+        "kubectl",
         "mesh",
         "mounted",
         "roster",
     ),  # what several steps share
-    ("sealed",),
+    ("kube", "sealed"),
     ("fetch", "signed", "vouch", "waiting"),
     ("timeline",),
     ("here",),

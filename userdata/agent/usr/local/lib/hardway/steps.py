@@ -11,6 +11,7 @@ STEPS = {
     "binaries": "binaries:step",
     "roster": "follow:changes",
     "bootstrap": "bootstrap:step",
+    "again": "bootstrap:again",
     "channel": "channel:step",
     "etcd": "etcd:step",
     "grow": "volumes:grow",
