@@ -242,6 +242,8 @@ class _Builder:
         if _INTEGER.fullmatch(text):
             return int(text)
         tag = _read_by_others(text)
+        if self.dialect.manifests and text in ("y", "Y", "n", "N"):
+            tag = "bool"
         if self.dialect.manifests and (known := _of_a_manifest(text, tag)) is not None:
             return known
         if tag in _DISPUTED:

@@ -94,9 +94,7 @@ def _rendered(plan: Plan) -> list[Rendered]:
     found = []
     for name in dict.fromkeys((ALWAYS, *plan.addons)):
         if (own := theirs.get(name)) is not None:
-            files = {
-                path: (text, (item,)) for path, text, item in zip(own.files, own.texts, own.objects, strict=True)
-            }
+            files = {path: (text, (item,)) for path, text, item in zip(own.files, own.texts, own.objects, strict=True)}
             found.append(Rendered(name, own.after, files, own))
         else:
             needed = tuple(need for need in NEEDS.get(name, ()) if need in plan.addons)
@@ -180,4 +178,3 @@ def _withdraw(plan: Plan) -> list[str]:
     served = ",".join(plan.served_namespaces)
     selector = f"{SERVED_LABEL},{SERVED_LABEL} notin ({served})" if served else SERVED_LABEL
     return ["delete", "role,rolebinding", "--all-namespaces", f"--selector={selector}"]
-

@@ -63,7 +63,7 @@ def _entry(head: str, child: Any, indent: int) -> Iterator[str]:
 
 def _is_block(value: str) -> bool:
     """Tell whether text can stand as it is: its first line decides the indentation, so that must have none itself."""
-    return value[0] not in " \n\t" and bool(_BLOCK.fullmatch(value)) and not value.strip("\n ") == ""
+    return value[0] not in " \n\t" and bool(_BLOCK.fullmatch(value)) and value.strip("\n ") != ""
 
 
 def _quoted(value: str) -> str:

@@ -51,7 +51,14 @@ RANK: Mapping[str, int] = {
     for rank, kinds in enumerate(
         (
             ("Namespace",),
-            ("CustomResourceDefinition", "LimitRange", "PriorityClass", "ResourceQuota", "RuntimeClass", "StorageClass"),
+            (
+                "CustomResourceDefinition",
+                "LimitRange",
+                "PriorityClass",
+                "ResourceQuota",
+                "RuntimeClass",
+                "StorageClass",
+            ),
             ("CSIDriver", "DeviceClass", "PersistentVolume", "PriorityLevelConfiguration", "VolumeAttributesClass"),
             ("ServiceAccount",),
             ("ClusterRole",),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from generator import strict_yaml, worktree
 from generator.errors import Problem, Problems
-from generator.manifests import kinds, merging, reading, transforming
+from generator.manifests import generating, merging, naming, reading, transforming
 from generator.manifests.merging import CannotPatch
+from generator.manifests.naming import Piece
 from generator.manifests.reading import KUSTOMIZATIONS, Item
 from generator.strict_yaml import Document
 from generator.validation import shown, suggestion
@@ -40,27 +40,8 @@ _ENTRY = {
     "configMapGenerator": ("name", "namespace", "literals", "files", "envs", "options"),
 }
 _TARGET = ("group", "version", "kind", "name", "namespace")
-_OPTIONS = ("disableNameSuffixHash", "labels", "annotations", "immutable")
 _REMOTE = re.compile(r"[a-z+]+://|git@|git::|[a-z0-9.-]+\.[a-z]{2,}/[^/]+/|.*\?(ref|version|timeout)=", re.IGNORECASE)
 LIMIT_FILE_BYTES = 1024 * 1024
-
-
-@dataclass
-class _Piece:
-    """An object on its way through kustomizations; `names` are what it has been called, with kind and namespace."""
-
-    item: Item
-    is_hashed: bool = False
-    names: set[tuple[str, str, str]] = field(default_factory=set)
-
-    @property
-    def value(self) -> dict[str, Any]:
-        return self.item.value
-
-    @property
-    def called(self) -> tuple[str, str, str]:
-        identity = self.item.identity
-        return identity.kind, identity.namespace, identity.name
 
 
 def build(base: Path, path: str, problems: list[Problem]) -> list[Item]:
@@ -72,7 +53,10 @@ def build(base: Path, path: str, problems: list[Problem]) -> list[Item]:
         problems: takes everything that is wrong, with file and line.
     """
     pieces = _Build(base, path, (), problems).pieces()
-    _rename(pieces, {id(one): f"{one.item.identity.name}-{_hash(one.value)}" for one in pieces if one.is_hashed})
+    naming.rename(
+        pieces,
+        {id(one): f"{one.item.identity.name}-{naming.content_hash(one.value)}" for one in pieces if one.is_hashed},
+    )
     return [piece.item for piece in pieces]
 
 
@@ -85,7 +69,7 @@ class _Build:
         value = self.document.value if self.document else None
         self.keys: dict[str, Any] = value if isinstance(value, dict) else {}
 
-    def pieces(self) -> list[_Piece]:
+    def pieces(self) -> list[Piece]:
         if self.document is None:
             return []
         self._unknown()
@@ -94,26 +78,22 @@ class _Build:
         for index, one in self._entries("patches"):
             found = self._patched(index, one, found)
         if self.keys.get("namespace"):
-            _into(found, str(self.keys["namespace"]))
+            naming.into(found, str(self.keys["namespace"]))
         prefix, suffix = self.keys.get("namePrefix") or "", self.keys.get("nameSuffix") or ""
         if prefix or suffix:
             kept = ("Namespace", "CustomResourceDefinition", "APIService")
-            _rename(
+            naming.rename(
                 found,
                 {id(one): f"{prefix}{one.item.identity.name}{suffix}" for one in found if one.item.kind not in kept},
             )
         for piece in found:
             self._decorate(piece.value)
         for index, one in self._entries("replicas"):
-            matching = [piece for piece in found if any(name == one.get("name") for _, _, name in piece.names)]
-            if not any([transforming.replicated(piece.value, one.get("count")) for piece in matching]):
-                self.wrong(f"nothing that has replicas is called {shown(one.get('name'))}", "replicas", index)
+            self._replicated(index, one, found)
         for _, one in self._entries("images"):
             for piece in found:
-                value = transforming.with_images(
-                    piece.value, lambda old, one=one: transforming.image(old, str(one.get("name")), one)
-                )
-                piece.item = replace(piece.item, value=value)
+                change = partial(transforming.image, name=str(one.get("name")), entry=one)
+                piece.item = replace(piece.item, value=transforming.with_images(piece.value, change))
         return found
 
     def wrong(self, message: str, *path: str | int, hint: str | None = None) -> None:
@@ -181,51 +161,39 @@ class _Build:
             return None
         return found
 
-    def _resource(self, index: int, reference: Any) -> list[_Piece]:
+    def _resource(self, index: int, reference: Any) -> list[Piece]:
         path = self._inside(reference, "resources", index)
         if path is None:
             return []
         if path.endswith(reading.ENDINGS):
             items = reading.file(self.base, path, self.problems)
-            return [_piece(item) for item in items]
+            return [naming.piece(item) for item in items]
         if path in (self.path, *self.around):
             self.wrong(f"{shown(reference)} leads round in a circle", "resources", index)
             return []
         return _Build(self.base, path, (self.path, *self.around), self.problems).pieces()
 
-    def _generated(self, index: int, entry: Mapping[str, Any]) -> _Piece:
+    def _generated(self, index: int, entry: Mapping[str, Any]) -> Piece:
+        place = ("configMapGenerator", index)
         data: dict[str, str] = {}
-        for place, one in enumerate(entry.get("literals") or ()):
-            key, equals, value = str(one).partition("=")
-            if not equals:
-                self.wrong(f"{shown(one)} is not `<key>=<value>`", "configMapGenerator", index, "literals", place)
-            data[key] = value.strip("'\"") if value[:1] == value[-1:] and value[:1] in "'\"" else value
-        for place, one in enumerate(entry.get("files") or ()):
+        for at, one in enumerate(entry.get("literals") or ()):
+            if "=" not in str(one):
+                self.wrong(f"{shown(one)} is not `<key>=<value>`", *place, "literals", at)
+            data |= generating.literal(str(one))
+        for at, one in enumerate(entry.get("files") or ()):
             key, equals, reference = str(one).partition("=")
-            text = self._text(reference if equals else key, "configMapGenerator", index, "files", place)
-            data[key if equals else posixpath.basename(key)] = text
-        for place, one in enumerate(entry.get("envs") or ()):
-            for line in self._text(one, "configMapGenerator", index, "envs", place).splitlines():
-                if line.strip() and not line.lstrip().startswith("#"):
-                    key, _, value = line.lstrip().partition("=")
-                    data[key] = value
-        general = self.keys.get("generatorOptions") or {}
-        own = entry.get("options") or {}
-        options = {**general, **own}
-        for name in options:
-            if name not in _OPTIONS:
-                self.wrong(f"the option `{name}` of a generator is not supported", "configMapGenerator", index)
-        metadata: dict[str, Any] = {"name": entry.get("name")}
-        metadata |= {"namespace": entry["namespace"]} if entry.get("namespace") else {}
-        for key in ("labels", "annotations"):
-            pairs = {**(general.get(key) or {}), **(own.get(key) or {})}
-            metadata |= {key: pairs} if pairs else {}
-        value = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(sorted(data.items()))}
-        value |= {"immutable": True} if options.get("immutable") else {}
+            data[posixpath.basename(key)] = self._text(reference if equals else key, *place, "files", at)
+        for at, one in enumerate(entry.get("envs") or ()):
+            data |= generating.environment(self._text(one, *place, "envs", at))
+        general, own = self.keys.get("generatorOptions") or {}, entry.get("options") or {}
+        for name in {**general, **own}:
+            if name not in generating.OPTIONS:
+                self.wrong(f"the option `{name}` of a generator is not supported", *place)
         assert self.document is not None
-        line = self.document.lines.get(("configMapGenerator", index), 1)
-        item = Item(value, Document(value, {(): line}, self.document.file, ()))
-        return replace(_piece(item), is_hashed=not options.get("disableNameSuffixHash"))
+        value = generating.config_map(entry, data, general, own)
+        item = Item(value, Document(value, {(): self.document.lines.get(place, 1)}, self.document.file, ()))
+        is_plain = {**general, **own}.get("disableNameSuffixHash")
+        return replace(naming.piece(item), is_hashed=not is_plain)
 
     def _text(self, reference: Any, *path: str | int) -> str:
         found = self._inside(reference, *path)
@@ -242,7 +210,7 @@ class _Build:
             self.wrong(f"{shown(reference)} is no text", *path)
         return ""
 
-    def _patched(self, index: int, entry: Mapping[str, Any], pieces: list[_Piece]) -> list[_Piece]:
+    def _patched(self, index: int, entry: Mapping[str, Any], pieces: list[Piece]) -> list[Piece]:
         place = ("patches", index)
         if ("path" in entry) == ("patch" in entry):
             self.wrong(f"`patches[{index}]` has one of `path` and `patch`", *place)
@@ -262,7 +230,7 @@ class _Build:
             pieces = self._one_patch(index, patch, entry.get("target"), pieces)
         return pieces
 
-    def _one_patch(self, index: int, patch: Any, target: Any, pieces: list[_Piece]) -> list[_Piece]:
+    def _one_patch(self, index: int, patch: Any, target: Any, pieces: list[Piece]) -> list[Piece]:
         place = ("patches", index)
         if isinstance(patch, list) and not isinstance(target, dict):
             self.wrong(f"`patches[{index}]` is a JSON patch, and has no `target`", *place)
@@ -271,9 +239,11 @@ class _Build:
             if name not in _TARGET:
                 known = f"known keys: {', '.join(_TARGET)}"
                 self.wrong(f"`patches[{index}].target.{name}` is not supported", *place, "target", name, hint=known)
-        matching = [piece for piece in pieces if _is_meant(piece, patch, target)]
+        matching = [piece for piece in pieces if naming.is_meant(piece, patch, target)]
         if not matching:
-            self.wrong(f"`patches[{index}]` fits no object", *place, hint="it is found by kind and name, or by `target`")
+            self.wrong(
+                f"`patches[{index}]` fits no object", *place, hint="it is found by kind and name, or by `target`"
+            )
         gone = []
         for piece in matching:
             try:
@@ -294,6 +264,16 @@ class _Build:
                 piece.item = replace(piece.item, value=value)
         return [piece for piece in pieces if id(piece) not in gone]
 
+    def _replicated(self, index: int, entry: Mapping[str, Any], pieces: Sequence[Piece]) -> None:
+        name, count = entry.get("name"), entry.get("count")
+        if not isinstance(count, int) or isinstance(count, bool):
+            self.wrong(f"`replicas[{index}].count` is {shown(count)}, not a whole number", "replicas", index)
+            return
+        matching = [piece for piece in pieces if any(called == name for _, _, called in piece.names)]
+        scaled = [piece for piece in matching if transforming.replicated(piece.value, count)]
+        if not scaled:
+            self.wrong(f"nothing that has replicas is called {shown(name)}", "replicas", index)
+
     def _decorate(self, value: dict[str, Any]) -> None:
         for one in self.keys.get("labels") or ():
             if isinstance(one, dict) and isinstance(one.get("pairs"), dict):
@@ -303,92 +283,3 @@ class _Build:
             transforming.labelled(value, self.keys["commonLabels"], selectors=True, templates=True)
         if self.keys.get("commonAnnotations"):
             transforming.annotated(value, self.keys["commonAnnotations"])
-
-
-def _piece(item: Item) -> _Piece:
-    piece = _Piece(replace(item, value=transforming.copied(item.value)))
-    piece.names.add(piece.called)
-    return piece
-
-
-def _is_meant(piece: _Piece, patch: Any, target: Any) -> bool:
-    if isinstance(target, dict):
-        item = piece.item
-        group, _, version = item.version.rpartition("/")
-        facts = {"group": group, "version": version, "kind": item.kind}
-        if any(not re.fullmatch(str(target[key]), facts[key]) for key in facts if target.get(key)):
-            return False
-        place = {"name": 2, "namespace": 1}
-        return any(
-            all(re.fullmatch(str(target[key]), called[at]) for key, at in place.items() if target.get(key))
-            for called in piece.names
-        )
-    metadata = patch.get("metadata") if isinstance(patch, dict) else None
-    if not isinstance(metadata, dict) or patch.get("apiVersion") != piece.item.version:
-        return False
-    return any(
-        (kind, name) == (patch.get("kind"), metadata.get("name"))
-        and metadata.get("namespace") in (None, namespace)
-        for kind, namespace, name in piece.names
-    )
-
-
-def _into(pieces: Sequence[_Piece], namespace: str) -> None:
-    """Put everything that belongs to a namespace into this one, with all that names it."""
-    scopes = {kind: scope for piece in pieces for kind, scope in kinds.defined(piece.value).items()}
-    renamed: dict[int, str] = {}
-    for piece in pieces:
-        key = (piece.item.version, piece.item.kind)
-        if key == ("v1", "Namespace"):
-            renamed[id(piece)] = namespace
-        elif kinds.SERVED.get(key, scopes.get(key, True)):
-            piece.value.setdefault("metadata", {})["namespace"] = namespace
-            piece.names.add(piece.called)
-    for piece in pieces:
-        for found in transforming.references(piece.value):
-            is_theirs = any(
-                found.kind == kind and found.holder.get(found.key) == name
-                for other in pieces
-                for kind, _, name in other.names
-            )
-            is_default = found.kind == "ServiceAccount" and found.holder.get(found.key) == "default"
-            if found.beside and (is_theirs or is_default):
-                found.holder["namespace"] = namespace
-    _rename(pieces, renamed)
-
-
-def _rename(pieces: Sequence[_Piece], names: Mapping[int, str]) -> None:
-    """Give objects other names, and write these where others name them."""
-    moved = {}
-    for piece in pieces:
-        if id(piece) in names:
-            moved[(piece.item.kind, piece.item.identity.namespace, piece.item.identity.name)] = names[id(piece)]
-    for piece in pieces:
-        own = piece.item.identity.namespace
-        for found in transforming.references(piece.value):
-            namespace = found.holder.get("namespace", own) if found.beside else own
-            old = found.holder.get(found.key)
-            new = moved.get((found.kind, str(namespace or ""), str(old))) or moved.get((found.kind, "", str(old)))
-            if new is not None:
-                found.holder[found.key] = new
-    for piece in pieces:
-        if id(piece) in names:
-            piece.value["metadata"]["name"] = names[id(piece)]
-            piece.names.add(piece.called)
-
-
-def _hash(value: Mapping[str, Any]) -> str:
-    """Give the end of the name of a generated ConfigMap, as kustomize makes it of what it holds.
-
-    Source: https://github.com/kubernetes-sigs/kustomize (api/hasher/hasher.go)
-    """
-    text = json.dumps(
-        {"data": value.get("data") or "", "kind": "ConfigMap", "name": value["metadata"]["name"]},
-        separators=(",", ":"),
-        sort_keys=True,
-        ensure_ascii=False,
-    )
-    for char in "<>&":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    return digest.translate(str.maketrans({"0": "g", "1": "h", "3": "k", "a": "m", "e": "t"}))

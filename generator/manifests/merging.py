@@ -72,7 +72,9 @@ def _merged(old: Any, patch: Mapping[str, Any], *, known: bool) -> Any:
 
 def _key_of(name: str, wanted: Sequence[Any], *, known: bool) -> str | None:
     entries = [one for one in wanted if isinstance(one, dict) and one.keys() != {_DIRECTIVE}]
-    fields = _KEYS.get(name, ()) if known and len(entries) + sum(_is_replace(one) for one in wanted) == len(wanted) else ()
+    fields = (
+        _KEYS.get(name, ()) if known and len(entries) + sum(_is_replace(one) for one in wanted) == len(wanted) else ()
+    )
     return next((field for field in fields if all(field in one for one in entries)), None)
 
 
@@ -81,17 +83,14 @@ def _is_replace(entry: Any) -> bool:
 
 
 def _lists(old: Any, wanted: Sequence[dict[str, Any]], field: str) -> list[Any]:
-    """Merge entries with the same key; new ones come first, as kustomize has it."""
+    """Merge entries with the same key; those of the patch come first, as kustomize has it."""
     before = [] if not isinstance(old, list) or any(_is_replace(one) for one in wanted) else old
     entries = [one for one in wanted if not _is_replace(one)]
-    patched = {one[field]: one for one in entries}
     there = {one.get(field): one for one in before if isinstance(one, dict)}
-    new = [_merged({}, one, known=True) for one in entries if one[field] not in there]
-    rest = [
-        _merged(one, patched[one[field]], known=True) if isinstance(one, dict) and one.get(field) in patched else one
-        for one in before
-    ]
-    return [one for one in (*new, *rest) if one is not None]
+    first = [_merged(there.get(one[field], {}), one, known=True) for one in entries]
+    named = {one[field] for one in entries}
+    rest = [one for one in before if not (isinstance(one, dict) and one.get(field) in named)]
+    return [one for one in (*first, *rest) if one is not None]
 
 
 def patched(value: Mapping[str, Any], operations: Sequence[Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from generator.description.rules import ADDONS, order
+from generator.description.rules import order
 from generator.description.schema import AddonSpec, ClusterSpec
 from generator.errors import Problem, raise_all
-from generator.manifests import emit, images, kinds, kustomization, pins, reading, rules
+from generator.manifests import beside, emit, images, kinds, kustomization, pins, reading, rules
 from generator.manifests.reading import Identity, Item
 from generator.release.lock_file import Release
 
@@ -96,62 +96,10 @@ def load(spec: ClusterSpec, base: Path, release: Release) -> tuple[OwnAddon, ...
     found, problems = read(spec, base)
     digests = {**{one.reference: one.digest for one in release.images if one.is_pinned}, **pins.load(base)}
     addons = order(spec.addons)[0]
-    problems += _each(spec, addons, found, digests)
-    problems += _twice(found)
+    problems += beside.problems(spec, addons, found)
+    problems += [one for items in found.values() for item in items for one in rules.unpinned(item, digests)]
     raise_all(sorted(problems, key=_place))
-    return tuple(
-        _own(addon, found[addon.name], digests) for addon in addons if addon.source
-    )
-
-
-def _each(
-    spec: ClusterSpec, addons: Sequence[AddonSpec], found: Mapping[str, list[Item]], digests: Mapping[str, str]
-) -> Iterator[Problem]:
-    before = _before(addons)
-    defines = {name: {kind: ns for item in items for kind, ns in kinds.defined(item.value).items()} for name, items in found.items()}
-    makes = {name: {item.identity.name for item in items if item.kind == "Namespace"} for name, items in found.items()}
-    always = {"default", *spec.ingress.namespaces, *rules.CLOSED}
-    brought = {kind: ns for addon in addons for kind, ns in kinds.BROUGHT.get(addon.name, {}).items()}
-    for name, items in found.items():
-        there = [name, *before[name]]
-        known = {**kinds.SERVED, **brought, **{kind: ns for one in there for kind, ns in defines.get(one, {}).items()}}
-        spaces = always.union(*(makes.get(one, ()) for one in there))
-        for item in items:
-            kind, namespace = (item.version, item.kind), item.identity.namespace
-            if kind not in known and (owner := next((one for one in defines if kind in defines[one]), None)):
-                message = f"`{item.kind}` is defined by the addon `{owner}`, which need not be there before `{name}`"
-                yield Problem(message, where=item.where("kind"), hint=f"write `after: [{owner}]` at `{name}`")
-            else:
-                yield from rules.place(item, known)
-            if namespace and namespace not in spaces:
-                where, owner = item.where("metadata", "namespace"), next((one for one in makes if namespace in makes[one]), None)
-                if owner:
-                    message = f"the namespace `{namespace}` is made by the addon `{owner}`, which need not be there before `{name}`"
-                    yield Problem(message, where=where, hint=f"write `after: [{owner}]` at `{name}`")
-                else:
-                    hint = "add a Namespace to the addon, or correct the name"
-                    yield Problem(f"nobody makes the namespace `{namespace}`", where=where, hint=hint)
-            yield from rules.contents(item)
-            yield from rules.unpinned(item, digests)
-
-
-def _before(addons: Sequence[AddonSpec]) -> Mapping[str, set[str]]:
-    """Name what is up before each addon, with what is up before that."""
-    found: dict[str, set[str]] = {}
-    for addon in addons:
-        direct = addon.after or ADDONS.get(addon.name, ())
-        found[addon.name] = set(direct).union(*(found.get(name, ()) for name in direct))
-    return found
-
-
-def _twice(found: Mapping[str, list[Item]]) -> Iterator[Problem]:
-    seen: dict[Identity, str] = {}
-    for items in found.values():
-        for item in items:
-            if item.identity in seen:
-                message = f"{item.identity} is there a second time, first in {seen[item.identity]}"
-                yield Problem(message, where=item.where(), hint="keep one of them")
-            seen.setdefault(item.identity, item.where())
+    return tuple(_own(addon, found[addon.name], digests) for addon in addons if addon.source)
 
 
 def _own(addon: AddonSpec, items: Sequence[Item], digests: Mapping[str, str]) -> OwnAddon:

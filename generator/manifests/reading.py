@@ -10,7 +10,7 @@ from typing import Any
 from generator import strict_yaml, worktree
 from generator.errors import Problem, Problems
 from generator.manifests import kinds
-from generator.strict_yaml import Document, Location
+from generator.strict_yaml import Document
 
 LIMIT_BYTES = 2 * 1024 * 1024
 """Of one file."""

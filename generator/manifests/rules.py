@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from generator.description.values import CLOSED_NAMESPACES, OWN_NAMESPACES
 from generator.errors import Problem
-from generator.manifests import images, kinds, pins
+from generator.manifests import images, pins
 from generator.manifests.reading import Item
 from generator.release import lock_file
 from generator.validation import Misfit, shown, suggestion
@@ -42,7 +42,7 @@ def shape(item: Item) -> Iterator[Problem]:
             value = item.value.get(key)
             what = f"`{key}` is {shown(value)}, not text" if key in item.value else f"has no `{key}`"
             yield Problem(what, where=item.where(key))
-    if item.kind == "List" or item.kind.endswith("List") and isinstance(item.value.get("items"), list):
+    if item.kind == "List" or (item.kind.endswith("List") and isinstance(item.value.get("items"), list)):
         hint = "write each object as a document of its own, with `---` between them"
         yield Problem(f"is a `{item.kind}` of objects", where=item.where("kind"), hint=hint)
         return
@@ -147,7 +147,9 @@ def unpinned(item: Item, digests: Mapping[str, str]) -> Iterator[Problem]:
             lock_file.image("own", images.full(image))
         except Misfit as misfit:
             hint = "write `<registry>/<repository>:<tag>`, with a tag that stays, or a digest behind it"
-            yield Problem(f"the image {shown(image)} can't be pinned: {misfit.message}", where=item.where(*path), hint=hint)
+            yield Problem(
+                f"the image {shown(image)} can't be pinned: {misfit.message}", where=item.where(*path), hint=hint
+            )
         else:
             yield Problem(f"the image `{image}` has no digest", where=item.where(*path), hint=pins.PINNING)
 

@@ -30,12 +30,16 @@ _PLAIN = {
 
 
 class Reference(NamedTuple):
-    """A place that names another object: the mapping and its key, the kind, and whether a namespace is beside it."""
+    """A place that names another object: the mapping and its key, and the kind.
+
+    `beside` tells whether a namespace is beside it, `loose` that it is found by its name alone.
+    """
 
     holder: dict[str, Any]
     key: str
     kind: str
     beside: bool = False
+    loose: bool = False
 
 
 def references(value: dict[str, Any]) -> Iterator[Reference]:
@@ -54,7 +58,7 @@ def references(value: dict[str, Any]) -> Iterator[Reference]:
     if kind == "StatefulSet" and isinstance(spec, dict) and "serviceName" in spec:
         yield Reference(spec, "serviceName", "Service")
     if kind == "APIService" and isinstance(spec, dict):
-        yield from _service(spec.get("service"))
+        yield from (one._replace(loose=True) for one in _service(spec.get("service")))
     for webhook in value.get("webhooks") or ():
         yield from _service((webhook.get("clientConfig") or {}).get("service"))
     for subject in value.get("subjects") or ():
@@ -98,14 +102,14 @@ def labelled(value: dict[str, Any], pairs: Mapping[str, str], *, selectors: bool
     if templates or selectors:
         for metadata in _templates(value):
             _add(metadata, "labels", pairs)
+        for claim in spec.get("volumeClaimTemplates") or () if kind == "StatefulSet" else ():
+            _add(claim.setdefault("metadata", {}), "labels", pairs)
     if not selectors:
         return
     if kind in ("Service", "ReplicationController"):
         _add(spec, "selector", pairs)
     elif kind in _WORKLOADS:
         _add(spec.setdefault("selector", {}), "matchLabels", pairs)
-    for claim in spec.get("volumeClaimTemplates") or () if kind == "StatefulSet" else ():
-        _add(claim.setdefault("metadata", {}), "labels", pairs)
     for selector in _selectors(value):
         selector["matchLabels"].update(pairs)
 
@@ -125,7 +129,9 @@ def _selectors(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
         found += [one.get("labelSelector") for one in pods.get("topologySpreadConstraints") or ()]
         for affinity in ("podAffinity", "podAntiAffinity"):
             terms = (pods.get("affinity") or {}).get(affinity) or {}
-            found += [one.get("labelSelector") for one in terms.get("requiredDuringSchedulingIgnoredDuringExecution") or ()]
+            found += [
+                one.get("labelSelector") for one in terms.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+            ]
             found += [
                 (one.get("podAffinityTerm") or {}).get("labelSelector")
                 for one in terms.get("preferredDuringSchedulingIgnoredDuringExecution") or ()

@@ -227,9 +227,7 @@ class Plan:
         return certificates.planned(self)
 
 
-def plan(
-    spec: ClusterSpec, release: Release, inventory: Inventory | None, own: tuple[OwnAddon, ...] = ()
-) -> Plan:
+def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None, own: tuple[OwnAddon, ...] = ()) -> Plan:
     """Decide everything.
 
     Args:
