@@ -164,7 +164,7 @@ def _file(value: Mapping[str, Any]) -> tuple[str, bool]:
     kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", value["kind"]).lower()
     whole = f"{kebab}-{value['metadata']['name']}"
     name = re.sub(r"[^a-z0-9]+", "-", whole.lower())[:NAME_LENGTH].strip("-")
-    return name, name == whole
+    return name, len(whole) <= NAME_LENGTH
 
 
 def _place(problem: Problem) -> tuple[str, int]:
