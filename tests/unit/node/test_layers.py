@@ -24,7 +24,8 @@ LAYERS = (
         "upkeep",
         "volumes",
     ),  # what the loader runs
-    ("addons", "duties", "restoring"),
+    ("duties", "restoring"),
+    ("addons",),
     ("belongings",),
     ("dump", "snapshot"),
     ("keeping",),
