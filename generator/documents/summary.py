@@ -40,6 +40,8 @@ def caveats(plan: Plan) -> tuple[str, ...]:
             f"where the database lies on {listed(bare)}, it dies with the droplet, and orders with it:"
             f" there is no volume `{BOOK_VOLUME}`"
         )
+    if "order-book" in plan.addons and plan.wipe:
+        found.append("anybody can empty the order book: `order_book.wipe` has the ingress lead to `/api/wipe`")
     found.append("pods that use the host's network can reach the metadata service, and with it the node's document")
     if len(plan.control_planes) == 1:
         found.append("there is one control-plane node: losing it loses the cluster")
