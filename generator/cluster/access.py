@@ -46,7 +46,7 @@ class Doors:
 
 
 def doors(plan: Plan, cloud: Cloud) -> tuple[str, ...]:
-    """Find the public addresses of the nodes that take pods, at which the ingress answers; kept ones where there are."""
+    """Find the public addresses of the nodes that take pods, where the ingress is; kept ones where there are."""
     droplets = listed(cloud, plan.cluster_tag)
     at = {node.name: one for node in plan.nodes for one in droplets if plan.node_tag(node) in one.tags and one.public}
     kept = {one.droplet: one.ip for one in reserved(cloud)} if any(node.reserved for node in plan.nodes) else {}
