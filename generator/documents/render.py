@@ -171,4 +171,6 @@ def _contradicting(planned: Plan, known: Inventory, file: Path) -> Iterator[Prob
         if fact is not None and (fact.subject, sorted(fact.sans)) != (row.subject, sorted(row.sans)):
             message = f"certificate `{row.path}` is for {', '.join((fact.subject, *fact.sans))}"
             hint = f"the description makes it {', '.join((row.subject, *row.sans))}; a certificate never changes"
+            if row.is_rotated:
+                hint = f"`gen rotate {row.path}` has made another, for {', '.join(row.sans)}"
             yield Problem(message, where=str(file), hint=hint)
