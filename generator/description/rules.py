@@ -25,11 +25,12 @@ ADDONS: Mapping[str, tuple[str, ...]] = {
     "bridge": (),
     "coredns": ("bridge",),
     "ingress": ("bridge",),
+    "metrics-server": ("bridge",),
     "order-book": ("bridge", "coredns", "ingress"),
 }
-TAKEN = frozenset({"base", "cilium", "metrics-server", *ADDONS})
+TAKEN = frozenset({"base", "cilium", *ADDONS})
 """Names that no addon of a user's can have."""
-LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for now"}
+LATER = {"cilium": "use `bridge` for now"}
 
 
 @dataclass(frozen=True)
@@ -309,6 +310,14 @@ def _order_book(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 ("order_book", key), f"`order_book.{key}` is there, but the addon `order-book` is not in `addons`"
             )
+    pair = ("certificate", "key")
+    named = [key for key in pair if key in draft.order_book]
+    if len(named) == 1:
+        lacking = pair[1 - pair.index(named[0])]
+        hint = "a certificate of yours is two files below `keys/`; without both the cluster's own authority makes one"
+        yield Finding(
+            ("order_book", named[0]), f"`order_book.{named[0]}` is there without `order_book.{lacking}`", hint
+        )
 
 
 def _debug(draft: Draft) -> Iterator[Finding]:
