@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hardway import etcdctl, fetch, here, kube, mounted, vouch
+from hardway import etcdctl, fetch, here, kube, mounted, survey, vouch
 from hardway.here import Failure
 
 # In order; what is no unit of this node's role is left out.
@@ -149,6 +149,7 @@ def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
         "digests": running(),
         "etcd": etcdctl.bookkeeping() if is_member else None,
         "volumes": [asdict(use) for use in mounted.uses()],
+        "paths": survey.told(),
         "failure": {"unit": stuck[0].unit, "lines": last_lines(stuck[0].unit)} if stuck else None,
     }
 
