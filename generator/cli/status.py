@@ -27,6 +27,8 @@ from generator.plan.project import Project
 
 if TYPE_CHECKING:
     from generator.cluster.inquiry import Survey, View
+    from generator.cluster.observed import Observed
+    from generator.cluster.observer import Observer
     from generator.cluster.status import ClusterStatus
     from generator.cluster.ways import Ways
     from generator.plan.decide import Plan
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 @lab_option
 @click.option("--ask", is_flag=True, help="Ask each control-plane node what it sees of etcd and of its peers.")
 @click.option("--paths", "show_paths", is_flag=True, help="Have the paths between pods probed, and show them.")
+@click.option("--timeline", "draws", is_flag=True, help="Show the steps of the nodes' boots on one clock instead.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the timeline into a file.")
 @min_days_option
 @json_option
 @click.pass_obj
@@ -47,6 +51,8 @@ def status(
     lab: str | None,
     ask: bool,
     show_paths: bool,
+    draws: bool,
+    svg: Path | None,
     min_days: int | None,
     as_json: bool,
 ) -> int:
@@ -72,6 +78,8 @@ def status(
     documents = digests(project)
     observer = observing(project, connection)
     observed = observer.look()
+    if draws or svg:
+        return _timeline(project, observer, observed, svg, as_json=as_json)
     actions = diff(plan, documents, observed)
     daily = access.expiry(project.keys_path)
     kept, old = StateStore(project, connection).words(observed.time) if observed.roster else ((), ())
@@ -97,6 +105,28 @@ def status(
     short = say_what_ends(project, min_days)
     is_open = not show_paths or (found is not None and not found.silent and not seen.paths)
     return 0 if seen.whole and not short and is_open else 1
+
+
+def _timeline(project: Project, observer: Observer, observed: Observed, svg: Path | None, *, as_json: bool) -> int:
+    """Show the boots, and the launch that made the nodes."""
+    from generator.cluster import trail
+    from generator.cluster.timeline import timeline
+    from generator.cluster.timeline_svg import drawing
+    from generator.cluster.timeline_text import facts, lines
+    from generator.errors import Problem
+    from generator.files import write_atomic
+
+    found = timeline(project.plan, observed, trail.read(observer.server) if observer.server else ())
+    if found is None:
+        hint = "a node tells it once it has its secrets; `gen status` shows how the nodes are"
+        raise Problem("no node tells of its boot", where=project.plan.name, hint=hint)
+    if svg is not None:
+        write_atomic(svg, drawing(found).encode())
+    if as_json:
+        print_json(facts(found))
+    else:
+        click.echo("\n".join(lines(found)))
+    return 0
 
 
 def _text(status: ClusterStatus) -> str:
