@@ -1,0 +1,81 @@
+"""Launches the clusters that are measured, each in a lab of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.plan.project import Project
+from generator.release.lock_file import Image
+from tests import images
+from tests.datapath.table import Row
+from tests.datapath.ways import Ways
+from tests.datapath.workload import NAMESPACE, Workload
+from tests.e2e.harness import Cluster
+from tests.e2e.kubectl import Kubectl
+
+CNIS, DATAPATHS = ("bridge", "cilium"), ("mesh", "vpc")
+DESCRIPTION = """\
+name: datapath
+region: fra1
+release: {release}
+image: debian-13-x64
+network: {{vpc: 10.110.0.0/20, nodes: 10.44.0.0/24, pods: 10.42.0.0/16, services: 10.43.0.0/16, datapath: {datapath}}}
+pools:
+{pools}
+access: {{api: [28.51.100.7/32]}}
+spaces: {{bucket: datapath-hardway, region: fra1}}
+ingress: {{namespaces: [{namespace}]}}
+addons: [{cni}, coredns, ingress]
+"""
+CONTROL_PLANE = "- {{name: node, role: control-plane, schedulable: {takes}, count: {count}, size: s-2vcpu-4gb}}"
+WORKERS = "- {name: work, role: worker, count: 2, size: s-2vcpu-4gb}"
+POOLS = {
+    "one": CONTROL_PLANE.format(takes="true", count=1),
+    "three": CONTROL_PLANE.format(takes="true", count=3),
+    "five": f"{CONTROL_PLANE.format(takes='false', count=3)}\n{WORKERS}",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which cluster it is."""
+
+    cni: str
+    datapath: str
+    shape: str
+
+
+@contextmanager
+def launched(directory: Path, chosen: Chosen, brought: tuple[Image, ...]) -> Iterator[tuple[Cluster, Row]]:
+    """Launch a cluster, with images of tests in its registries, and take the lab down; says how long it took."""
+    cluster = Cluster(directory, name="datapath")
+    cluster.gen("init", cluster.name, "--release", images.RELEASE, "--api", "28.51.100.7")
+    values = {"release": images.RELEASE, "datapath": chosen.datapath, "cni": chosen.cni, "namespace": NAMESPACE}
+    description = DESCRIPTION.format(pools=POOLS[chosen.shape], **values)
+    (directory / "cluster.yaml").write_text(description)
+    cluster.gen("lab", "build", timeout=7200)
+    images.bring(directory, brought)
+    for verb in (["check"], ["render"]):
+        cluster.gen(*verb)
+    try:
+        cluster.gen("lab", "up", timeout=900)
+        begun = time.monotonic()
+        cluster.gen("launch", "--lab", "--yes")
+        yield cluster, Row("launched in", True, f"{time.monotonic() - begun:.0f} s")
+    finally:
+        cluster.gen("lab", "down", check=False)
+
+
+@contextmanager
+def working(cluster: Cluster, probe: Image) -> Iterator[Ways]:
+    """Run the workload in a cluster, and end it."""
+    workload = Workload(cluster, Kubectl(cluster))
+    workload.apply(probe)
+    try:
+        yield Ways(cluster, Project.load(cluster.directory / "cluster.yaml").plan, workload)
+    finally:
+        workload.remove()
