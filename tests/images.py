@@ -21,8 +21,8 @@ from tests.silent import Silent
 
 RELEASE = "k8s-1.36-source"
 NOBODY = "65532:65532"
-# Nobody can own it (RFC 2606): what is there can't be mistaken for what somebody publishes.
-REGISTRY = "registry.example.com/hardway-tests"
+# One of the lab's registries; upstream has nothing of that name.
+REPOSITORY = "registry.k8s.io/hardway-tests"
 PROBE = GoRecipe("probe", "hardway/probe", "", {"probe": "."}, own=Path(__file__).parent / "datapath" / "probe")
 
 
@@ -88,13 +88,22 @@ class Maker:
         return Image(recipe.name, recipe.reference, digest)
 
     def _members(self, recipe: Recipe) -> Iterable[Member]:
-        fetcher = Fetcher(self.cache, self.progress)
-        members = unpack.members(self.cache, fetcher, recipe.name, ["base-files", *recipe.packages])
+        members: dict[str, Member] = {}
+        if recipe.packages:
+            fetcher = Fetcher(self.cache, self.progress)
+            members |= unpack.members(self.cache, fetcher, recipe.name, ["base-files", *recipe.packages])
         members |= {path: Member(path, self.cache.blob(sha)) for path, sha in recipe.programs.items()}
         members |= {path: Member(path, link=target, mode=0o777) for path, target in recipe.links.items()}
         members |= {path: Member(path, text.encode(), mode=0o644) for path, text in recipe.files.items()}
         members["tmp"] = Member("tmp", mode=0o1777)
         return members.values()
+
+
+def program(recipe: GoRecipe, maker: Maker | None = None) -> Path:
+    """Build a single command for this machine, or find it built."""
+    maker = maker or Maker.default()
+    (digest,) = maker.programs(recipe).values()
+    return maker.cache.blob(digest)
 
 
 def probe(maker: Maker) -> Image:
@@ -103,7 +112,7 @@ def probe(maker: Maker) -> Image:
     settings = Settings(
         ["/usr/local/bin/probe"], NOBODY, command=["serve"], environment={"PATH": "/usr/local/bin:/usr/bin"}
     )
-    recipe = Recipe("probe", f"{REGISTRY}/probe:1", ["iperf3"], {"usr/local/bin/probe": program}, settings)
+    recipe = Recipe("probe", f"{REPOSITORY}/probe:1", ["iperf3"], {"usr/local/bin/probe": program}, settings)
     return maker.image(recipe)
 
 

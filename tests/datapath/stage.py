@@ -32,11 +32,12 @@ ingress: {{namespaces: [{namespace}]}}
 addons: [{cni}, coredns, ingress]
 """
 CONTROL_PLANE = "- {{name: node, role: control-plane, schedulable: {takes}, count: {count}, size: s-2vcpu-4gb}}"
-WORKERS = "- {name: work, role: worker, count: 2, size: s-2vcpu-4gb}"
+WORKERS = "- {{name: work, role: worker, count: {count}, size: s-2vcpu-4gb}}"
 POOLS = {
     "one": CONTROL_PLANE.format(takes="true", count=1),
+    "two": f"{CONTROL_PLANE.format(takes='true', count=1)}\n{WORKERS.format(count=1)}",
     "three": CONTROL_PLANE.format(takes="true", count=3),
-    "five": f"{CONTROL_PLANE.format(takes='false', count=3)}\n{WORKERS}",
+    "five": f"{CONTROL_PLANE.format(takes='false', count=3)}\n{WORKERS.format(count=2)}",
 }
 
 
@@ -49,25 +50,37 @@ class Chosen:
     shape: str
 
 
-@contextmanager
-def launched(directory: Path, chosen: Chosen, brought: tuple[Image, ...]) -> Iterator[tuple[Cluster, Row]]:
-    """Launch a cluster, with images of tests in its registries, and take the lab down; says how long it took."""
+def described(directory: Path, chosen: Chosen) -> Cluster:
+    """Describe a cluster in a directory, and have the lab's content made, with a lock that may be added to."""
     cluster = Cluster(directory, name="datapath")
     cluster.gen("init", cluster.name, "--release", images.RELEASE, "--api", "28.51.100.7")
     values = {"release": images.RELEASE, "datapath": chosen.datapath, "cni": chosen.cni, "namespace": NAMESPACE}
-    description = DESCRIPTION.format(pools=POOLS[chosen.shape], **values)
-    (directory / "cluster.yaml").write_text(description)
+    (directory / "cluster.yaml").write_text(DESCRIPTION.format(pools=POOLS[chosen.shape], **values))
     cluster.gen("lab", "build", timeout=7200)
-    images.bring(directory, brought)
-    for verb in (["check"], ["render"]):
-        cluster.gen(*verb)
+    return cluster
+
+
+@contextmanager
+def up(cluster: Cluster) -> Iterator[Row]:
+    """Launch what is rendered, tell how long it took, and take the lab down in the end."""
     try:
         cluster.gen("lab", "up", timeout=900)
         begun = time.monotonic()
         cluster.gen("launch", "--lab", "--yes")
-        yield cluster, Row("launched in", True, f"{time.monotonic() - begun:.0f} s")
+        yield Row("launched in", True, f"{time.monotonic() - begun:.0f} s")
     finally:
         cluster.gen("lab", "down", check=False)
+
+
+@contextmanager
+def launched(directory: Path, chosen: Chosen, brought: tuple[Image, ...]) -> Iterator[tuple[Cluster, Row]]:
+    """Launch a cluster in a lab of its own, with images of tests in its registries."""
+    cluster = described(directory, chosen)
+    images.bring(directory, brought)
+    cluster.gen("check")
+    cluster.gen("render")
+    with up(cluster) as took:
+        yield cluster, took
 
 
 @contextmanager

@@ -25,7 +25,7 @@ share: only their ratio tells something, what pods send to each other beside wha
 cluster of one node that is a way through the node's own memory.
 
 """
-SHAPES = {"one": "1 node", "three": "3 nodes", "five": "3 + 2 nodes"}
+SHAPES = {"one": "1 node", "two": "2 nodes", "three": "3 nodes", "five": "3 + 2 nodes"}
 
 
 @dataclass(frozen=True)

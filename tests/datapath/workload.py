@@ -31,6 +31,7 @@ spec:
     metadata: {labels: {app: NAME, KIND: "yes"}}
     spec:
       hostNetwork: HOST
+      automountServiceAccountToken: true
       tolerations: [{operator: Exists}]
       terminationGracePeriodSeconds: 1
       containers:

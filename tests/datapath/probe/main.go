@@ -1,5 +1,5 @@
-// Probe serves in a pod, and tries from a pod what others of its kind serve: `probe serve`, `probe try` with a list of
-// tries on standard input and their answers on standard output, in the same order.
+// Probe serves in a pod, and tries from a pod what others of its kind serve. `probe try` reads a list of tries and
+// writes their answers in the same order; `probe load` repeats them until its input ends.
 package main
 
 import (
@@ -25,13 +25,17 @@ const (
 
 func main() {
 	if len(os.Args) != 2 {
-		log.Fatal("usage: probe serve|try")
+		log.Fatal("usage: probe serve|try|load")
 	}
 	switch os.Args[1] {
 	case "serve":
 		log.Fatal(serve())
 	case "try":
 		if err := tryAll(os.Stdin, os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+	case "load":
+		if err := load(os.Stdin, os.Stdout); err != nil {
 			log.Fatal(err)
 		}
 	default:

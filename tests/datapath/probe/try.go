@@ -19,6 +19,7 @@ type Try struct {
 	Kind    string  `json:"kind"`
 	Target  string  `json:"target"`
 	Size    int     `json:"size"`
+	Host    string  `json:"host"`
 	CA      string  `json:"ca"`
 	Token   string  `json:"token"`
 	Seconds float64 `json:"seconds"`
@@ -37,6 +38,7 @@ func (try Try) Do() Answer {
 	defer cancel()
 	kinds := map[string]func(context.Context) (string, error){
 		"caller": try.caller, "open": try.open, "echo": try.echo, "lookup": try.lookup, "get": try.get,
+		"page": try.page,
 	}
 	kind, known := kinds[try.Kind]
 	if !known {
@@ -129,4 +131,24 @@ func (try Try) get(ctx context.Context) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
 	return fmt.Sprintf("%d %s", response.StatusCode, strings.TrimSpace(string(body))), err
+}
+
+// page asks a web server for something of a host, by a connection of its own.
+func (try Try) page(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, try.Target, nil)
+	if err != nil {
+		return "", err
+	}
+	request.Host = try.Host
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("answer %d", response.StatusCode)
+	}
+	return strings.TrimSpace(string(body)), err
 }
