@@ -107,7 +107,10 @@ class Workload:
     kubectl: Kubectl
 
     def apply(self, image: Image) -> None:
-        """Run it, and wait until all of it does."""
+        """Run it, and wait until all of it does.
+
+        The namespace is among those whose Ingresses the cluster serves, so it outlives this.
+        """
         kubectl = self.kubectl
         kubectl("create", "namespace", NAMESPACE, check=False)
         kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
@@ -118,7 +121,8 @@ class Workload:
 
     def remove(self) -> None:
         """End it."""
-        self.kubectl("delete", "namespace", NAMESPACE, "--wait=true", timeout=180)
+        kinds = "daemonsets,services,ingresses,networkpolicies"
+        self.kubectl("delete", kinds, "--all", "-n", NAMESPACE, "--cascade=foreground", "--timeout=120s", timeout=180)
 
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
