@@ -302,8 +302,8 @@ def measured(ways: Ways, checks: Sequence[Checked] = WAYS) -> Iterator[Row]:
 
 def _given(plan: Plan, node: str) -> set[int]:
     """List a node's ports that pods reach: those for them, and those for everybody."""
-    sources = {"pods", "anyone", "operators"}
-    return {port.number for port in ports.of(plan.node(node).role) if sources & set(port.sources)}
+    sources, role = {"pods", "anyone", "operators"}, plan.node(node).role
+    return {port.number for port in ports.PORTS if role in port.roles and sources & set(port.sources)}
 
 
 def _saw(answer: Answer) -> str:
