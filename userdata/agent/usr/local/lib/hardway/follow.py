@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hardway import balancer, here, mesh, roster
+from hardway import balancer, here, installed, mesh, roster
 from hardway.here import Failure
 from hardway.waiting import patiently
 
@@ -44,7 +44,8 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def changes() -> None:
-    """Read the roster again; mesh, balancer and addons follow its changes."""
+    """Read the roster again; mesh, balancer and addons follow its changes. What else has time is done as well."""
+    installed.settle()
     before = here.read(here.ROSTER)
     after, _ = roster.refresh()
     # What was applied is compared, not what was known: another step may have read the roster first.
