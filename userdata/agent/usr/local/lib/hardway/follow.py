@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hardway import addons, balancer, datapath, here, roster, survey
+from hardway import addons, balancer, datapath, here, installed, roster, survey
 from hardway.here import Failure
 from hardway.waiting import patiently
 
@@ -45,7 +45,8 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def changes() -> None:
-    """Read the roster again; ways, balancer and addons follow its changes, and the ways are probed now and then."""
+    """Read the roster again; ways, balancer and addons follow its changes. What else has time is done as well."""
+    installed.settle()
     before = here.read(here.ROSTER)
     after, _ = roster.refresh()
     if datapath.exists():
