@@ -25,11 +25,12 @@ ADDONS: Mapping[str, tuple[str, ...]] = {
     "bridge": (),
     "coredns": ("bridge",),
     "ingress": ("bridge",),
+    "metrics-server": ("bridge",),
     "order-book": ("bridge", "coredns", "ingress"),
 }
-TAKEN = frozenset({"base", "cilium", "metrics-server", *ADDONS})
+TAKEN = frozenset({"base", "cilium", *ADDONS})
 """Names that no addon of a user's can have."""
-LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for now"}
+LATER = {"cilium": "use `bridge` for now"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class Draft:
     name: str | None
     region: str | None
     networks: Mapping[str, IPv4Network]
-    datapath: str | None
     pools: Sequence[PoolSpec | None] | None
     api: Sequence[IPv4Network | None] | None
     addons: Sequence[AddonSpec | None] | None
@@ -74,7 +74,6 @@ def findings(draft: Draft) -> Iterator[Finding]:
     yield from _pools(draft)
     yield from _volumes(draft)
     yield from _capacity(draft)
-    yield from _datapath(draft)
     yield from _api(draft)
     yield from _addons(draft)
     yield from _served(draft)
@@ -175,13 +174,6 @@ def room(name: str, network: IPv4Network) -> int:
     if name == "pods":
         return int(2 ** (POD_PREFIX - network.prefixlen))
     return network.num_addresses - (VPC_RESERVED if name == "vpc" else 2)
-
-
-def _datapath(draft: Draft) -> Iterator[Finding]:
-    if draft.datapath == "vpc":
-        yield Finding(
-            ("network", "datapath"), "`network.datapath` is 'vpc', which is not there yet", "use `mesh` for now"
-        )
 
 
 def _api(draft: Draft) -> Iterator[Finding]:
@@ -309,6 +301,14 @@ def _order_book(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 ("order_book", key), f"`order_book.{key}` is there, but the addon `order-book` is not in `addons`"
             )
+    pair = ("certificate", "key")
+    named = [key for key in pair if key in draft.order_book]
+    if len(named) == 1:
+        lacking = pair[1 - pair.index(named[0])]
+        hint = "a certificate of yours is two files below `keys/`; without both the cluster's own authority makes one"
+        yield Finding(
+            ("order_book", named[0]), f"`order_book.{named[0]}` is there without `order_book.{lacking}`", hint
+        )
 
 
 def _debug(draft: Draft) -> Iterator[Finding]:

@@ -78,7 +78,16 @@ class IngressSpec(_Section):
 
 
 class OrderBookSpec(_Section):
-    """Which image is the order book, where it is not the lock's."""
+    """What the order book is called, with which certificate it is served, and which image it is."""
+
+    host: Annotated[str, values.rule("a DNS name of two labels or more", values.host)] = "limit-order-book.local"
+    """The name under which it is served, on port 443; port 80 leads there."""
+    certificate: values.PrivateFile | None = None
+    """A certificate of yours for that name, its chain behind it: a file beside the cluster's keys; else our own."""
+    key: values.PrivateFile | None = None
+    """The certificate's private key, without a passphrase: a file beside the cluster's keys."""
+    wipe: values.Flag = False
+    """Whether the Ingress leads to `/api/wipe`, with which anybody may empty the book."""
 
     image: values.Image | None = None
     """The image that is run instead of the lock's; a launch in the cloud wants its digest too."""
@@ -169,7 +178,7 @@ class ClusterSpec(_Section):
     ingress: IngressSpec = IngressSpec()
     """Whose Ingresses the addon `ingress` serves."""
     order_book: OrderBookSpec = OrderBookSpec()
-    """Which image the addon `order-book` runs."""
+    """What the addon `order-book` runs and serves."""
     addons: tuple[AddonSpec, ...]
     """What the cluster runs, in the order in which it is applied, but for what `after` puts elsewhere."""
     debug: DebugSpec | None = None

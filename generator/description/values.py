@@ -28,6 +28,7 @@ CLUSTER_NAME_LENGTH, POOL_NAME_LENGTH = 32, 24
 NAMESPACE_LENGTH = 63
 VOLUME_NAME_LENGTH = 12
 ADDON_NAME_LENGTH = 40
+HOST_LENGTH = 253
 SSH_KEYS, SSH_KEY_NAME_LENGTH = 5, 64
 # The cluster's own, and the addons': the ingress has no business in them.
 CLOSED_NAMESPACES = ("hardway", "ingress", "kube-node-lease", "kube-public", "kube-system")
@@ -129,6 +130,18 @@ def tree_path(value: str) -> str:
 def private_file(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
         raise Misfit("not the name of a file in the cluster's directory below `keys/`", "name it without a path")
+    return value
+
+
+def host(value: str) -> str:
+    """Take a name under which something is served, or refuse it."""
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if not re.fullmatch(rf"({label}\.)+{label}", value):
+        raise Misfit("not a DNS name", "use a-z, 0-9 and `-` in two labels or more, as in `book.example.com`")
+    if len(value) > HOST_LENGTH:
+        raise Misfit(f"{len(value)} characters, at most {HOST_LENGTH} are possible")
+    if value.rpartition(".")[2].isdigit():
+        raise Misfit("an address, not a name")
     return value
 
 

@@ -21,6 +21,7 @@ STEPS = {
     "promote": "etcd:promote",
     "secrets": "secrets:step",
     "status": "status:step",
+    "turn": "turn:step",
     "upkeep": "upkeep:step",
     "volumes": "volumes:step",
 }
