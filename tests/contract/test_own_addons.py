@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ sys.path.insert(0, str(resource("userdata") / "agent/usr/local/lib"))
 from hardway import addon_secrets, belongings, here, kubectl
 from hardway import addons as applying
 
-LIST = "addons: [bridge, coredns, ingress, order-book]"
+LIST = re.compile(r"^addons: .*$", re.MULTILINE)
 IMAGE = f"docker.io/library/app:1@sha256:{'ab' * 32}"
 NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n"
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\ndata: {a: '%s'}\n"
@@ -94,8 +95,7 @@ class Cluster:
             needs = f", after: [{after[name]}]" if after and name in after else ""
             entries.append(f"{{name: {name}, manifests: addons/{name}{needs}}}")
         file = self.directory / "cluster.yaml"
-        assert LIST in TUTORIAL
-        file.write_text(TUTORIAL.replace(LIST, f"addons: [{', '.join(entries)}]"))
+        file.write_text(LIST.sub(f"addons: [{', '.join(entries)}]", TUTORIAL))
         return facts.load(file).plan
 
     def roster(self, plan: Plan) -> dict[str, Any]:
