@@ -89,9 +89,9 @@ def snapshot(scratch: Path, description: str) -> Snapshot:
     directory.mkdir(exist_ok=True)
     (directory / "cluster.yaml").write_text(description)
     (directory / "releases").mkdir(exist_ok=True)
-    for name, text in OWN.items():
+    for name, manifests in OWN.items():
         (directory / "addons" / name).mkdir(parents=True, exist_ok=True)
-        (directory / "addons" / name / "all.yaml").write_text(text)
+        (directory / "addons" / name / "all.yaml").write_text(manifests)
     (directory / "releases" / "next.yaml").write_text(lock_file.dump(next_release()))
     project = facts.load(directory / "cluster.yaml")
     return Snapshot(project, render.documents(project))
