@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,10 +14,11 @@ from generator.description.rules import POD_PREFIX, room, state_bucket
 from generator.description.schema import ClusterSpec, OrderBookSpec, PoolSpec, VolumeSpec
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
-from generator.plan import certificates, images, names, ports
+from generator.plan import certificates, images, names, ports, serving
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
-from generator.plan.inventory import OPERATOR_KEY, ORDER_BOOK_GIVEN, Inventory, wireguard_key
+from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
+from generator.plan.serving import Given
 from generator.release.lock_file import Artifact, Filesystem, Package, Release, Role
 
 VOLUMES = "/var/lib/hardway/volumes"
@@ -97,18 +97,6 @@ class Node:
     def gateway(self) -> IPv4Address:
         """Give the node's own address on its bridge: the first of its pod CIDR."""
         return self.pod_cidr[1]
-
-
-@dataclass(frozen=True)
-class Given:
-    """A certificate of the user's, its chain behind it, and its key: names of files in the private store.
-
-    `sha256` is that of the first certificate, empty until `gen render` has seen it.
-    """
-
-    certificate: str
-    key: str
-    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -283,26 +271,14 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,
-        given=_given(spec, known),
+        given=serving.given(spec.order_book, known),
         wipe=spec.order_book.wipe,
-        authorities=_authorities(known),
+        authorities=serving.authorities(known),
         order_book_host=spec.order_book.host,
         state_key=spec.spaces.state_key,
         kept=Kept(spec.snapshots.hourly, spec.snapshots.daily, spec.snapshots.weekly),
         debug=Debugging(spec.debug.ssh_keys, spec.debug.until) if spec.debug else None,
     )
-
-
-def _given(spec: ClusterSpec, known: Inventory) -> Given | None:
-    book, fact = spec.order_book, known.key(ORDER_BOOK_GIVEN)
-    seen = fact.sha256 if fact else ""
-    return Given(book.certificate, book.key, seen) if book.certificate and book.key else None
-
-
-def _authorities(known: Inventory) -> dict[str, str]:
-    paths = (certificates.CLUSTER_AUTHORITY, certificates.INGRESS_AUTHORITY)
-    found = {path: fact.certificate for path in paths if (fact := known.key(path)) and fact.certificate}
-    return {path: ssl.DER_cert_to_PEM_cert(base64.b64decode(der)) for path, der in found.items()}
 
 
 def assign(names: tuple[str, ...], known: Mapping[str, int]) -> dict[str, int]:

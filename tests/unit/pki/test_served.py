@@ -18,9 +18,10 @@ from generator.errors import Problems
 from generator.pki import addon_secrets, served, store
 from generator.pki.store import KeyStore
 from generator.plan.certificates import METRICS_SERVER, ORDER_BOOK
-from generator.plan.decide import Given, Plan
+from generator.plan.decide import Plan
 from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
 from generator.plan.project import Project
+from generator.plan.serving import Given
 from tests import keyring
 from tests.keyring import NOW
 from tests.signed import Signed
@@ -34,7 +35,7 @@ SECRET = "it holds one private key in PEM, without a passphrase: nobody could ty
 DAY = datetime.timedelta(days=1)
 ROOT = Signed("root")
 BETWEEN = Signed("between", ROOT)
-LEAF = Signed("leaf", BETWEEN, HOST)
+LEAF = Signed("leaf", BETWEEN, HOST, end=NOW + 90 * DAY)
 OTHER = Signed("other", ROOT, HOST)
 
 
