@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from generator.cli.breaking import break_
 from generator.cli.options import file_option, json_option, print_json
 from generator.cli.table import text_table
 from generator.errors import Problem
@@ -44,6 +45,9 @@ def lab(context: click.Context, name: str | None) -> None:
     """
     context.obj = State.named(name)
     control.require_permission(context.obj)
+
+
+lab.add_command(break_)
 
 
 @lab.command()

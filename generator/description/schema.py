@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from generator.catalogue import LARGEST_VOLUME_GIB, MOST_VOLUMES, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
 from generator.description import values
@@ -119,6 +119,29 @@ class SnapshotsSpec(_Section):
     """Of how many weeks the last snapshot, and the last dump, of each is kept."""
 
 
+class AddonSpec(_Section):
+    """Something that the cluster runs: an addon of this program by its name alone, or manifests of your own."""
+
+    name: values.AddonName
+    """What it is called; `coredns` is short for `{name: coredns}`."""
+    manifests: values.TreePath | None = None
+    """A directory with manifests of your own, in files that end in `.yaml`, `.yml` or `.json`."""
+    kustomization: values.TreePath | None = None
+    """A directory with a `kustomization.yaml`, instead of `manifests`."""
+    after: tuple[values.AddonName, ...] = ()
+    """Which addons have to be up before it; while one of them is not, it waits, and nothing else does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def source(self) -> str | None:
+        """Give the directory that it comes from; None for an addon of this program."""
+        return self.manifests or self.kustomization
+
+
 class DebugSpec(_Section):
     """Who may log into nodes, and how long."""
 
@@ -156,7 +179,7 @@ class ClusterSpec(_Section):
     """Whose Ingresses the addon `ingress` serves."""
     order_book: OrderBookSpec = OrderBookSpec()
     """What the addon `order-book` runs and serves."""
-    addons: tuple[str, ...]
-    """What the cluster runs, in the order in which it is applied."""
+    addons: tuple[AddonSpec, ...]
+    """What the cluster runs, in the order in which it is applied, but for what `after` puts elsewhere."""
     debug: DebugSpec | None = None
     """Who may log into nodes, where somebody has to look."""

@@ -27,6 +27,7 @@ NODES_PER_POOL = 250
 CLUSTER_NAME_LENGTH, POOL_NAME_LENGTH = 32, 24
 NAMESPACE_LENGTH = 63
 VOLUME_NAME_LENGTH = 12
+ADDON_NAME_LENGTH = 40
 HOST_LENGTH = 253
 SSH_KEYS, SSH_KEY_NAME_LENGTH = 5, 64
 # The cluster's own, and the addons': the ingress has no business in them.
@@ -110,6 +111,19 @@ def _listed(words: Iterable[object]) -> str:
 
 def image(value: str) -> str:
     lock_file.image("order-book", value)
+    return value
+
+
+def addon_name(value: str) -> str:
+    return _label(value, at_most=ADDON_NAME_LENGTH)
+
+
+def tree_path(value: str) -> str:
+    parts = value.split("/")
+    if not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", part) for part in parts):
+        raise Misfit("not a directory beside the description", "write it like `addons/shop`: no `..`, no `/` before it")
+    if parts[0] in ("keys", "rendered", "releases"):
+        raise Misfit(f"inside `{parts[0]}/`, which has a meaning of its own", "put it elsewhere, as in `addons/shop`")
     return value
 
 
@@ -291,6 +305,8 @@ PoolName = Annotated[str, rule(f"{LABEL.format(POOL_NAME_LENGTH)}, no digit at t
 Access = Annotated[Network, rule(f"public, a /{PREFIX_OF_ACCESS} to a /32", allowed)]
 Served = Annotated[str, rule(LABEL.format(NAMESPACE_LENGTH), served)]
 Image = Annotated[str, rule("`<registry>/<repository>:<tag>`, and `@sha256:<digest>` behind it", image)]
+AddonName = Annotated[str, rule(LABEL.format(ADDON_NAME_LENGTH), addon_name)]
+TreePath = Annotated[str, rule("a directory beside the description, by its path", tree_path)]
 PrivateFile = Annotated[str, rule("the name of a file in `keys/<cluster>/`", private_file)]
 Bucket = Annotated[str, rule("3 to 63 of a-z, 0-9 and `-`, with a letter or digit at both ends", bucket)]
 ClusterName = Annotated[str, rule(LABEL.format(CLUSTER_NAME_LENGTH), cluster_name)]

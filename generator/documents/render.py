@@ -32,12 +32,12 @@ def refresh(project: Project, *, now: datetime) -> Project:
     """
     known = project.inventory
     identity = known or Inventory(key_store.cluster_id(project.keys_path), project.spec.name)
-    planned = decide.plan(project.spec, project.release, identity)
+    planned = decide.plan(project.spec, project.release, identity, project.own)
     raise_all(unsigned(project))
     store = key_store.ensure(project.keys_path, planned, known, now=now)
     numbers = {**identity.numbers, **{node.name: node.number for node in planned.nodes}}
     facts = replace(identity, numbers=numbers, keys=key_store.facts(store, planned), bundles={})
-    with_keys = decide.plan(project.spec, project.release, facts)
+    with_keys = decide.plan(project.spec, project.release, facts, project.own)
     sealed = store.sealed_addons(addons.namespaces(addons.manifests(with_keys)))
     digest = hashlib.sha256(sealed).hexdigest()
     whole = replace(facts, bundles=_bundles(with_keys, store), secrets=digest)

@@ -17,15 +17,7 @@ from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
 from generator.pki import addon_secrets, plain_keys, private_directory, pull_secret, sealing, served, state_key
 from generator.pki import check as key_check
-from generator.pki.issue import (
-    Issued,
-    certificate_pem,
-    issue,
-    key_pem,
-    new_key,
-    read_certificate,
-    read_key,
-)
+from generator.pki.issue import Issued, certificate_pem, issue, key_pem, new_key, read_certificate, read_key
 from generator.plan.decide import Plan
 from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, report_key, wireguard_key
 
@@ -33,6 +25,8 @@ T = TypeVar("T")
 
 _CLUSTER_ID = "cluster-id"
 _MODE = 0o600
+# A user's own files may be here before.
+_ALWAYS = tuple(material.file for material in plain_keys.planned(()))
 
 
 @dataclass(frozen=True)
@@ -325,7 +319,7 @@ def contents(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:
 def _read_id(store_path: Path) -> str | None:
     content = private_directory.read(store_path / _CLUSTER_ID)
     if content is None:
-        if any(store_path.glob("*.key")):
+        if any((store_path / name).exists() for name in _ALWAYS):
             hint = key_check.backup_hint(store_path)
             raise Problem("is gone, keys are there", where=str(store_path / _CLUSTER_ID), hint=hint)
         return None

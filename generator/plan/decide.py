@@ -10,45 +10,22 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from uuid import UUID, uuid5
 
-from generator.description.rules import POD_PREFIX, room, state_bucket
+from generator.description.rules import POD_PREFIX, order, room, state_bucket
 from generator.description.schema import ClusterSpec, OrderBookSpec, PoolSpec, VolumeSpec
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
+from generator.manifests.own import OwnAddon
 from generator.plan import certificates, images, names, ports, serving
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
 from generator.plan.serving import Given
-from generator.release.lock_file import Artifact, Filesystem, Package, Release, Role
+from generator.plan.volumes import VOLUMES, Volume
+from generator.release.lock_file import Artifact, Package, Release, Role
 
-VOLUMES = "/var/lib/hardway/volumes"
 BOOK_VOLUME = "data"
 """The volume on which the order book's database lies, where a node has it."""
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One disk of a node's, which outlives its droplets.
-
-    `full_name` is what it is called in the account, `uuid` what its file system bears, empty until the keys exist;
-    `size` is in GiB, and in no document.
-    """
-
-    name: str
-    size: int
-    full_name: str
-    uuid: str
-    filesystem: Filesystem = "ext4"
-
-    @property
-    def device(self) -> str:
-        """Give the path of its disk on the node."""
-        return names.volume_device(self.full_name)
-
-    @property
-    def mount(self) -> str:
-        """Give where it is mounted on the node."""
-        return f"{VOLUMES}/{self.name}"
+VPC_MTU, WIREGUARD_BYTES = 1500, 80
 
 
 @dataclass(frozen=True)
@@ -146,13 +123,17 @@ class Plan:
     authorities: Mapping[str, str] = field(default_factory=dict)
     cluster_domain: str = "cluster.local"
     order_book_host: str = OrderBookSpec.model_fields["host"].default
+    own: tuple[OwnAddon, ...] = ()
 
     api_port: int = names.API_PORT
     balancer_port: int = names.BALANCER_PORT
     wireguard_port: int = names.WIREGUARD_PORT
     metrics_port: int = names.METRICS_PORT
-    # What WireGuard leaves of the VPC's 1500.
-    mtu: int = 1420
+
+    @property
+    def mtu(self) -> int:
+        """Give the largest packet between nodes and pods: the VPC's, or what WireGuard leaves of it."""
+        return VPC_MTU if self.datapath == "vpc" else VPC_MTU - WIREGUARD_BYTES
 
     @property
     def control_planes(self) -> tuple[Node, ...]:
@@ -163,6 +144,11 @@ class Plan:
     def workers(self) -> tuple[Node, ...]:
         """Give the other nodes."""
         return tuple(node for node in self.nodes if not node.is_control_plane)
+
+    @property
+    def own_namespaces(self) -> frozenset[str]:
+        """Name the namespaces that the user's own addons make."""
+        return frozenset(name for addon in self.own for name in addon.namespaces)
 
     @property
     def served_namespaces(self) -> tuple[str, ...]:
@@ -203,14 +189,16 @@ class Plan:
         return tuple(artifact for artifact in self.release.artifacts if node.role in artifact.roles)
 
     def packages(self, node: Node) -> tuple[Package, ...]:
-        """Give the packages of a node's role and of its volumes' file systems, in the lock's order."""
+        """Give the packages of a node's role, its volumes' file systems and the datapath, in the lock's order."""
         needed = {None, *(one.filesystem for one in node.volumes)}
-        return tuple(one for one in self.release.packages if node.role in one.roles and one.filesystem in needed)
+        ours = (one for one in self.release.packages if one.datapath in (None, self.datapath))
+        return tuple(one for one in ours if node.role in one.roles and one.filesystem in needed)
 
     def admitted(self, node: Node) -> tuple[str, ...]:
         """Give what a node's own packet filter lets in, as matches of nftables."""
         debuggers = self.api_access if self.debug else ()
-        return ports.admitted(node.role, vpc=self.vpc, nodes=self.node_cidr, pods=self.pod_cidr, debuggers=debuggers)
+        networks = {"vpc": self.vpc, "nodes": self.node_cidr, "pods": self.pod_cidr}
+        return ports.admitted(node.role, self.datapath, **networks, debuggers=debuggers)
 
     @property
     def cluster_tag(self) -> str:
@@ -236,13 +224,14 @@ class Plan:
         return certificates.planned(self)
 
 
-def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Plan:
+def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None, own: tuple[OwnAddon, ...] = ()) -> Plan:
     """Decide everything.
 
     Args:
         spec: what the user wrote.
         release: the lock it names.
         inventory: what was committed before; without it no key is known and numbers start at 1.
+        own: the addons of the user's own, as they were loaded.
 
     Raises:
         Problems: a number is beyond the networks' room, because removed nodes keep theirs.
@@ -267,7 +256,8 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         spaces_bucket=spec.spaces.bucket,
         spaces_region=spec.spaces.region,
         state_bucket=spec.spaces.state or state_bucket(spec.spaces.bucket),
-        addons=spec.addons,
+        addons=tuple(addon.name for addon in order(spec.addons)[0]),
+        own=own,
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,

@@ -1,4 +1,4 @@
-"""Says with what the order book is served: a certificate of the user's, or authorities that others are told to believe."""
+"""Says with whose certificate the order book is served, and which authorities others are told to believe."""
 
 from __future__ import annotations
 

@@ -335,3 +335,12 @@ def test_the_users_is_theirs_to_replace(rotate: Rotate, capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert "put its successor into `keys/orderbook/tls.crt`, then `gen render` and `gen launch`" in said
     assert WHOLE in text
+
+
+def test_the_users_files_may_be_there_before_any_key_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    described(Path(), more="order_book: {certificate: tls.crt, key: tls.key}\n")
+    Path("keys").mkdir(mode=0o700)
+    put(Path("keys/orderbook"), files(OTHER.pem, OTHER.key_pem()))
+    assert run(["render"]) == 0
+    assert run(["render", "--check"]) == 0
