@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class GoRecipe:
     Args:
         module: module path; the version is what the lock names.
         packages: binary name to package, as `go build` wants it.
+        tests: binary name to package whose tests become that program.
         own: directory below `source/` with go.mod, go.sum and the files that lie over the copies.
         stamps: `-X` variable to value; `{version}` and `{number}` (without the v) are filled in.
     """
@@ -64,6 +65,7 @@ class GoRecipe:
     tags: str = ""
     stamps: Mapping[str, str] = field(default_factory=dict)
     cgo: bool = False
+    tests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def linker_flags(self) -> str:
@@ -85,6 +87,7 @@ class GoRecipe:
             "tags": self.tags,
             "linker": self.linker_flags,
             "cgo": self.cgo,
+            **({"tests": dict(self.tests)} if self.tests else {}),
         }
 
 
@@ -132,10 +135,13 @@ class Go:
             progress.step(recipe.name, "fetch modules")
             place = self._prepare(recipe, work / "module")
             (work / "out").mkdir()
-            self._compile(recipe, place, work / "out", progress)
-            produced = {
-                binary: work / "out" / _default_name(recipe, package) for binary, package in recipe.packages.items()
-            }
+            out = work / "out"
+            if recipe.packages:
+                self._compile(recipe, place, ["build", "-o", f"{out}/", *recipe.packages.values()], progress)
+            for binary, package in recipe.tests.items():
+                self._compile(recipe, place, ["test", "-c", "-vet=off", "-o", str(out / binary), package], progress)
+            produced = {binary: out / _default_name(recipe, package) for binary, package in recipe.packages.items()}
+            produced |= {binary: out / binary for binary in recipe.tests}
             outputs = {binary: cache.adopt(path) for binary, path in produced.items()}
         cache.remember(key, f"{recipe.name} {recipe.version} {self.version}", outputs)
         return outputs
@@ -174,10 +180,10 @@ class Go:
             raise Problem(f"cannot download {module}@{version}: {facts['Error']}", where=name, hint=hint)
         return Path(facts["Dir"])
 
-    def _compile(self, recipe: GoRecipe, place: Path, out: Path, progress: Progress) -> None:
+    def _compile(self, recipe: GoRecipe, place: Path, words: Sequence[str], progress: Progress) -> None:
         # -v names each package as its compilation begins: the only sign of life of a build of minutes
-        command = ["nice", self.command, "build", "-v", "-trimpath", "-tags", recipe.tags]
-        command += ["-ldflags", recipe.linker_flags, "-o", f"{out}/", *recipe.packages.values()]
+        settings = ["-v", "-trimpath", "-tags", recipe.tags, "-ldflags", recipe.linker_flags]
+        command = ["nice", self.command, words[0], *settings, *words[1:]]
         process = subprocess.Popen(
             bound(command),
             cwd=place,

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import tarfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import cast
 
-from generator.errors import Problem
-from generator.lab.content import debian, images
+from generator.lab.content import images, unpack
 from generator.lab.content.archive import Member
 from generator.lab.content.cache import Cache
 from generator.lab.content.fetch import Fetcher
 from generator.lab.content.golang import SOURCE
-from generator.lab.process import bound
 
 ENTRY = SOURCE / "postgres" / "docker-entrypoint.sh"
 OWNER = 999
@@ -61,16 +54,8 @@ def make(cache: Cache, fetcher: Fetcher, major: str) -> str:
     Raises:
         Problem: a package cannot be had.
     """
-    index = debian.load(fetcher)
-    stanzas = index.closure([f"postgresql-{major}", f"postgresql-client-{major}", *SHELL], base=LEFT_OUT)
-    members: dict[str, Member] = {}
-    for stanza in stanzas:
-        if not fetcher.file(stanza.name, stanza.urls, stanza.sha256):
-            raise Problem(f"the package `{stanza.name}` {stanza.version} cannot be fetched", where="postgres")
-        fetcher.progress.step("postgres", f"unpack {stanza.name}")
-        for member in _files(cache.blob(stanza.sha256)):
-            if not UNUSED.search(member.name):
-                members.setdefault(member.name, member)
+    wanted = [f"postgresql-{major}", f"postgresql-client-{major}", *SHELL]
+    members = unpack.members(cache, fetcher, "postgres", wanted, left_out=LEFT_OUT, unused=UNUSED)
     for member in DIRECTORIES:
         members[member.name] = member
     for name, text in ACCOUNTS.items():
@@ -89,26 +74,5 @@ def make(cache: Cache, fetcher: Fetcher, major: str) -> str:
         # a fast shutdown: the default signal waits for clients to leave by themselves
         stop_signal="SIGINT",
     )
-    fetcher.progress.step("postgres", f"write the image of {len(stanzas)} packages")
+    fetcher.progress.step("postgres", "write the image")
     return images.make(cache, "postgres", members.values(), settings)
-
-
-def _files(package: Path) -> Iterator[Member]:
-    """Read the files of a Debian package, wherever it still names them outside /usr as a merged /usr has them."""
-    process = subprocess.Popen(bound(["dpkg-deb", "--fsys-tarfile", str(package)]), stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    seen: dict[str, bytes] = {}
-    with process, tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-        for entry in archive:
-            name = re.sub(r"^(bin|lib|lib64|sbin)/", r"usr/\1/", entry.name.removeprefix("./"))
-            if entry.isfile():
-                seen[entry.name] = cast("tarfile.ExFileObject", archive.extractfile(entry)).read()
-                yield Member(name, seen[entry.name], mode=entry.mode & 0o777)
-            elif entry.islnk():
-                yield Member(name, seen[entry.linkname], mode=entry.mode & 0o777)
-            elif entry.issym():
-                yield Member(name, link=entry.linkname, mode=0o777)
-            elif name not in (".", ""):
-                yield Member(name, mode=entry.mode & 0o7777)
-    if process.returncode != 0:
-        raise Problem(f"`dpkg-deb` cannot unpack {package.name}", where="postgres")
