@@ -157,7 +157,7 @@ def test_full_packets_and_connections_pass_between_pods(places: tuple[Place, Pla
 
 
 def test_whoever_asks_for_a_neighbour_asks_as_the_droplet(places: tuple[Place, Place]) -> None:
-    watch = 'table arp watch { chain in { type filter hook input priority 0; arp saddr ip != 10.77.0.0/20 counter; }; }'
+    watch = "table arp watch { chain in { type filter hook input priority 0; arp saddr ip != 10.77.0.0/20 counter; }; }"
     places[1].run("nft", "-f", "-", text=watch)
     places[0].run("ip", "neighbour", "flush", "all")
     assert places[0].probed()["icmp"]
