@@ -62,6 +62,7 @@ def launch(
     from generator.cluster.assembly import Assembly
     from generator.cluster.launch import door, rehearse, served
     from generator.cluster.preflight import monthly, warnings
+    from generator.documents.render import AUTHORITY
 
     started = time.monotonic()
     session = opened(factory, file=file, lab=lab, uncommitted=uncommitted, lifetime=url_lifetime, given_up=give_up)
@@ -82,12 +83,15 @@ def launch(
     with working(site, timeout=timeout, goes_on=goes_on) as (engine, table, keep):
         engine.run(Assembly(table.say, keep).steps())
         up = served(site)
+        if site.trail.spans:
+            site.trail.keep(up.server)
         unfinished = tuple(marks.read(up.server))
     for node in unfinished:
         say(f"note: the replacement of {node} is not through: `gen replace {node}` goes on, with `--undo` it stays")
     address = door(site)
     access = Access(plan, session.project.keys_path, address, connection.proxy)
     path = access.daily(up.server, LONGEST_TOKEN)
-    facts = outputs.facts(plan, connection, address=address, public=up.public, path=path)
+    authority = session.project.rendered_path / AUTHORITY
+    facts = outputs.facts(plan, connection, address=address, public=up.public, path=path, authority=authority)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": site.cloud.requests}
     click.echo(json.dumps(facts, indent=2) if as_json else outputs.text(facts))

@@ -11,6 +11,7 @@ from generator.files import resource
 PACKAGE = resource("userdata") / "agent/usr/local/lib/hardway"
 # From the top; modules of one layer know nothing of each other.
 LAYERS = (
+    ("steps",),
     (
         "binaries",
         "bootstrap",
@@ -20,25 +21,35 @@ LAYERS = (
         "node",
         "secrets",
         "status",
+        "turn",
         "upkeep",
         "volumes",
     ),  # what the loader runs
-    ("duties", "restoring"),
+    ("addons", "duties", "restoring"),
+    ("survey",),
+    ("datapath", "paths", "services"),
+    ("belongings",),
     ("dump", "snapshot"),
     ("keeping",),
+    ("readiness",),
     (
         "addon_secrets",
         "balancer",
         "bucket",
         "etcdctl",
         "filesystem",
-        "kube",
+        "installed",
+        "kubectl",
         "mesh",
         "mounted",
+        "reach",
         "roster",
+        "vpc",
     ),  # what several steps share
-    ("sealed",),
+    ("peers",),
+    ("kube", "sealed"),
     ("fetch", "signed", "vouch", "waiting"),
+    ("timeline",),
     ("here",),
 )
 
