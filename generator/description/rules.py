@@ -21,13 +21,16 @@ BUCKET_LENGTH, STATE_SUFFIX = 63, "-state"
 LONGEST_DEBUG = timedelta(days=30)
 # Those that have to hold every node; services do not grow with them.
 GROWING = frozenset({"vpc", "nodes", "pods"})
+NETWORKS = ("cilium", "bridge")
+"""The addons of which each cluster has just one: what connects its pods."""
 ADDONS: Mapping[str, tuple[str, ...]] = {
-    "bridge": (),
-    "coredns": ("bridge",),
-    "ingress": ("bridge",),
-    "order-book": ("bridge", "coredns", "ingress"),
+    **dict.fromkeys(NETWORKS, ()),
+    "coredns": (),
+    "ingress": (),
+    "order-book": ("coredns", "ingress"),
 }
-LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for now"}
+"""Each addon, and which others have to stand before it, besides the network for pods."""
+LATER = {"metrics-server": "leave it out for now"}
 
 
 @dataclass(frozen=True)
@@ -192,8 +195,9 @@ def _addons(draft: Draft) -> Iterator[Finding]:
     addons = draft.addons
     if addons is None:
         return
-    if not addons or addons[0] not in ("bridge", *LATER):
-        hint = "today the list starts with `bridge`: " + f"[{', '.join(ADDONS)}]"
+    if not addons or addons[0] not in NETWORKS:
+        others = [addon for addon in ADDONS if addon not in NETWORKS]
+        hint = f"{' or '.join(f'`{network}`' for network in NETWORKS)}: [{', '.join((NETWORKS[0], *others))}]"
         yield Finding(("addons",), "`addons` does not start with a network for pods", hint)
     for index, addon in enumerate(addons):
         path: Location = ("addons", index)
@@ -204,8 +208,11 @@ def _addons(draft: Draft) -> Iterator[Finding]:
             yield Finding(path, f"`addons[{index}]` is {shown(addon)}, not a known addon", hint)
         elif addon in addons[:index]:
             yield Finding(path, f"`addons[{index}]` is {shown(addon)} a second time")
+        elif addon in NETWORKS and addons[0] in NETWORKS and index > 0:
+            message = f"`addons[{index}]` is {shown(addon)}, but {shown(addons[0])} connects the pods already"
+            yield Finding(path, message, "a cluster has one network for pods, for life")
         else:
-            missing = [need for need in ADDONS[addon] if need not in addons[:index] and need != "bridge"]
+            missing = [need for need in ADDONS[addon] if need not in addons[:index]]
             if missing:
                 yield Finding(
                     path, f"`{addon}` needs {' and '.join(f'`{need}`' for need in missing)} before it in `addons`"

@@ -101,7 +101,7 @@ spaces:                           # where the nodes find their sealed secrets; a
 ingress:
   namespaces: []                  # your own, whose Ingresses are served: the ingress reads Secrets there
 
-# What the cluster runs, in this order. Today the list starts with `bridge`, which connects pods but enforces no
-# NetworkPolicy; `cilium` and `metrics-server` are not there yet.
-addons: [bridge, coredns, ingress, order-book]
+# What the cluster runs, in this order. The first is the network for pods, for life: `cilium`, or `bridge`, which is
+# smaller and enforces no NetworkPolicy; `metrics-server` is not there yet.
+addons: [cilium, coredns, ingress, order-book]
 """  # noqa: E501

@@ -13,7 +13,12 @@ from generator.release.lock_file import Image, Release
 ORDER_BOOK = "order-book"
 ALWAYS = ("pause",)
 """What every node runs, whatever the addons are."""
-OF_ADDONS = {"coredns": ("coredns",), "ingress": ("traefik",), "order-book": ("postgres", ORDER_BOOK)}
+OF_ADDONS = {
+    "cilium": ("cilium", "cilium-operator"),
+    "coredns": ("coredns",),
+    "ingress": ("traefik",),
+    "order-book": ("postgres", ORDER_BOOK),
+}
 
 
 def chosen(spec: ClusterSpec, release: Release) -> Release:

@@ -26,13 +26,17 @@ EVERY: tuple[Role, ...] = ("control-plane", "worker")
 
 @dataclass(frozen=True)
 class Port:
-    """One port: the unit that listens there, on nodes of which roles, and who reaches it besides the node itself."""
+    """One port: the unit that listens there, on nodes of which roles, and who reaches it besides the node itself.
+
+    `pod` is the port of the pod behind it, where it is a pod's.
+    """
 
     unit: str
     protocol: Protocol
     number: int
     roles: tuple[Role, ...]
     sources: tuple[Source, ...] = ()
+    pod: int | None = None
 
 
 # Not here, for containerd chooses anew at each start: the port of loopback for streams of `kubectl exec`.
@@ -52,8 +56,8 @@ PORTS = (
     # Nobody listens there: peers knock, and the refusal proves the way.
     Port("hardway-mesh.service", "tcp", 9, EVERY, ("nodes",)),
     # The addon `ingress` has them as ports of the host.
-    Port("containerd.service", "tcp", 80, EVERY, ("anyone",)),
-    Port("containerd.service", "tcp", 443, EVERY, ("anyone",)),
+    Port("containerd.service", "tcp", 80, EVERY, ("anyone",), 8000),
+    Port("containerd.service", "tcp", 443, EVERY, ("anyone",), 8443),
     # A DHCP server that answers to all has no connection here yet.
     Port("systemd-networkd.service", "udp", 68, EVERY, ("link",)),
     # Masked as long as nobody debugs.

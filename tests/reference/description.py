@@ -151,10 +151,9 @@ def _shown(value: Any) -> str:
 
 def _together() -> str:
     counts = [str(count) for count in rules.CONTROL_PLANE_COUNTS]
-    needs = {addon: [need for need in before if need != "bridge"] for addon, before in rules.ADDONS.items()}
     return TOGETHER.format(
         counts=f"{', '.join(counts[:-1])} or {counts[-1]}",
         addons=listed(list(rules.ADDONS)),
-        needs="; ".join(f"`{addon}` needs {listed(before)} before it" for addon, before in needs.items() if before),
+        needs="; ".join(f"`{addon}` needs {listed(before)} before it" for addon, before in rules.ADDONS.items() if before),
         later=listed(sorted(rules.LATER)),
     )
