@@ -27,6 +27,8 @@ from generator.plan.project import Project
 
 if TYPE_CHECKING:
     from generator.cluster.inquiry import View
+    from generator.cluster.observed import Observed
+    from generator.cluster.observer import Observer
     from generator.cluster.status import ClusterStatus
 
 
@@ -34,11 +36,21 @@ if TYPE_CHECKING:
 @file_option
 @lab_option
 @click.option("--ask", is_flag=True, help="Ask each control-plane node what it sees of etcd and of its peers.")
+@click.option("--timeline", "draws", is_flag=True, help="Show the steps of the nodes' boots on one clock instead.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the timeline into a file.")
 @min_days_option
 @json_option
 @click.pass_obj
 def status(
-    factory: Factory | None, *, file: Path, lab: str | None, ask: bool, min_days: int | None, as_json: bool
+    factory: Factory | None,
+    *,
+    file: Path,
+    lab: str | None,
+    ask: bool,
+    draws: bool,
+    svg: Path | None,
+    min_days: int | None,
+    as_json: bool,
 ) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
@@ -61,6 +73,8 @@ def status(
     documents = digests(project)
     observer = observing(project, connection)
     observed = observer.look()
+    if draws or svg:
+        return _timeline(project, observer, observed, svg, as_json=as_json)
     actions = diff(plan, documents, observed)
     daily = access.expiry(project.keys_path)
     kept, old = StateStore(project, connection).words(observed.time) if observed.roster else ((), ())
@@ -81,6 +95,28 @@ def status(
     say_who_debugs(project)
     short = say_what_ends(project, min_days)
     return 0 if seen.whole and not short else 1
+
+
+def _timeline(project: Project, observer: Observer, observed: Observed, svg: Path | None, *, as_json: bool) -> int:
+    """Show the boots, and the launch that made the nodes."""
+    from generator.cluster import trail
+    from generator.cluster.timeline import timeline
+    from generator.cluster.timeline_svg import drawing
+    from generator.cluster.timeline_text import facts, lines
+    from generator.errors import Problem
+    from generator.files import write_atomic
+
+    found = timeline(project.plan, observed, trail.read(observer.server) if observer.server else ())
+    if found is None:
+        hint = "a node tells it once it has its secrets; `gen status` shows how the nodes are"
+        raise Problem("no node tells of its boot", where=project.plan.name, hint=hint)
+    if svg is not None:
+        write_atomic(svg, drawing(found).encode())
+    if as_json:
+        print_json(facts(found))
+    else:
+        click.echo("\n".join(lines(found)))
+    return 0
 
 
 def _text(status: ClusterStatus) -> str:

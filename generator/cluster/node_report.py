@@ -36,6 +36,8 @@ VERSION = 2
 LIMIT_BYTES = 64 * 1024
 LINES = 40
 LINE_LENGTH = 300
+SPANS, WAITS = 60, 40
+"""So many steps of a timeline are read, and so many waits of each."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,26 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What a step waited for, as the first look at it said."""
+
+    began: datetime
+    ended: datetime
+    cause: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """One step of a boot or of a launch; `ended` is None while it lasts, `after` names what had to be over before."""
+
+    name: str
+    began: datetime
+    ended: datetime | None = None
+    after: tuple[str, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a node is, by its own account.
 
@@ -107,6 +129,7 @@ class Progress:
     etcd: Etcd | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     volumes: tuple[VolumeUse, ...] = ()
+    timeline: tuple[Span, ...] = ()
 
     def state(self, phase: str) -> str | None:
         """Give the state of a phase, None when this node has none of that name."""
@@ -186,6 +209,7 @@ def read(text: bytes | str, node: str, cluster_id: str, key: bytes | None) -> tu
             etcd=read_etcd(data["etcd"]) if data.get("etcd") else None,
             digests={str(name)[:20]: clean(str(value))[:64] for name, value in (data.get("digests") or {}).items()},
             volumes=tuple(map(_volume_use, data.get("volumes") or ()))[:MOST_VOLUMES],
+            timeline=tuple(map(_span, (data.get("timeline") or ())[:SPANS])) if said.is_vouched else (),
         )
         return progress, moment(data["time"]), said.is_vouched
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
@@ -233,6 +257,16 @@ def _phase(entry: Any) -> Phase:
 def _volume_use(entry: Any) -> VolumeUse:
     percent = min(100, max(0, int(entry["percent"])))
     return VolumeUse(clean(str(entry["name"]))[:20], percent, clean(str(entry.get("trouble") or ""))[:100])
+
+
+def _span(entry: Any) -> Span:
+    ended = moment(entry["ended"]) if entry.get("ended") else None
+    waits = tuple(
+        Wait(moment(one["began"]), moment(one["ended"]), clean(str(one["for"]))[:LINE_LENGTH])
+        for one in (entry.get("waits") or ())[:WAITS]
+    )
+    after = tuple(clean(str(name))[:40] for name in (entry.get("after") or ())[:SPANS])
+    return Span(clean(str(entry["name"]))[:40], moment(entry["began"]), ended, after, waits)
 
 
 def _unknown(phase: Phase) -> Phase:
