@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +12,8 @@ from typing import Any
 
 from generator.catalogue import MOST_VOLUMES
 from generator.clock import moment
+from generator.cluster.ways import Ways, read_told
+from generator.plain_text import clean
 
 PHASES = (
     "prepare",
@@ -118,7 +119,7 @@ class Progress:
     """How far a node is, by its own account.
 
     `droplet` is the number of the droplet that it is, 0 where it can't tell; `generation` that of the roster it
-    follows; `digests` are of the agent and the bundle it runs on.
+    follows; `digests` are of the agent and the bundle it runs on; `paths` is None before it has probed any.
     """
 
     node: str
@@ -129,6 +130,7 @@ class Progress:
     etcd: Etcd | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     volumes: tuple[VolumeUse, ...] = ()
+    paths: Ways | None = None
     timeline: tuple[Span, ...] = ()
 
     def state(self, phase: str) -> str | None:
@@ -209,6 +211,7 @@ def read(text: bytes | str, node: str, cluster_id: str, key: bytes | None) -> tu
             etcd=read_etcd(data["etcd"]) if data.get("etcd") else None,
             digests={str(name)[:20]: clean(str(value))[:64] for name, value in (data.get("digests") or {}).items()},
             volumes=tuple(map(_volume_use, data.get("volumes") or ()))[:MOST_VOLUMES],
+            paths=read_told(data["paths"]) if data.get("paths") else None,
             timeline=tuple(map(_span, (data.get("timeline") or ())[:SPANS])) if said.is_vouched else (),
         )
         return progress, moment(data["time"]), said.is_vouched
@@ -235,15 +238,6 @@ def read_etcd(entry: Any) -> Etcd:
         mib=max(0, int(entry.get("mib") or 0)),
         most_mib=max(0, int(entry.get("most_mib") or 0)),
     )
-
-
-def clean(text: str) -> str:
-    r"""Take out everything that would move a terminal's cursor, change its colours or hide text.
-
-    >>> clean("red\x1b[31m\r\n\u202e")
-    'red[31m'
-    """
-    return "".join(char for char in text if char == " " or unicodedata.category(char)[0] not in "CZ")
 
 
 def _phase(entry: Any) -> Phase:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from generator.plan import cost
 from generator.plan.decide import BOOK_VOLUME, Node, Plan
-from generator.plan.inventory import Inventory
+from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
 from generator.release import lock_file
 from generator.release.lock_file import Release
 
@@ -41,6 +41,8 @@ def caveats(plan: Plan) -> tuple[str, ...]:
             f"where the database lies on {listed(bare)}, it dies with the droplet, and orders with it:"
             f" there is no volume `{BOOK_VOLUME}`"
         )
+    if "order-book" in plan.addons and plan.wipe:
+        found.append("anybody can empty the order book: `order_book.wipe` has the ingress lead to `/api/wipe`")
     found.append("pods that use the host's network can reach the metadata service, and with it the node's document")
     if len(plan.control_planes) == 1:
         found.append("there is one control-plane node: losing it loses the cluster")
@@ -49,6 +51,7 @@ def caveats(plan: Plan) -> tuple[str, ...]:
     if plan.release.unpinned:
         images = ", ".join(f"`{image.reference}`" for image in plan.release.unpinned)
         found.append(f"these images have no digest, so whoever holds their names decides what runs: {images}")
+    found += [words for addon in plan.own for words in addon.warnings]
     return tuple(found)
 
 
@@ -165,13 +168,15 @@ def _picture(plan: Plan) -> str:
         runs = "etcd, API server, kubelet" if node.is_control_plane else "kubelet"
         lines.append(f'    {node.name}["{node.name} {node.address}<br/>pods {node.pod_cidr}<br/>{runs}"]')
     names = [node.name for node in plan.nodes]
-    lines += [f"    {one} <-.->|wg0| {other}" for one, other in itertools.pairwise(names)]
+    label = "wg0" if plan.datapath == "mesh" else "routes"
+    lines += [f"    {one} <-.->|{label}| {other}" for one, other in itertools.pairwise(names)]
     lines.append("  end")
     lines += [f"  people -->|{plan.api_port}| {node.name}" for node in plan.control_planes]
     if "ingress" in plan.addons:
         lines.append(f"  world -->|80, 443| {' & '.join(names)}")
     lines += [f"  {' & '.join(names)} -.->|secrets once, the roster on a timer| spaces", "```"]
-    return "\n".join(lines) + "\n\nEvery node has a tunnel to every other; the picture draws only the neighbours.\n"
+    what = "a tunnel" if plan.datapath == "mesh" else "routes through the VPC, without encryption,"
+    return "\n".join(lines) + f"\n\nEvery node has {what} to every other; the picture draws only the neighbours.\n"
 
 
 def _routes(plan: Plan) -> str:
@@ -179,8 +184,9 @@ def _routes(plan: Plan) -> str:
     rows: list[tuple[object, ...]] = []
     gate = {"bridge": "cni0", "cilium": "cilium_host"}[plan.network]
     for node in plan.nodes:
-        rows.append((f"{node.address}/32", f"`wg0` to {node.name}", "the node itself"))
-        rows.append((node.pod_cidr, f"`wg0` to {node.name}", f"its pods, behind `{gate}` at {node.gateway}"))
+        way = f"`wg0` to {node.name}" if plan.datapath == "mesh" else f"{node.name}'s address in the VPC"
+        rows.append((f"{node.address}/32", way, "the node itself"))
+        rows.append((node.pod_cidr, way, f"its pods, behind `{gate}` at {node.gateway}"))
     return _table("Routes", head, rows)
 
 
@@ -188,9 +194,13 @@ def _open_ports(plan: Plan) -> str:
     head = ("port", "from", "why")
     rows: list[tuple[object, ...]] = [
         (f"{plan.api_port}/tcp", ", ".join(str(network) for network in plan.api_access), "the API, on control planes"),
-        (f"{plan.wireguard_port}/udp", f"droplets tagged `{plan.cluster_tag}`", "the mesh"),
         ("icmp", f"droplets tagged `{plan.cluster_tag}`", "path probes"),
     ]
+    if plan.datapath == "mesh":
+        rows.insert(1, (f"{plan.wireguard_port}/udp", f"droplets tagged `{plan.cluster_tag}`", "the mesh"))
+    else:
+        planned = f"{plan.node_cidr}, {plan.pod_cidr}"
+        rows.insert(1, ("every", planned, "nodes and pods, through the VPC; the nodes' own packet filter says more"))
     rows.insert(1, ("80/tcp, 443/tcp", "everyone", "the ingress"))
     who = "nobody can log in"
     if plan.debug is not None:
@@ -211,6 +221,7 @@ def _addons(plan: Plan, archives: Archives) -> str:
 def _certificates(plan: Plan, inventory: Inventory) -> str:
     """List the certificates that differ only in their node as one."""
     groups: dict[tuple[str, ...], list[str]] = {}
+    served = {ORDER_BOOK_GIVEN, *(row.path for row in plan.certificates if row.is_rotated)}
     for fact in sorted(inventory.keys, key=lambda fact: (fact.expires or "", fact.path)):
         if not fact.expires:
             continue
@@ -218,7 +229,7 @@ def _certificates(plan: Plan, inventory: Inventory) -> str:
         row: tuple[str, ...] = (fact.path, fact.subject, ", ".join(fact.sans), fact.expires)
         if node is not None:
             row = (fact.path.rpartition("/")[2], *(_of_any(text, node) for text in row[1:3]), fact.expires)
-        groups.setdefault(row, []).append(node.name if node else "no node")
+        groups.setdefault(row, []).append(node.name if node else "an addon" if fact.path in served else "no node")
     head = ("certificate", "subject", "names", "on", "expires")
     rows = [(f"`{path}`", subject, names, ", ".join(on), end) for (path, subject, names, end), on in groups.items()]
     return _table("Certificates, the next to expire first", head, rows)

@@ -17,6 +17,7 @@ OF_ADDONS = {
     "cilium": ("cilium", "cilium-operator"),
     "coredns": ("coredns",),
     "ingress": ("traefik",),
+    "metrics-server": ("metrics-server",),
     "order-book": ("postgres", ORDER_BOOK),
 }
 
@@ -55,7 +56,7 @@ def unpinned(spec: ClusterSpec, release: Release) -> Iterator[Problem]:
 def _needed(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield from ((name, "every node") for name in ALWAYS)
     for addon in spec.addons:
-        yield from ((name, f"the addon `{addon}`") for name in OF_ADDONS.get(addon, ()))
+        yield from ((name, f"the addon `{addon.name}`") for name in OF_ADDONS.get(addon.name, ()))
 
 
 def _remedy(image: Image) -> str:

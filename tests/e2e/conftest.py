@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from generator.lab.state import OPERATOR_ADDRESS
+from tests import images
+from tests.datapath.workload import NAMESPACE
 from tests.e2e import secrets
 from tests.e2e.harness import NODES, Cluster, Sampler, host_facts
 
@@ -113,6 +115,10 @@ def cluster(directory: Path, host_before: dict[str, list[str]]) -> Iterator[Clus
         (directory / f"{stage}.log").write_text(done.stdout + done.stderr)
 
     timed("build", "lab", "build")
+    # What measures the datapath comes from the lab's registries and is served by its ingress.
+    images.bring(directory, (images.probe(images.Maker.default()),))
+    file = directory / "cluster.yaml"
+    file.write_text(file.read_text().replace("namespaces: []", f"namespaces: [{NAMESPACE}]"))
     timed("check", "check")
     timed("render", "render")
     try:

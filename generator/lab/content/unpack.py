@@ -16,8 +16,8 @@ from generator.lab.content.cache import Cache
 from generator.lab.content.fetch import Fetcher
 from generator.lab.process import bound
 
-# What only maintainer scripts need.
-LEFT_OUT = ("adduser", "debconf", "init-system-helpers", "passwd", "perl")
+# What only maintainer scripts and ciphers of the past need.
+LEFT_OUT = ("adduser", "debconf", "gawk", "init-system-helpers", "openssl-provider-legacy", "passwd", "perl")
 UNUSED = re.compile(
     r"usr/share/(bug|doc|info|lintian|locale|man)(/|$)"
     r"|usr/lib/x86_64-linux-gnu/gconv/|usr/lib/x86_64-linux-gnu/audit/"

@@ -14,6 +14,7 @@ from generator.lab.state import METADATA_ADDRESS, State, namespace_path
 _ANTISPOOF_TABLE = "bridge hardway_antispoof"
 _FIREWALL_TABLE = "ip hardway_firewall"
 _RESERVED_TABLE = "ip hardway_reserved"
+_SIZE_TABLE = "bridge hardway_size"
 _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
@@ -36,6 +37,23 @@ def apply_reserved(state: State, anchors: Mapping[IPv4Address, IPv4Address]) -> 
     """Let what is sent to reserved addresses arrive at the anchors of the droplets that have them."""
     with state.locked("network"):
         _nft(state, reserved(anchors))
+
+
+def narrow(state: State, port: Port, most: int | None) -> None:
+    """Drop packets of more bytes on a droplet's wire in its VPC, both ways and without a word; `None` drops none."""
+    with state.locked("network"):
+        _nft(state, narrowed(port, most))
+
+
+def narrowed(port: Port, most: int | None) -> str:
+    """Render the rules on the size of packets, or nothing in their place."""
+    name = f"{_SIZE_TABLE}_{port.number}"
+    if most is None:
+        return f"table {name}\ndelete table {name}\n"
+    ways = (("prerouting", "iifname"), ("postrouting", "oifname"))
+    rules = {hook: f'    {side} "{port.vpc_name}" ether type ip ip length > {most} drop' for hook, side in ways}
+    heads = {hook: f"    type filter hook {hook} priority -300; policy accept;" for hook, _ in ways}
+    return _table(name, [line for hook in rules for line in (f"  chain {hook} {{", heads[hook], rules[hook], "  }")])
 
 
 def reserved(anchors: Mapping[IPv4Address, IPv4Address]) -> str:
@@ -91,6 +109,7 @@ def firewall(policy: Mapping[int, DropletPolicy]) -> str:
     chains: list[str] = []
     senders: list[str] = []
     receivers: list[str] = []
+    wired: dict[str, list[str]] = {"saddr": [], "daddr": []}
     for number, droplet in sorted(policy.items()):
         for direction, side, rules, jumps in (
             ("out", "daddr", droplet.outbound, senders),
@@ -98,15 +117,19 @@ def firewall(policy: Mapping[int, DropletPolicy]) -> str:
         ):
             chain = f"d{number}_{direction}"
             jumps += [f"{address} : jump {chain}" for address in droplet.addresses]
+            if droplet.mac:
+                wired["daddr" if direction == "in" else "saddr"].append(f"{droplet.mac} : jump {chain}")
             chains += [f"  chain {chain} {{", *_rules(rules, side), "    drop", "  }"]
     from_droplet = [f"    ip saddr vmap {{ {', '.join(senders)} }}"] if senders else []
     to_droplet = [f"    ip daddr vmap {{ {', '.join(receivers)} }}"] if receivers else []
+    # inside a VPC a droplet is known by its wire: frames with the addresses of its pods pass its rules as well
+    ends = [f"    ether {side} vmap {{ {', '.join(jumps)} }}" for side, jumps in wired.items() if jumps]
     known = ["    ct state established,related accept"]
     invalid = ["    ct state invalid drop"] if policy else []
     metadata = [f"    ip daddr {METADATA_ADDRESS} accept"]
     body = [
         *chains,
-        *_hook("forward", [*known, *invalid, *from_droplet, *to_droplet]),
+        *_hook("forward", [*known, *invalid, *from_droplet, *to_droplet, *ends]),
         *_hook("input", [*known, *metadata, *from_droplet]),
         *_hook("output", [*known, *to_droplet]),
     ]

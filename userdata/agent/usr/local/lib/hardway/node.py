@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from hardway import here, mesh
+from hardway import here, survey
 from hardway.here import Failure, Terminal
 from hardway.kube import api, patch
+from hardway.readiness import expect, is_ready, is_served
 from hardway.waiting import patiently
 
 MOST_SERVERS = 3  # the kubelet takes no more, and neither does the C library
@@ -26,14 +26,9 @@ def prepare() -> None:
     try:
         patiently(lambda: expect("the API server is not ready", is_served), 120, PAUSE_SECONDS)
     except Failure:
-        mesh.probe()  # a broken mesh is a likely cause, and this is read
+        survey.take()  # a broken path is a likely cause, and this is read
         raise
     make(here.facts())
-
-
-def is_served() -> bool:
-    """Tell whether an API server is ready; what was asked before one answered would hang for long."""
-    return api("GET", "/readyz", seconds=3)[0] == 200
 
 
 def make(facts: dict[str, Any]) -> None:
@@ -84,26 +79,6 @@ def resolver() -> str:
 
 
 def ready() -> None:
-    """Await this node's readiness in this very boot, then say how each peer is reached."""
-    path = f"/api/v1/nodes/{here.facts()['node']}"
-    boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
-    patiently(lambda: expect("the node is not ready", lambda: is_ready(*api("GET", path), boot_id)), 300, PAUSE_SECONDS)
-    mesh.probe()
-
-
-def is_ready(status: int, node: Any, boot_id: str) -> bool:
-    """Tell whether an answer is a Node that is ready; what an earlier boot reported does not count."""
-    if status != 200 or node["status"].get("nodeInfo", {}).get("bootID") != boot_id:
-        return False
-    conditions = node["status"].get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def expect(complaint: str, test: Callable[[], bool]) -> None:
-    """Fail with a complaint, and with the reason where there is one, unless a test holds."""
-    try:
-        if test():
-            return
-    except Failure as error:
-        raise Failure(f"{complaint}: {error}") from None
-    raise Failure(complaint)
+    """Await this node's readiness in this very boot, then have the paths to its peers probed."""
+    patiently(lambda: expect("the node is not ready", is_ready), 300, PAUSE_SECONDS)
+    survey.begin()

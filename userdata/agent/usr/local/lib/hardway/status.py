@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from hardway import etcdctl, fetch, here, kube, mounted, timeline, vouch
+from hardway import etcdctl, fetch, here, kube, mounted, survey, timeline, vouch
 from hardway.here import Failure
 from hardway.timeline import Phase
 
@@ -145,6 +145,7 @@ def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
         "digests": running(),
         "etcd": etcdctl.bookkeeping() if is_member else None,
         "volumes": [asdict(use) for use in mounted.uses()],
+        "paths": survey.told(),
         "failure": {"unit": stuck[0].unit, "lines": last_lines(stuck[0].unit)} if stuck else None,
     }
 
