@@ -250,9 +250,7 @@ class Plan:
     def artifacts(self, node: Node) -> tuple[Artifact, ...]:
         """Give the downloads of a node's role, in the lock's order; Cilium brings what the bridge needs of them."""
         superseded = () if self.network == "bridge" else OF_BRIDGE
-        return tuple(
-            one for one in self.release.artifacts if node.role in one.roles and one.name not in superseded
-        )
+        return tuple(one for one in self.release.artifacts if node.role in one.roles and one.name not in superseded)
 
     def packages(self, node: Node) -> tuple[Package, ...]:
         """Give the packages of a node's role, its volumes' file systems and the datapath, in the lock's order."""

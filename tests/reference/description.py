@@ -99,10 +99,9 @@ TOGETHER = """\
 * Some node takes pods: a worker, or a control-plane node that is `schedulable`. A worker can't be told not to.
 * Pools have different names, and `network.vpc`, `network.nodes` and `network.pods` have room for every node.
 * Volumes of a pool have different names; in the account each is named by cluster, node and volume, in 64 characters.
-* Addons are {addons}, each once and `bridge` first. {needs}.
+* Addons are {addons}, each once. The first is {networks}, and there is no other of these. {needs}.
 * `debug` is left out, or has both of its keys: the section as a whole is what nobody should need.
 * A certificate of yours is both `order_book.certificate` and `order_book.key`.
-
 """
 
 
@@ -162,5 +161,8 @@ def _together() -> str:
     return TOGETHER.format(
         counts=f"{', '.join(counts[:-1])} or {counts[-1]}",
         addons=listed(list(rules.ADDONS)),
-        needs="; ".join(f"`{addon}` needs {listed(before)} before it" for addon, before in rules.ADDONS.items() if before),
+        networks=listed(list(rules.NETWORKS)),
+        needs="; ".join(
+            f"`{addon}` needs {listed(before)} before it" for addon, before in rules.ADDONS.items() if before
+        ),
     )
