@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from generator.cluster.observed import Observed
     from generator.cluster.observer import Observer
     from generator.cluster.status import ClusterStatus
-    from generator.cluster.ways import Ways
     from generator.plan.decide import Plan
 
 
@@ -170,7 +169,7 @@ def _view_lines(views: Iterable[View]) -> Iterator[str]:
     for view in views:
         if view.etcd is not None:
             role = "learner" if view.etcd.learner else "leader" if view.etcd.leader == view.etcd.member else "follower"
-            reached = f"reaches {_count(view.ways)} peers" if view.ways else "says nothing of its peers"
+            reached = f"reaches {view.ways.reached} peers" if view.ways else "says nothing of its peers"
             yield f"{view.node}: etcd {role}, {len(view.etcd.members)} members; {reached}"
             yield from (f"{view.node}: etcd: {fault}" for fault in (*view.etcd.alarms, view.etcd.trouble) if fault)
         yield from (
@@ -178,10 +177,6 @@ def _view_lines(views: Iterable[View]) -> Iterator[str]:
         )
         if view.trouble:
             yield f"{view.node}: {view.trouble}"
-
-
-def _count(ways: Ways) -> str:
-    return f"{ways.peers - len(ways.faults)} of {ways.peers}"
 
 
 def _survey_lines(plan: Plan, survey: Survey) -> Iterator[str]:

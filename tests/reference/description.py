@@ -106,11 +106,10 @@ TOGETHER = """\
 * Some node takes pods: a worker, or a control-plane node that is `schedulable`. A worker can't be told not to.
 * Pools have different names, and `network.vpc`, `network.nodes` and `network.pods` have room for every node.
 * Volumes of a pool have different names; in the account each is named by cluster, node and volume, in 64 characters.
-* Addons are {addons}, each once and `bridge` first; {needs}. One of your own has `manifests` or `kustomization`, and a
-  name that none of these has.
+* Addons are {addons}, each once. The first is {networks}, and there is no other of these. {needs}. One of your own has
+  `manifests` or `kustomization`, and a name that none of these has.
 * `debug` is left out, or has both of its keys: the section as a whole is what nobody should need.
 * A certificate of yours is both `order_book.certificate` and `order_book.key`.
-* {later} and the datapath `vpc` are refused for now.
 """
 
 
@@ -168,10 +167,11 @@ def _shown(value: Any) -> str:
 
 def _together() -> str:
     counts = [str(count) for count in rules.CONTROL_PLANE_COUNTS]
-    needs = {addon: [need for need in before if need != "bridge"] for addon, before in rules.ADDONS.items()}
     return TOGETHER.format(
         counts=f"{', '.join(counts[:-1])} or {counts[-1]}",
         addons=listed(list(rules.ADDONS)),
-        needs="; ".join(f"`{addon}` needs {listed(before)} before it" for addon, before in needs.items() if before),
-        later=listed(sorted(rules.LATER)),
+        networks=listed(list(rules.NETWORKS)),
+        needs="; ".join(
+            f"`{addon}` needs {listed(before)} before it" for addon, before in rules.ADDONS.items() if before
+        ),
     )

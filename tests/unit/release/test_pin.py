@@ -26,6 +26,7 @@ spec: {{containers: [{{name: a, image: "{image}"}}]}}
 """
 TWICE = f"{{reference: 'quay.io/a/b:1', digest: 'sha256:{'ab' * 32}'}}"
 REPOSITORIES = {"pause": "pause", "coredns": "coredns/coredns", "traefik": "library/traefik"}
+REPOSITORIES |= {"metrics-server": "metrics-server/metrics-server"}
 REPOSITORIES |= {"postgres": "library/postgres", "order-book": "amagnu/limit-order-book"}
 
 
@@ -76,7 +77,7 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
     before = path.read_bytes()
     assert run(["release", "pin", "mine"]) == 0
     said = capsys.readouterr().err
-    assert said.count(": as pinned\n") == len(said.splitlines()) == 5
+    assert said.count(": as pinned\n") == len(said.splitlines()) == 6
     assert path.read_bytes() == before
 
 
@@ -202,7 +203,7 @@ def test_where_nothing_is_found_nothing_is_written(served: Registry, capsys: pyt
     before = path.stat()
     assert run(["release", "pin", "mine"]) == 1
     said = capsys.readouterr().err
-    assert said.count("error: ") == 5
+    assert said.count("error: ") == 6
     assert "wrote" not in said
     assert path.stat() == before
 
@@ -213,7 +214,7 @@ def test_a_rate_limit_is_called_one_and_not_asked_again(served: Registry, capsys
     write(lock(served))
     assert run(["release", "pin", "mine"]) == 1
     said = capsys.readouterr().err
-    for name in ("traefik", "postgres", "order-book"):
+    for name in ("traefik", "metrics-server", "postgres", "order-book"):
         problem = f"{served.reference(REPOSITORIES[name], '1.0')}: the registry answers no more for now"
         assert f"error: {problem}: its rate limit is used up (429)\n  hint: what is asked without logging in" in said
     assert not any("postgres" in path for path in served.asked)
@@ -233,7 +234,7 @@ def test_a_registry_that_is_away_is_asked_once(served: Registry, monkeypatch: py
 
     monkeypatch.setattr(registry.urllib3.PoolManager, "request", counted)
     answers = pin.ask(images, registry.pool())
-    assert [problem.message for problem in answers.problems] == ["the registry cannot be reached"] * 5
+    assert [problem.message for problem in answers.problems] == ["the registry cannot be reached"] * 6
     assert len(asked) == 1
 
 
