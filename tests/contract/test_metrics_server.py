@@ -87,7 +87,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": "node01", "labels": {"kubernetes.io/hostname": "node01"}},
-            "status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]},
+            "status": {
+                "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
         }
         (directory / "node.json").write_text(json.dumps(node))
         assert server.kubectl("create", "-f", str(directory / "node.json")).returncode == 0
