@@ -219,7 +219,7 @@ def test_what_nodes_and_pods_use_is_told(stage: Stage, kubelet: Kubelet, tmp_pat
         nodes = until("kubectl top nodes", "100Mi", server, "top", "nodes", log=log)
         pods = until("kubectl top pods", "20Mi", server, "top", "pods", log=log)
         allowed = server.kubectl("top", "pods", "--as=anybody")
-        server.kubectl("create", "rolebinding", "looker", "--clusterrole=view", "--user=looker")
+        server.kubectl("create", "rolebinding", "looker", "--clusterrole=metrics-reader", "--user=looker")
         seen = until("one who may look", "20Mi", server, "top", "pods", "--as=looker", log=log)
     assert "node01" in nodes
     assert "book" in pods
