@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
+from typing import Literal, cast
 from uuid import UUID, uuid5
 
 from generator.description.rules import POD_PREFIX, order, room, state_bucket
@@ -26,6 +27,10 @@ from generator.release.lock_file import Artifact, Package, Release, Role
 BOOK_VOLUME = "data"
 """The volume on which the order book's database lies, where a node has it."""
 VPC_MTU, WIREGUARD_BYTES = 1500, 80
+Network = Literal["cilium", "bridge"]
+"""What connects the pods: the first of the description's addons."""
+OF_BRIDGE = ("kube-proxy", "cni-plugins")
+"""The downloads that only a node with `bridge` has."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Node:
 
     @property
     def gateway(self) -> IPv4Address:
-        """Give the node's own address on its bridge: the first of its pod CIDR."""
+        """Give the node's own address among its pods: the first of its pod CIDR."""
         return self.pod_cidr[1]
 
 
@@ -146,6 +151,27 @@ class Plan:
         return tuple(node for node in self.nodes if not node.is_control_plane)
 
     @property
+    def network(self) -> Network:
+        """Name the addon that connects the pods."""
+        return cast("Network", self.addons[0])
+
+    @property
+    def pod_interface(self) -> str:
+        """Give the node's interface that its pods' packets come from, as nftables matches it."""
+        return {"bridge": "cni0", "cilium": "lxc*"}[self.network]
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Give the interfaces by which planned addresses come and go; every other is a NIC."""
+        own = {"bridge": ("cni0", "lo"), "cilium": ("cilium_host", "cilium_net", "lo", "lxc*")}[self.network]
+        return (*own, "wg0") if self.datapath == "mesh" else own
+
+    @property
+    def published(self) -> tuple[int, ...]:
+        """Give the ports of pods that stand behind ports of their node's, which anyone may reach."""
+        return tuple(port.pod for port in ports.PORTS if port.pod)
+
+    @property
     def own_namespaces(self) -> frozenset[str]:
         """Name the namespaces that the user's own addons make."""
         return frozenset(name for addon in self.own for name in addon.namespaces)
@@ -185,8 +211,9 @@ class Plan:
         return f"api.{self.name}.internal"
 
     def artifacts(self, node: Node) -> tuple[Artifact, ...]:
-        """Give the downloads of a node's role, in the lock's order."""
-        return tuple(artifact for artifact in self.release.artifacts if node.role in artifact.roles)
+        """Give the downloads of a node's role, in the lock's order; Cilium brings what the bridge needs of them."""
+        superseded = () if self.network == "bridge" else OF_BRIDGE
+        return tuple(one for one in self.release.artifacts if node.role in one.roles and one.name not in superseded)
 
     def packages(self, node: Node) -> tuple[Package, ...]:
         """Give the packages of a node's role, its volumes' file systems and the datapath, in the lock's order."""
