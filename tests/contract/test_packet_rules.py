@@ -104,7 +104,9 @@ def callers(node: Node) -> dict[str, Caller]:
 
 
 def planned_for(caller: Caller, node: Node) -> set[tuple[str, int]]:
-    return {(row.protocol, row.number) for row in ports.of(node.role) if caller.counts_as & set(row.sources)}
+    return {
+        (row.protocol, row.number) for row in ports.of(node.role, PLAN.datapath) if caller.counts_as & set(row.sources)
+    }
 
 
 @dataclass(frozen=True)
