@@ -102,7 +102,7 @@ TOGETHER = """\
 * Addons are {addons}, each once and `bridge` first. {needs}.
 * `debug` is left out, or has both of its keys: the section as a whole is what nobody should need.
 * A certificate of yours is both `order_book.certificate` and `order_book.key`.
-* {later} and the datapath `vpc` are refused for now.
+* {later} are refused for now.
 """
 
 
