@@ -57,8 +57,9 @@ def status(
 ) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
-    Exits 1 when a node is not ready or lives otherwise than described, the addons are not applied, something is to be
-    done, or a certificate ends in fewer days than `--min-days`; with `--paths` when one of them is blocked, too.
+    Exits 1 when a node is not ready or lives otherwise than described, addons are not applied or are broken, something
+    is to be done, or a certificate ends in fewer days than `--min-days`; with `--paths` when one of them is blocked,
+    too.
     """
     from generator.clock import Clock
     from generator.cluster import access
@@ -144,6 +145,9 @@ def _text(status: ClusterStatus) -> str:
         + (f", members {', '.join(status.members)}" if status.members else ""),
         *(f"etcd: {alarm}" for alarm in status.alarms),
     ]
+    for one in status.own_addons:
+        lines.append(f"addon {one}")
+        lines += [f"addon {one.name}: keeps {kept}, which left it" for kept in one.kept]
     if status.etcd_mib:
         lines.append(f"etcd has {status.etcd_mib[0]} of {status.etcd_mib[1]} MiB")
     lines += [f"kept {line}" for line in status.kept]
