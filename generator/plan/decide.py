@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,13 +16,14 @@ from generator.description.schema import ClusterSpec, OrderBookSpec, PoolSpec, V
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
 from generator.manifests.own import OwnAddon
-from generator.plan import certificates, images, names, ports
+from generator.plan import certificates, images, names, ports, serving
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
-from generator.plan.inventory import OPERATOR_KEY, ORDER_BOOK_GIVEN, Inventory, wireguard_key
-from generator.release.lock_file import Artifact, Filesystem, Package, Release, Role
+from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
+from generator.plan.serving import Given
+from generator.plan.volumes import VOLUMES, Volume
+from generator.release.lock_file import Artifact, Package, Release, Role
 
-VOLUMES = "/var/lib/hardway/volumes"
 BOOK_VOLUME = "data"
 """The volume on which the order book's database lies, where a node has it."""
 VPC_MTU, WIREGUARD_BYTES = 1500, 80
@@ -31,31 +31,6 @@ Network = Literal["cilium", "bridge"]
 """What connects the pods: the first of the description's addons."""
 OF_BRIDGE = ("kube-proxy", "cni-plugins")
 """The downloads that only a node with `bridge` has."""
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One disk of a node's, which outlives its droplets.
-
-    `full_name` is what it is called in the account, `uuid` what its file system bears, empty until the keys exist;
-    `size` is in GiB, and in no document.
-    """
-
-    name: str
-    size: int
-    full_name: str
-    uuid: str
-    filesystem: Filesystem = "ext4"
-
-    @property
-    def device(self) -> str:
-        """Give the path of its disk on the node."""
-        return names.volume_device(self.full_name)
-
-    @property
-    def mount(self) -> str:
-        """Give where it is mounted on the node."""
-        return f"{VOLUMES}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -104,18 +79,6 @@ class Node:
     def gateway(self) -> IPv4Address:
         """Give the node's own address among its pods: the first of its pod CIDR."""
         return self.pod_cidr[1]
-
-
-@dataclass(frozen=True)
-class Given:
-    """A certificate of the user's, its chain behind it, and its key: names of files in the private store.
-
-    `sha256` is that of the first certificate, empty until `gen render` has seen it.
-    """
-
-    certificate: str
-    key: str
-    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -325,26 +288,14 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None, own: 
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,
-        given=_given(spec, known),
+        given=serving.given(spec.order_book, known),
         wipe=spec.order_book.wipe,
-        authorities=_authorities(known),
+        authorities=serving.authorities(known),
         order_book_host=spec.order_book.host,
         state_key=spec.spaces.state_key,
         kept=Kept(spec.snapshots.hourly, spec.snapshots.daily, spec.snapshots.weekly),
         debug=Debugging(spec.debug.ssh_keys, spec.debug.until) if spec.debug else None,
     )
-
-
-def _given(spec: ClusterSpec, known: Inventory) -> Given | None:
-    book, fact = spec.order_book, known.key(ORDER_BOOK_GIVEN)
-    seen = fact.sha256 if fact else ""
-    return Given(book.certificate, book.key, seen) if book.certificate and book.key else None
-
-
-def _authorities(known: Inventory) -> dict[str, str]:
-    paths = (certificates.CLUSTER_AUTHORITY, certificates.INGRESS_AUTHORITY)
-    found = {path: fact.certificate for path in paths if (fact := known.key(path)) and fact.certificate}
-    return {path: ssl.DER_cert_to_PEM_cert(base64.b64decode(der)) for path, der in found.items()}
 
 
 def assign(names: tuple[str, ...], known: Mapping[str, int]) -> dict[str, int]:

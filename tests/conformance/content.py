@@ -31,6 +31,8 @@ PACKAGES = (
     "sed",
     "wget",
 )
+# The second is what Debian's alternatives would make.
+LINKS = {"agnhost-2": "agnhost", "usr/bin/nc": "nc.openbsd"}
 FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/bash\nuser-defined-in-image:x:1000:1000::/home:/bin/sh\n",
     "etc/group": "root:x:0:\nuser-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n",
@@ -69,8 +71,7 @@ def images(maker: Maker, release: Release) -> tuple[Image, ...]:
     made = []
     for name, (reference, entrypoint, command) in STAND_INS.items():
         settings = Settings(entrypoint, "0:0", command=command, environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        links = {"agnhost-2": "agnhost"}
         made.append(
-            maker.image(Recipe(name, f"{UPSTREAM}/{reference}", PACKAGES, {"agnhost": agnhost}, settings, links, FILES))
+            maker.image(Recipe(name, f"{UPSTREAM}/{reference}", PACKAGES, {"agnhost": agnhost}, settings, LINKS, FILES))
         )
     return tuple(made)
