@@ -1,10 +1,9 @@
-"""What `gen init` writes, with one node: Cilium connects its pods, and keeps them from what policies and plan forbid."""
+"""What `gen init` writes, with one node: Cilium connects its pods, and keeps them from what policies forbid."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
