@@ -20,6 +20,15 @@ def harmless(text: str) -> str:
     return "\n".join(_line(line) for line in text.split("\n"))
 
 
+def clean(text: str) -> str:
+    r"""Take out everything that would move a terminal's cursor, change its colours or hide text.
+
+    >>> clean("red\x1b[31m\r\n\u202e")
+    'red[31m'
+    """
+    return "".join(char for char in text if char == " " or unicodedata.category(char)[0] not in "CZ")
+
+
 def _line(line: str) -> str:
     written = "".join(character if _is_plain(character) else _escaped(character) for character in line)
     return written if len(written) <= LONGEST_LINE else f"{written[:LONGEST_LINE]}…"

@@ -1,4 +1,4 @@
-"""What is rendered from two descriptions, as a reviewer sees it; `pytest --update` writes it, git shows the change."""
+"""What is rendered from descriptions, as a reviewer sees it; `pytest --update` writes it, git shows the change."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .conftest import TESTS, Golden
 CLUSTERS = {
     "tutorial": ("nodes/node01/user-data", "nodes/node03/user-data"),
     "one-control-plane-two-workers": ("nodes/cp01/user-data", "nodes/worker02/user-data"),
+    "through-the-vpc": ("nodes/worker01/user-data",),
 }
 WHOLE = ("summary.md", "roster.json", "inventory.yaml")
 

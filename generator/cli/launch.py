@@ -82,6 +82,8 @@ def launch(
     with working(site, timeout=timeout, goes_on=goes_on) as (engine, table, keep):
         engine.run(Assembly(table.say, keep).steps())
         up = served(site)
+        if site.trail.spans:
+            site.trail.keep(up.server)
         unfinished = tuple(marks.read(up.server))
     for node in unfinished:
         say(f"note: the replacement of {node} is not through: `gen replace {node}` goes on, with `--undo` it stays")

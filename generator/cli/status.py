@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,33 +26,50 @@ from generator.cli.table import text_table
 from generator.plan.project import Project
 
 if TYPE_CHECKING:
-    from generator.cluster.inquiry import View
+    from generator.cluster.inquiry import Survey, View
+    from generator.cluster.observed import Observed
+    from generator.cluster.observer import Observer
     from generator.cluster.status import ClusterStatus
+    from generator.cluster.ways import Ways
+    from generator.plan.decide import Plan
 
 
 @click.command()
 @file_option
 @lab_option
 @click.option("--ask", is_flag=True, help="Ask each control-plane node what it sees of etcd and of its peers.")
+@click.option("--paths", "show_paths", is_flag=True, help="Have the paths between pods probed, and show them.")
+@click.option("--timeline", "draws", is_flag=True, help="Show the steps of the nodes' boots on one clock instead.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the timeline into a file.")
 @min_days_option
 @json_option
 @click.pass_obj
 def status(
-    factory: Factory | None, *, file: Path, lab: str | None, ask: bool, min_days: int | None, as_json: bool
+    factory: Factory | None,
+    *,
+    file: Path,
+    lab: str | None,
+    ask: bool,
+    show_paths: bool,
+    draws: bool,
+    svg: Path | None,
+    min_days: int | None,
+    as_json: bool,
 ) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
     Exits 1 when a node is not ready or lives otherwise than described, the addons are not applied, something is to be
-    done, or a certificate ends in fewer days than `--min-days`.
+    done, or a certificate ends in fewer days than `--min-days`; with `--paths` when one of them is blocked, too.
     """
     from generator.clock import Clock
     from generator.cluster import access
     from generator.cluster.channel import Channel
     from generator.cluster.diff import diff
-    from generator.cluster.inquiry import inquire
+    from generator.cluster.inquiry import inquire, survey
     from generator.cluster.launchable import digests
     from generator.cluster.state_store import StateStore
-    from generator.cluster.status import assess, warnings
+    from generator.cluster.status import assess, reported, warnings
+    from generator.cluster.ways import faults
     from generator.pki.store import operator_key, report_keys
 
     project = Project.load(file)
@@ -61,26 +78,55 @@ def status(
     documents = digests(project)
     observer = observing(project, connection)
     observed = observer.look()
+    if draws or svg:
+        return _timeline(project, observer, observed, svg, as_json=as_json)
     actions = diff(plan, documents, observed)
     daily = access.expiry(project.keys_path)
     kept, old = StateStore(project, connection).words(observed.time) if observed.roster else ((), ())
     seen = assess(plan, project.inventory, documents, observed, actions, observer.address, daily, kept)
     views: tuple[View, ...] = ()
-    if ask and observer.server:
+    found: Survey | None = None
+    if (ask or show_paths) and observer.server:
         reports = report_keys(project.keys_path, project.known_nodes)
         channel = Channel(plan.cluster_id, observer.server, operator_key(project.keys_path), reports, Clock())
-        views = inquire(channel, plan)
-    elif ask:
+        views = inquire(channel, plan) if ask else ()
+        found = survey(channel, plan, reported(plan, observed)) if show_paths else None
+        seen = replace(seen, paths=tuple(faults(found.ways))) if found else seen
+    elif ask or show_paths:
         say("warning: no API server answers, so no node can be asked")
     if as_json:
-        print_json({**asdict(seen), "whole": seen.whole, **({"views": [*map(asdict, views)]} if ask else {})})
+        more = {"views": [*map(asdict, views)]} if ask else {}
+        print_json({**asdict(seen), "whole": seen.whole, **more, **({"survey": asdict(found)} if found else {})})
     else:
-        click.echo("\n".join([_text(seen), *_view_lines(views)]))
+        click.echo("\n".join([_text(seen), *_view_lines(views), *(_survey_lines(plan, found) if found else ())]))
         for warning in (*warnings(plan, observed, seen), *old):
             say(f"warning: {warning}")
     say_who_debugs(project)
     short = say_what_ends(project, min_days)
-    return 0 if seen.whole and not short else 1
+    is_open = not show_paths or (found is not None and not found.silent and not seen.paths)
+    return 0 if seen.whole and not short and is_open else 1
+
+
+def _timeline(project: Project, observer: Observer, observed: Observed, svg: Path | None, *, as_json: bool) -> int:
+    """Show the boots, and the launch that made the nodes."""
+    from generator.cluster import trail
+    from generator.cluster.timeline import timeline
+    from generator.cluster.timeline_svg import drawing
+    from generator.cluster.timeline_text import facts, lines
+    from generator.errors import Problem
+    from generator.files import write_atomic
+
+    found = timeline(project.plan, observed, trail.read(observer.server) if observer.server else ())
+    if found is None:
+        hint = "a node tells it once it has its secrets; `gen status` shows how the nodes are"
+        raise Problem("no node tells of its boot", where=project.plan.name, hint=hint)
+    if svg is not None:
+        write_atomic(svg, drawing(found).encode())
+    if as_json:
+        print_json(facts(found))
+    else:
+        click.echo("\n".join(lines(found)))
+    return 0
 
 
 def _text(status: ClusterStatus) -> str:
@@ -110,6 +156,7 @@ def _text(status: ClusterStatus) -> str:
     lines += [f"sealed bundle {line}" for line in status.bundles]
     lines += [f"note: {line}" for line in status.notes]
     lines += status.unwell
+    lines += status.paths
     lines += [f"rollout would mend: {line}" for line in status.drift]
     return "\n".join([*lines, *(f"launch would {line}" for line in status.pending)])
 
@@ -119,9 +166,26 @@ def _view_lines(views: Iterable[View]) -> Iterator[str]:
     for view in views:
         if view.etcd is not None:
             role = "learner" if view.etcd.learner else "leader" if view.etcd.leader == view.etcd.member else "follower"
-            reached = f"reaches {view.peers - len(view.blocked)} of {view.peers} peers"
+            reached = f"reaches {_count(view.ways)} peers" if view.ways else "says nothing of its peers"
             yield f"{view.node}: etcd {role}, {len(view.etcd.members)} members; {reached}"
             yield from (f"{view.node}: etcd: {fault}" for fault in (*view.etcd.alarms, view.etcd.trouble) if fault)
-        yield from (f"{view.node}: {peer}: {cause}" for peer, cause in view.blocked.items())
+        yield from (
+            f"{view.node}: pods of {one.peer} {one.sentence}" for one in (view.ways.faults if view.ways else ())
+        )
         if view.trouble:
             yield f"{view.node}: {view.trouble}"
+
+
+def _count(ways: Ways) -> str:
+    return f"{ways.peers - len(ways.faults)} of {ways.peers}"
+
+
+def _survey_lines(plan: Plan, survey: Survey) -> Iterator[str]:
+    """Show who reaches whose pods, and who says nothing of it."""
+    from generator.cluster.ways import matrix
+
+    yield ""
+    yield text_table(*matrix([node.name for node in plan.nodes], survey.ways))
+    yield from (f"{node}: {why}" for node, why in survey.silent.items())
+    if survey.reported:
+        yield f"{', '.join(survey.reported)}: as last reported, in the minute before"

@@ -99,7 +99,8 @@ class Assembly:
             if action.changes:
                 self._tries.count(action)
                 self._keep()
-                site.observed = action.kind.apply(action, site.work, site.observed)
+                with site.trail.step(str(action)):
+                    site.observed = action.kind.apply(action, site.work, site.observed)
         self._acted = actions
 
     def _unmade(self, site: Site, nodes: Names) -> str:  # noqa: ARG002

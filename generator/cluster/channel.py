@@ -16,6 +16,7 @@ from generator.clock import Clock, moment, stamp
 from generator.cluster import node_report
 from generator.cluster.kube_api import Kube, NotYet
 from generator.pki import signature
+from generator.plain_text import clean
 
 NAMESPACE = "hardway"
 """Holds requests alone; only administrators and control-plane nodes may touch what is in it."""
@@ -98,7 +99,7 @@ class Channel:
             text = data.get(f"answer.{node}")
             said = text and node_report.unwrap(CONTEXT, text, node, self._cluster_id, self._report_keys.get(node))
             if said and said.is_vouched and said.values.get("request") == name:
-                message = node_report.clean(str(said.values.get("message", "")))[: node_report.LINE_LENGTH]
+                message = clean(str(said.values.get("message", "")))[: node_report.LINE_LENGTH]
                 found[node] = Answer(node, said.values.get("result"), message)
         return found
 

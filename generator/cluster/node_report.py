@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +12,8 @@ from typing import Any
 
 from generator.catalogue import MOST_VOLUMES
 from generator.clock import moment
+from generator.cluster.ways import Ways, read_told
+from generator.plain_text import clean
 
 PHASES = (
     "prepare",
@@ -36,6 +37,8 @@ VERSION = 2
 LIMIT_BYTES = 64 * 1024
 LINES = 40
 LINE_LENGTH = 300
+SPANS, WAITS = 60, 40
+"""So many steps of a timeline are read, and so many waits of each."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,31 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What a step waited for, as the first look at it said."""
+
+    began: datetime
+    ended: datetime
+    cause: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """One step of a boot or of a launch; `ended` is None while it lasts, `after` names what had to be over before."""
+
+    name: str
+    began: datetime
+    ended: datetime | None = None
+    after: tuple[str, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a node is, by its own account.
 
     `droplet` is the number of the droplet that it is, 0 where it can't tell; `generation` that of the roster it
-    follows; `digests` are of the agent and the bundle it runs on.
+    follows; `digests` are of the agent and the bundle it runs on; `paths` is None before it has probed any.
     """
 
     node: str
@@ -107,6 +130,8 @@ class Progress:
     etcd: Etcd | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     volumes: tuple[VolumeUse, ...] = ()
+    paths: Ways | None = None
+    timeline: tuple[Span, ...] = ()
 
     def state(self, phase: str) -> str | None:
         """Give the state of a phase, None when this node has none of that name."""
@@ -186,6 +211,8 @@ def read(text: bytes | str, node: str, cluster_id: str, key: bytes | None) -> tu
             etcd=read_etcd(data["etcd"]) if data.get("etcd") else None,
             digests={str(name)[:20]: clean(str(value))[:64] for name, value in (data.get("digests") or {}).items()},
             volumes=tuple(map(_volume_use, data.get("volumes") or ()))[:MOST_VOLUMES],
+            paths=read_told(data["paths"]) if data.get("paths") else None,
+            timeline=tuple(map(_span, (data.get("timeline") or ())[:SPANS])) if said.is_vouched else (),
         )
         return progress, moment(data["time"]), said.is_vouched
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
@@ -213,15 +240,6 @@ def read_etcd(entry: Any) -> Etcd:
     )
 
 
-def clean(text: str) -> str:
-    r"""Take out everything that would move a terminal's cursor, change its colours or hide text.
-
-    >>> clean("red\x1b[31m\r\n\u202e")
-    'red[31m'
-    """
-    return "".join(char for char in text if char == " " or unicodedata.category(char)[0] not in "CZ")
-
-
 def _phase(entry: Any) -> Phase:
     state = entry["state"]
     if state not in STATES:
@@ -233,6 +251,16 @@ def _phase(entry: Any) -> Phase:
 def _volume_use(entry: Any) -> VolumeUse:
     percent = min(100, max(0, int(entry["percent"])))
     return VolumeUse(clean(str(entry["name"]))[:20], percent, clean(str(entry.get("trouble") or ""))[:100])
+
+
+def _span(entry: Any) -> Span:
+    ended = moment(entry["ended"]) if entry.get("ended") else None
+    waits = tuple(
+        Wait(moment(one["began"]), moment(one["ended"]), clean(str(one["for"]))[:LINE_LENGTH])
+        for one in (entry.get("waits") or ())[:WAITS]
+    )
+    after = tuple(clean(str(name))[:40] for name in (entry.get("after") or ())[:SPANS])
+    return Span(clean(str(entry["name"]))[:40], moment(entry["began"]), ended, after, waits)
 
 
 def _unknown(phase: Phase) -> Phase:

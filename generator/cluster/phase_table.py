@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from generator.cluster.matching import placed
-from generator.cluster.node_report import PHASES, Progress, clean
+from generator.cluster.node_report import PHASES, Progress
 from generator.cluster.observed import Observed
+from generator.plain_text import clean
 from generator.plan.decide import Plan
 
 if TYPE_CHECKING:

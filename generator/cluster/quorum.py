@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from generator.cluster.channel import Answer
 from generator.cluster.kube_api import NotYet
 from generator.cluster.membership import machines
-from generator.cluster.node_report import Etcd, Member, clean, read_etcd
+from generator.cluster.node_report import Etcd, Member, read_etcd
 from generator.cluster.site import Site
 from generator.errors import Problem
+from generator.plain_text import clean
 
 LOOK = "`gen status --ask` shows what each node sees; `gen launch` makes what is missing"
 

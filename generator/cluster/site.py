@@ -14,6 +14,7 @@ from generator.cluster.kube_api import Credentials, Kube, NotYet
 from generator.cluster.launchable import Documents, Launchable
 from generator.cluster.observed import Observed
 from generator.cluster.observer import Observer
+from generator.cluster.trail import Trail
 from generator.plan.decide import Plan
 from generator.provider.connection import Connection
 from generator.provider.digitalocean import Cloud
@@ -59,6 +60,7 @@ class Site:
             given_up=given_up,
         )
         self.work = Work(launchable, self.cloud, self.spaces, clock, lifetime, self._observer.memory, KINDS)
+        self.trail = Trail(clock)
         self._observed: Observed | None = None
 
     @property

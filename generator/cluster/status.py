@@ -16,6 +16,7 @@ from generator.cluster.node_report import Etcd, Progress, VolumeUse
 from generator.cluster.observed import VOLUMES, Bundle, Observed
 from generator.cluster.phase_table import age, rows
 from generator.cluster.readiness import has_addons, unwell
+from generator.cluster.ways import Ways, faults
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 from generator.provider.resources import Volume
@@ -53,7 +54,8 @@ class ClusterStatus:
     `kubeconfig` is when the token of the kubeconfig of every day ends; `addons` tells whether Kubernetes has the
     rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
     says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket; `volumes` are in words, and
-    so is what is `kept` outside of the nodes; `etcd_mib` is how large etcd's data is, and how large it may be.
+    so is what is `kept` outside of the nodes, and what nodes that run say is wrong with the `paths` from their pods;
+    `etcd_mib` is how large etcd's data is, and how large it may be.
     """
 
     name: str
@@ -74,6 +76,7 @@ class ClusterStatus:
     volumes: tuple[str, ...] = ()
     etcd_mib: tuple[int, int] | None = None
     kept: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -135,7 +138,14 @@ def assess(
         volumes=tuple(_volume(plan, one, observed) for one in observed.of(VOLUMES)),
         etcd_mib=(etcd.mib, etcd.most_mib) if etcd and etcd.most_mib else None,
         kept=kept,
+        paths=tuple(faults(reported(plan, observed))),
     )
+
+
+def reported(plan: Plan, observed: Observed) -> Mapping[str, Ways]:
+    """Give what the nodes that run have reported of their paths."""
+    told = {name: one.paths for name, one in _reports(plan, observed) if one.complete}
+    return {name: ways for name, ways in told.items() if ways is not None}
 
 
 def _volume(plan: Plan, volume: Volume, observed: Observed) -> str:

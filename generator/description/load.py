@@ -123,7 +123,6 @@ def _draft(value: Any, wrong: set[Location], today: date | None) -> rules.Draft:
         name=top["name"] if "name" in top and right("name") else None,
         region=top["region"] if "region" in top and right("region") else None,
         networks={name: IPv4Network(network[name]) for name in names},
-        datapath=network.get("datapath") if right("network", "datapath") else None,
         pools=None
         if not isinstance(pools, list)
         else [pool.validate_python(item) if right("pools", index) else None for index, item in enumerate(pools)],

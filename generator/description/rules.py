@@ -40,7 +40,6 @@ class Draft:
     name: str | None
     region: str | None
     networks: Mapping[str, IPv4Network]
-    datapath: str | None
     pools: Sequence[PoolSpec | None] | None
     api: Sequence[IPv4Network | None] | None
     addons: Sequence[str] | None
@@ -68,7 +67,6 @@ def findings(draft: Draft) -> Iterator[Finding]:
     yield from _pools(draft)
     yield from _volumes(draft)
     yield from _capacity(draft)
-    yield from _datapath(draft)
     yield from _api(draft)
     yield from _addons(draft)
     yield from _served(draft)
@@ -169,13 +167,6 @@ def room(name: str, network: IPv4Network) -> int:
     if name == "pods":
         return int(2 ** (POD_PREFIX - network.prefixlen))
     return network.num_addresses - (VPC_RESERVED if name == "vpc" else 2)
-
-
-def _datapath(draft: Draft) -> Iterator[Finding]:
-    if draft.datapath == "vpc":
-        yield Finding(
-            ("network", "datapath"), "`network.datapath` is 'vpc', which is not there yet", "use `mesh` for now"
-        )
 
 
 def _api(draft: Draft) -> Iterator[Finding]:

@@ -86,7 +86,7 @@ network:                          # four networks that may not overlap
   nodes: 10.44.0.0/24             # planned addresses: node number 1 is 10.44.0.1 for life
   pods: 10.42.0.0/16              # one /24 per node: node number 1 has 10.42.0.0/24
   services: 10.43.0.0/16          # 10.43.0.1 is the API, 10.43.0.10 is DNS
-  datapath: mesh                  # WireGuard between all nodes, inside the VPC; `vpc` (plain routes) is not there yet
+  datapath: mesh                  # mesh: WireGuard between all nodes, inside the VPC; vpc: plain routes, not encrypted
 
 pools:                            # node01, node02, …; control-plane nodes are 1, 3 or 5 in all
 - {{name: node, role: control-plane, schedulable: true, count: {count}, size: s-2vcpu-4gb, volumes: [{{name: data, size: 10}}]}}

@@ -164,21 +164,24 @@ def _picture(plan: Plan) -> str:
         runs = "etcd, API server, kubelet" if node.is_control_plane else "kubelet"
         lines.append(f'    {node.name}["{node.name} {node.address}<br/>pods {node.pod_cidr}<br/>{runs}"]')
     names = [node.name for node in plan.nodes]
-    lines += [f"    {one} <-.->|wg0| {other}" for one, other in itertools.pairwise(names)]
+    label = "wg0" if plan.datapath == "mesh" else "routes"
+    lines += [f"    {one} <-.->|{label}| {other}" for one, other in itertools.pairwise(names)]
     lines.append("  end")
     lines += [f"  people -->|{plan.api_port}| {node.name}" for node in plan.control_planes]
     if "ingress" in plan.addons:
         lines.append(f"  world -->|80, 443| {' & '.join(names)}")
     lines += [f"  {' & '.join(names)} -.->|secrets once, the roster on a timer| spaces", "```"]
-    return "\n".join(lines) + "\n\nEvery node has a tunnel to every other; the picture draws only the neighbours.\n"
+    what = "a tunnel" if plan.datapath == "mesh" else "routes through the VPC, without encryption,"
+    return "\n".join(lines) + f"\n\nEvery node has {what} to every other; the picture draws only the neighbours.\n"
 
 
 def _routes(plan: Plan) -> str:
     head = ("to", "through", "on every other node")
     rows: list[tuple[object, ...]] = []
     for node in plan.nodes:
-        rows.append((f"{node.address}/32", f"`wg0` to {node.name}", "the node itself"))
-        rows.append((node.pod_cidr, f"`wg0` to {node.name}", f"its pods, behind the bridge at {node.gateway}"))
+        way = f"`wg0` to {node.name}" if plan.datapath == "mesh" else f"{node.name}'s address in the VPC"
+        rows.append((f"{node.address}/32", way, "the node itself"))
+        rows.append((node.pod_cidr, way, f"its pods, behind the bridge at {node.gateway}"))
     return _table("Routes", head, rows)
 
 
@@ -186,9 +189,13 @@ def _open_ports(plan: Plan) -> str:
     head = ("port", "from", "why")
     rows: list[tuple[object, ...]] = [
         (f"{plan.api_port}/tcp", ", ".join(str(network) for network in plan.api_access), "the API, on control planes"),
-        (f"{plan.wireguard_port}/udp", f"droplets tagged `{plan.cluster_tag}`", "the mesh"),
         ("icmp", f"droplets tagged `{plan.cluster_tag}`", "path probes"),
     ]
+    if plan.datapath == "mesh":
+        rows.insert(1, (f"{plan.wireguard_port}/udp", f"droplets tagged `{plan.cluster_tag}`", "the mesh"))
+    else:
+        planned = f"{plan.node_cidr}, {plan.pod_cidr}"
+        rows.insert(1, ("every", planned, "nodes and pods, through the VPC; the nodes' own packet filter says more"))
     rows.insert(1, ("80/tcp, 443/tcp", "everyone", "the ingress"))
     who = "nobody can log in"
     if plan.debug is not None:

@@ -18,8 +18,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class DropletPolicy:
-    """The rules that hold for one droplet behind at least one firewall; everything else is dropped, both ways."""
+    """The rules that hold for one droplet behind at least one firewall; everything else is dropped, both ways.
+
+    `mac` is that of its interface in the VPC, by which it is known whatever addresses a packet has.
+    """
 
     addresses: tuple[IPv4Address, ...]
     inbound: tuple[Rule, ...]
     outbound: tuple[Rule, ...]
+    mac: str = ""

@@ -22,6 +22,7 @@ from generator.release.lock_file import Artifact, Filesystem, Package, Release, 
 VOLUMES = "/var/lib/hardway/volumes"
 BOOK_VOLUME = "data"
 """The volume on which the order book's database lies, where a node has it."""
+VPC_MTU, WIREGUARD_BYTES = 1500, 80
 ORDER_BOOK_HOST = "limit-order-book.local"
 
 
@@ -144,8 +145,11 @@ class Plan:
     api_port: int = names.API_PORT
     balancer_port: int = names.BALANCER_PORT
     wireguard_port: int = names.WIREGUARD_PORT
-    # What WireGuard leaves of the VPC's 1500.
-    mtu: int = 1420
+
+    @property
+    def mtu(self) -> int:
+        """Give the largest packet between nodes and pods: the VPC's, or what WireGuard leaves of it."""
+        return VPC_MTU if self.datapath == "vpc" else VPC_MTU - WIREGUARD_BYTES
 
     @property
     def control_planes(self) -> tuple[Node, ...]:
@@ -187,14 +191,16 @@ class Plan:
         return tuple(artifact for artifact in self.release.artifacts if node.role in artifact.roles)
 
     def packages(self, node: Node) -> tuple[Package, ...]:
-        """Give the packages of a node's role and of its volumes' file systems, in the lock's order."""
+        """Give the packages of a node's role, its volumes' file systems and the datapath, in the lock's order."""
         needed = {None, *(one.filesystem for one in node.volumes)}
-        return tuple(one for one in self.release.packages if node.role in one.roles and one.filesystem in needed)
+        ours = (one for one in self.release.packages if one.datapath in (None, self.datapath))
+        return tuple(one for one in ours if node.role in one.roles and one.filesystem in needed)
 
     def admitted(self, node: Node) -> tuple[str, ...]:
         """Give what a node's own packet filter lets in, as matches of nftables."""
         debuggers = self.api_access if self.debug else ()
-        return ports.admitted(node.role, vpc=self.vpc, nodes=self.node_cidr, pods=self.pod_cidr, debuggers=debuggers)
+        networks = {"vpc": self.vpc, "nodes": self.node_cidr, "pods": self.pod_cidr}
+        return ports.admitted(node.role, self.datapath, **networks, debuggers=debuggers)
 
     @property
     def cluster_tag(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, collapse_addresses
 from typing import Literal
 
+from generator.description.values import Datapath
 from generator.plan import names
 from generator.release.lock_file import Role
 
@@ -16,23 +17,31 @@ Source = Literal["anyone", "operators", "vpc", "nodes", "pods", "link", "debugge
 
 `operators` are the networks of `access.api`, which the provider's firewall knows: they change without a new node, so
 the node itself lets anyone through there. `vpc` are droplets by their addresses in the VPC, `nodes` those of the
-cluster through the mesh, `pods` those of every node, `link` a DHCP server. `debuggers` are the networks of `access.api`
-as long as the description has `debug`, and nobody else; the node itself knows them then.
+cluster by their planned addresses, `pods` those of every node, `link` a DHCP server. `debuggers` are the networks
+of `access.api` as long as the description has `debug`, and nobody else; the node itself knows them then.
 """
 
 CONTROL_PLANE: tuple[Role, ...] = ("control-plane",)
 EVERY: tuple[Role, ...] = ("control-plane", "worker")
 
 
+INWARD: Mapping[Datapath, str] = {"mesh": '"wg0"', "vpc": "@vpc"}
+"""By which interface peers call, in the words of nftables; the VPC's is known to the node alone, in a set."""
+
+
 @dataclass(frozen=True)
 class Port:
-    """One port: the unit that listens there, on nodes of which roles, and who reaches it besides the node itself."""
+    """One port: the unit that listens there, on nodes of which roles, and who reaches it besides the node itself.
+
+    One that names a `datapath` is there with that alone.
+    """
 
     unit: str
     protocol: Protocol
     number: int
     roles: tuple[Role, ...]
     sources: tuple[Source, ...] = ()
+    datapath: Datapath | None = None
 
 
 # Not here, for containerd chooses anew at each start: the port of loopback for streams of `kubectl exec`.
@@ -48,9 +57,9 @@ PORTS = (
     Port("kubelet.service", "tcp", 10250, EVERY, ("nodes",)),
     Port("kube-proxy.service", "tcp", 10249, EVERY),
     Port("kube-proxy.service", "tcp", 10256, EVERY),
-    Port("hardway-mesh.service", "udp", names.WIREGUARD_PORT, EVERY, ("vpc",)),
-    # Nobody listens there: peers knock, and the refusal proves the way.
-    Port("hardway-mesh.service", "tcp", 9, EVERY, ("nodes",)),
+    Port("hardway-mesh.service", "udp", names.WIREGUARD_PORT, EVERY, ("vpc",), "mesh"),
+    # Nobody listens there: peers knock, for themselves and for their pods, and the refusal proves the way.
+    Port("hardway-mesh.service", "tcp", 9, EVERY, ("nodes", "pods")),
     # The addon `ingress` has them as ports of the host.
     Port("containerd.service", "tcp", 80, EVERY, ("anyone",)),
     Port("containerd.service", "tcp", 443, EVERY, ("anyone",)),
@@ -61,18 +70,19 @@ PORTS = (
 )
 
 
-def of(role: Role) -> tuple[Port, ...]:
+def of(role: Role, datapath: Datapath) -> tuple[Port, ...]:
     """List the ports of a node of that role."""
-    return tuple(port for port in PORTS if role in port.roles)
+    return tuple(port for port in PORTS if role in port.roles and port.datapath in (None, datapath))
 
 
-def reached_by(source: Source) -> tuple[Port, ...]:
+def reached_by(source: Source, datapath: Datapath) -> tuple[Port, ...]:
     """List the ports that a source may reach on some node."""
-    return tuple(port for port in PORTS if source in port.sources)
+    return tuple(port for port in PORTS if source in port.sources and port.datapath in (None, datapath))
 
 
 def admitted(
     role: Role,
+    datapath: Datapath,
     *,
     vpc: IPv4Network,
     nodes: IPv4Network,
@@ -84,7 +94,7 @@ def admitted(
         "anyone": "",
         "operators": "",
         "vpc": f"ip saddr {vpc} ",
-        "nodes": f'iifname "wg0" ip saddr {nodes} ',
+        "nodes": f"iifname {INWARD[datapath]} ip saddr {nodes} ",
         "pods": f"ip saddr {pods} ",
         "link": "udp sport 67 ",
     }
@@ -93,7 +103,7 @@ def admitted(
         matches["debuggers"] = f"ip saddr {{ {', '.join(map(str, collapse_addresses(debuggers)))} }} "
     numbers: dict[tuple[str, Protocol], list[int]] = {}
     for source, match in matches.items():
-        for port in of(role):
+        for port in of(role, datapath):
             if source in port.sources:
                 numbers.setdefault((match, port.protocol), []).append(port.number)
     return tuple(

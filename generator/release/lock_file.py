@@ -145,7 +145,7 @@ class Artifact:
 class Package:
     """One Debian package, unpacked below a prefix of our own; `size` is in bytes, as in an artifact.
 
-    One that names a `filesystem` is for nodes with such a volume alone.
+    One that names a `filesystem` is for nodes with such a volume alone, one that names a `datapath` for its clusters.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -157,6 +157,7 @@ class Package:
     sha256: _Sha256
     size: _Size | None = None
     filesystem: Filesystem | None = None
+    datapath: Literal["mesh"] | None = None
 
 
 @dataclass(frozen=True)

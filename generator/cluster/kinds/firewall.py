@@ -30,13 +30,29 @@ def inbound(plan: Plan) -> tuple[Rule, ...]:
             *(
                 Rule(port.protocol, str(port.number), addresses=people)
                 for source in sources
-                for port in ports.reached_by(source)
+                for port in ports.reached_by(source, plan.datapath)
             ),
-            *(Rule(port.protocol, str(port.number), addresses=ANYWHERE) for port in ports.reached_by("anyone")),
-            *(Rule(port.protocol, str(port.number), tags=(plan.cluster_tag,)) for port in ports.reached_by("vpc")),
+            *(
+                Rule(port.protocol, str(port.number), addresses=ANYWHERE)
+                for port in ports.reached_by("anyone", plan.datapath)
+            ),
+            *(
+                Rule(port.protocol, str(port.number), tags=(plan.cluster_tag,))
+                for port in ports.reached_by("vpc", plan.datapath)
+            ),
             Rule("icmp", "0", tags=(plan.cluster_tag,)),
+            *(_planned(plan) if plan.datapath == "vpc" else ()),
         )
     )
+
+
+def _planned(plan: Plan) -> Iterator[Rule]:
+    """Let nodes and pods through by their planned addresses: a tag stands for those that the provider gave alone.
+
+    Which ports they reach is the matter of the node's own packet filter, and what pods serve is nobody's plan.
+    """
+    planned = (str(plan.node_cidr), str(plan.pod_cidr))
+    yield from (Rule(protocol, "0", addresses=planned) for protocol in ("tcp", "udp", "icmp"))
 
 
 def outbound() -> tuple[Rule, ...]:

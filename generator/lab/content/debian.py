@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Literal
 
 from generator.errors import Problem
 from generator.lab.content.fetch import Fetcher
@@ -27,7 +28,8 @@ SUITES = (("debian", "trixie"), ("debian-security", "trixie-security"))
 BASE = Path(__file__).parent / "debian-base.txt"
 BOTH: tuple[Role, ...] = ("control-plane", "worker")
 # what the documents need and Debian's cloud image lacks: the packet filter's, the tunnel's and the balancer's tools
-WANTED = ("nftables", "wireguard-tools", "haproxy")
+TUNNEL = "wireguard-tools"
+WANTED = ("nftables", TUNNEL, "haproxy")
 # what seals snapshots
 SEALING = "age"
 # what makes, checks and grows xfs, with the libraries that these three need: the package's others, which look after a
@@ -174,14 +176,21 @@ def packages(index: Index) -> tuple[Package, ...]:
     """Give the `packages` of a lock: what the documents need and the cloud image lacks, with all dependencies."""
     # an image made by debootstrap has nftables already, but another maker's may not: it is always ours
     needed = index.closure(WANTED, base=base() - set(WANTED))
-    found = [_package(stanza) for stanza in needed]
+    found = [_package(stanza, datapath="mesh" if stanza.name == TUNNEL else None) for stanza in needed]
     found.append(_package(index.stanzas[SEALING], roles=("control-plane",)))
     found += [_package(index.stanzas[name], filesystem="xfs") for name in XFS]
     return tuple(sorted(found, key=lambda package: package.name))
 
 
-def _package(stanza: Stanza, *, roles: tuple[Role, ...] = BOTH, filesystem: Filesystem | None = None) -> Package:
-    return Package(stanza.name, stanza.version, roles, stanza.urls, stanza.sha256, filesystem=filesystem)
+def _package(
+    stanza: Stanza,
+    *,
+    roles: tuple[Role, ...] = BOTH,
+    filesystem: Filesystem | None = None,
+    datapath: Literal["mesh"] | None = None,
+) -> Package:
+    named = stanza.name, stanza.version, roles, stanza.urls, stanza.sha256
+    return Package(*named, filesystem=filesystem, datapath=datapath)
 
 
 def _relations(text: str) -> tuple[tuple[str, ...], ...]:

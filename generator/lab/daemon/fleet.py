@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Fleet:
             }
             known = [*self._account.volumes]
             policy = {
-                droplet.id: rules
+                droplet.id: replace(rules, mac=self.port(droplet).vpc_mac)
                 for droplet in wanted.values()
                 if (rules := firewalls.policy(self._account, droplet)) is not None
             }

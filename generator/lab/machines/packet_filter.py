@@ -91,6 +91,7 @@ def firewall(policy: Mapping[int, DropletPolicy]) -> str:
     chains: list[str] = []
     senders: list[str] = []
     receivers: list[str] = []
+    wired: dict[str, list[str]] = {"saddr": [], "daddr": []}
     for number, droplet in sorted(policy.items()):
         for direction, side, rules, jumps in (
             ("out", "daddr", droplet.outbound, senders),
@@ -98,15 +99,19 @@ def firewall(policy: Mapping[int, DropletPolicy]) -> str:
         ):
             chain = f"d{number}_{direction}"
             jumps += [f"{address} : jump {chain}" for address in droplet.addresses]
+            if droplet.mac:
+                wired["daddr" if direction == "in" else "saddr"].append(f"{droplet.mac} : jump {chain}")
             chains += [f"  chain {chain} {{", *_rules(rules, side), "    drop", "  }"]
     from_droplet = [f"    ip saddr vmap {{ {', '.join(senders)} }}"] if senders else []
     to_droplet = [f"    ip daddr vmap {{ {', '.join(receivers)} }}"] if receivers else []
+    # inside a VPC a droplet is known by its wire: frames with the addresses of its pods pass its rules as well
+    ends = [f"    ether {side} vmap {{ {', '.join(jumps)} }}" for side, jumps in wired.items() if jumps]
     known = ["    ct state established,related accept"]
     invalid = ["    ct state invalid drop"] if policy else []
     metadata = [f"    ip daddr {METADATA_ADDRESS} accept"]
     body = [
         *chains,
-        *_hook("forward", [*known, *invalid, *from_droplet, *to_droplet]),
+        *_hook("forward", [*known, *invalid, *from_droplet, *to_droplet, *ends]),
         *_hook("input", [*known, *metadata, *from_droplet]),
         *_hook("output", [*known, *to_droplet]),
     ]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from generator.cluster import node_report
-from generator.cluster.node_report import CONTEXT, Etcd, Failure, Member, Phase, Progress, VolumeUse, clean
+from generator.cluster.node_report import CONTEXT, Etcd, Failure, Member, Phase, Progress, VolumeUse
+from generator.plain_text import clean
 from tests.keyring import CLUSTER_ID
 from tests.reports import KEY, wrapped
 

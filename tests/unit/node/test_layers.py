@@ -11,6 +11,7 @@ from generator.files import resource
 PACKAGE = resource("userdata") / "agent/usr/local/lib/hardway"
 # From the top; modules of one layer know nothing of each other.
 LAYERS = (
+    ("steps",),
     (
         "binaries",
         "bootstrap",
@@ -39,6 +40,7 @@ LAYERS = (
     ),  # what several steps share
     ("sealed",),
     ("fetch", "signed", "vouch", "waiting"),
+    ("timeline",),
     ("here",),
 )
 

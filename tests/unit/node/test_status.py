@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hardway import here, kube, mounted, status, vouch
+from hardway import here, kube, mounted, status, timeline, vouch
 from hardway.here import Failure
 
 from generator.cluster import node_report
@@ -33,17 +33,17 @@ def said(**changes: str) -> dict[str, str]:
     ("changes", "state", "since"),
     [
         ({}, "waiting", None),
-        ({"ActiveState": "activating", status.BEGAN: "@5"}, "running", 5),
-        ({"ActiveState": "activating", status.BEGAN: "@5", "NRestarts": "2", "Result": "exit-code"}, "running", 5),
-        ({"ActiveState": "activating", status.BEGAN: "@5", "NRestarts": "3"}, "failed", 5),
-        ({"ActiveState": "active", status.BEGAN: "@5", status.UP: "@7"}, "done", 7),
-        ({"ActiveState": "active", status.UP: "@7", "NRestarts": "9"}, "done", 7),
-        ({"ActiveState": "failed", status.DOWN: "@8", "Result": "exit-code"}, "failed", 8),
-        ({status.BEGAN: "@5", status.DOWN: "@6"}, "done", 6),
-        ({"ActiveState": "activating", status.BEGAN: "@9", status.DOWN: "@6"}, "done", 6),
+        ({"ActiveState": "activating", status.BEGAN: "5000000"}, "running", 5),
+        ({"ActiveState": "activating", status.BEGAN: "5000000", "NRestarts": "2", "Result": "exit-code"}, "running", 5),
+        ({"ActiveState": "activating", status.BEGAN: "5000000", "NRestarts": "3"}, "failed", 5),
+        ({"ActiveState": "active", status.BEGAN: "5000000", status.UP: "7000000"}, "done", 7),
+        ({"ActiveState": "active", status.UP: "7000000", "NRestarts": "9"}, "done", 7),
+        ({"ActiveState": "failed", status.DOWN: "8000000", "Result": "exit-code"}, "failed", 8),
+        ({status.BEGAN: "5000000", status.DOWN: "6000000"}, "done", 6),
+        ({"ActiveState": "activating", status.BEGAN: "9000000", status.DOWN: "6000000"}, "done", 6),
     ],
 )
-def test_a_phase_is_what_its_unit_is(changes: dict[str, str], state: str, since: int | None) -> None:
+def test_a_phase_is_what_its_unit_is(changes: dict[str, str], state: str, since: float | None) -> None:
     found = status.phase_of("roster", "hardway-roster.service", said(**changes))
     assert (found.state, found.since) == (state, since)
 
@@ -53,7 +53,8 @@ class System:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.units = {
-            unit: said(ActiveState="active", **{status.UP: "@7"}) for unit in (*status.PHASES.values(), *status.ALSO)
+            unit: said(ActiveState="active", **{status.UP: "7000000"})
+            for unit in (*status.PHASES.values(), *status.ALSO)
         }
         self.journal = "one\ntwo\n"
         monkeypatch.setattr(here, "run", self.run)
@@ -63,6 +64,10 @@ class System:
             return self.journal
         if program == "etcdctl":
             return json.dumps({"members": MEMBERS} if words[0] == "member" else [{"Status": STATUS}])
+        if "UserspaceTimestampMonotonic" in words[1]:
+            return "UserspaceTimestampMonotonic=1000000\n"
+        if words[-1] == timeline.FIRST:
+            return "InactiveExitTimestampMonotonic=2000000\n"
         blocks = [self.units[word] for word in words if word in self.units]
         return "\n\n".join("\n".join(f"{key}={value}" for key, value in block.items()) for block in blocks) + "\n"
 
@@ -112,7 +117,7 @@ def read(text: bytes | str) -> Progress:
 
 
 def test_the_launch_reads_it(system: System, store: Store, no_api: None) -> None:
-    system.units["etcd.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "@8"})
+    system.units["etcd.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "8000000"})
     system.units["kube-apiserver.service"] = said()
     assert status.tell(status.report(*status.observe()))
     told = read(store.requests[0][3])
@@ -143,7 +148,7 @@ def test_while_no_api_answers_the_store_hears_it(system: System, store: Store, n
 
 
 def test_before_the_kubelet_runs_no_api_is_asked(system: System, store: Store, api: list[str]) -> None:
-    system.units["kubelet.service"] = said(ActiveState="activating", **{status.BEGAN: "@5"})
+    system.units["kubelet.service"] = said(ActiveState="activating", **{status.BEGAN: "5000000"})
     assert status.tell(status.report(*status.observe()))
     assert (len(api), len(store.requests)) == (0, 1)
 
@@ -164,7 +169,7 @@ def test_a_worker_has_no_phases_of_the_control_plane(system: System) -> None:
 
 
 def test_a_step_that_is_tried_again_says_why(system: System) -> None:
-    system.units["hardway-mesh.service"] = said(ActiveState="activating", NRestarts="1", **{status.BEGAN: "@5"})
+    system.units["hardway-mesh.service"] = said(ActiveState="activating", NRestarts="1", **{status.BEGAN: "5000000"})
     found = status.report(*status.observe())
     assert found["phase"] == "mesh"
     assert found["failure"] == {"unit": "hardway-mesh.service", "lines": ["one", "two"]}
@@ -172,7 +177,9 @@ def test_a_step_that_is_tried_again_says_why(system: System) -> None:
 
 
 def test_what_is_no_phase_is_news_when_it_fails(system: System) -> None:
-    system.units["hardway-firewall.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "@8"})
+    system.units["hardway-firewall.service"] = said(
+        ActiveState="failed", Result="exit-code", **{status.DOWN: "8000000"}
+    )
     system.units["kubelet.service"] = said()
     found = status.report(*status.observe())
     assert found["phase"] == "kubelet"
@@ -199,7 +206,7 @@ class EnoughError(Exception):
 def test_tells_changes_once_and_goes_on_when_the_store_listens_no_more(
     system: System, store: Store, api: list[str], monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
 ) -> None:
-    system.units["kubelet.service"] = said(ActiveState="activating", **{status.BEGAN: "@5"})
+    system.units["kubelet.service"] = said(ActiveState="activating", **{status.BEGAN: "5000000"})
 
     class Late(datetime):
         @classmethod
@@ -210,9 +217,9 @@ def test_tells_changes_once_and_goes_on_when_the_store_listens_no_more(
         no_waiting.append(seconds)
         if len(no_waiting) == 3:
             monkeypatch.setattr(status, "datetime", Late)
-            system.units["kubelet.service"] = said(ActiveState="active", **{status.UP: "@9"})
+            system.units["kubelet.service"] = said(ActiveState="active", **{status.UP: "9000000"})
         if len(no_waiting) == 6:
-            system.units["etcd.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "@8"})
+            system.units["etcd.service"] = said(ActiveState="failed", Result="exit-code", **{status.DOWN: "8000000"})
         if len(no_waiting) == 9:
             raise EnoughError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from generator.lab.machines.packet_filter import antispoof, firewall
@@ -43,6 +44,12 @@ def test_both_addresses_of_a_droplet_are_held() -> None:
     for address in PORT.addresses:
         assert f"{address} : jump d3_in" in text
         assert f"{address} : jump d3_out" in text
+
+
+def test_in_the_vpc_a_droplet_is_known_by_its_wire() -> None:
+    text = firewall({3: replace(policy()[3], mac=PORT.vpc_mac)})
+    assert f"ether saddr vmap {{ {PORT.vpc_mac} : jump d3_out }}" in lines(text)
+    assert f"ether daddr vmap {{ {PORT.vpc_mac} : jump d3_in }}" in lines(text)
 
 
 def test_overlapping_peers_become_one() -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hardway import dump, etcdctl, fetch, here, mesh, snapshot
+from hardway import dump, etcdctl, fetch, here, snapshot, survey
 from hardway.here import Failure
 
 # In the order in which they end: what asks the API server before the API server itself.
@@ -34,9 +34,9 @@ ANSWER_SECONDS = 3
 LIMIT_BYTES = 64 << 10
 
 
-def paths(_: dict[str, Any]) -> list[dict[str, Any]]:
-    """Say of each peer what is in the way."""
-    return [{"peer": peer, "cause": cause} for peer, cause in mesh.paths()]
+def paths(_: dict[str, Any]) -> dict[str, Any]:
+    """Probe the way to each peer, and what pods need besides."""
+    return survey.take()
 
 
 def etcd(_: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def serve(_: dict[str, Any]) -> dict[str, Any]:
 
 
 def servers(_: dict[str, Any]) -> list[dict[str, Any]]:
-    """Ask every API server of the roster, over the mesh, whether it is ready."""
+    """Ask every API server of the roster, by its planned address, whether it is ready."""
     nodes = [node for node in here.read(here.ROSTER)["nodes"] if node["role"] == "control-plane"]
     return [{"node": node["name"], "trouble": _trouble(node["address"])} for node in nodes]
 

@@ -1,4 +1,4 @@
-"""Lets mesh, balancer and addons follow the roster: at boot until each peer that matters is found, then each change."""
+"""Lets ways, balancer and addons follow the roster: at boot until each peer that matters is found, then each change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hardway import balancer, here, mesh, roster
+from hardway import balancer, datapath, here, roster, survey
 from hardway.here import Failure
 from hardway.waiting import patiently
 
@@ -20,15 +20,15 @@ class Lost(Failure):
 
 
 def meet() -> None:
-    """Bring the mesh up; on the first boot wait, bounded, for a way to each control-plane node."""
+    """Bring the ways up; on the first boot wait, bounded, for a way to each control-plane node."""
     facts, rosters = here.facts(), looks()
-    mesh.create(facts)
+    datapath.create(facts)
 
     def look() -> None:
         found = next(rosters)
-        mesh.follow(found)
+        datapath.follow(found)
         balancer.follow(found)
-        if not here.at(MET).exists() and (lost := mesh.unknown(facts, found)):
+        if not here.at(MET).exists() and (lost := datapath.unknown(facts, found)):
             raise Lost(f"no endpoint yet: {', '.join(lost)}")
 
     with suppress(Lost):
@@ -44,14 +44,14 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def changes() -> None:
-    """Read the roster again; mesh, balancer and addons follow its changes."""
+    """Read the roster again; ways, balancer and addons follow its changes, and the ways are probed now and then."""
     before = here.read(here.ROSTER)
     after, _ = roster.refresh()
-    # What was applied is compared, not what was known: another step may have read the roster first.
-    if mesh.exists() and here.read(mesh.APPLIED) != mesh.peers(here.facts(), after):
-        mesh.follow(after)
-    if mesh.exists():
+    if datapath.exists():
+        if not datapath.is_followed(after):
+            datapath.follow(after)
         balancer.follow(after)
     is_other = bool(before) and any(before.get(key) != after.get(key) for key in ("addons", "secrets"))
     if is_other and here.facts()["role"] == "control-plane":
         here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
+    survey.again()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hardway import here, mesh
+from hardway import here, survey
 from hardway.here import Failure, Terminal
 from hardway.kube import api, patch
 from hardway.waiting import patiently
@@ -26,7 +26,7 @@ def prepare() -> None:
     try:
         patiently(lambda: expect("the API server is not ready", is_served), 120, PAUSE_SECONDS)
     except Failure:
-        mesh.probe()  # a broken mesh is a likely cause, and this is read
+        survey.take()  # a broken path is a likely cause, and this is read
         raise
     make(here.facts())
 
@@ -82,11 +82,11 @@ def resolver() -> str:
 
 
 def ready() -> None:
-    """Await this node's readiness in this very boot, then say how each peer is reached."""
+    """Await this node's readiness in this very boot, then have the paths to its peers probed."""
     path = f"/api/v1/nodes/{here.facts()['node']}"
     boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
     patiently(lambda: expect("the node is not ready", lambda: is_ready(*api("GET", path), boot_id)), 300, PAUSE_SECONDS)
-    mesh.probe()
+    survey.begin()
 
 
 def is_ready(status: int, node: Any, boot_id: str) -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from hardway import etcdctl, fetch, here, kube, mounted, vouch
+from hardway import etcdctl, fetch, here, kube, mounted, survey, timeline, vouch
 from hardway.here import Failure
+from hardway.timeline import Phase
 
 # In order; what is no unit of this node's role is left out.
 PHASES = {
@@ -40,8 +41,9 @@ ALSO = (
     "kube-scheduler.service",
 )
 ALL_DONE = "ready"
-BEGAN, UP, DOWN = "InactiveExitTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp"
-SHOWN = f"ActiveState,LoadState,NRestarts,Result,{BEGAN},{UP},{DOWN}"
+# In microseconds of the clock that never jumps.
+BEGAN, UP, DOWN = (f"{name}TimestampMonotonic" for name in ("InactiveExit", "ActiveEnter", "InactiveEnter"))
+SHOWN = f"ActiveState,After,LoadState,NRestarts,Result,{BEGAN},{UP},{DOWN}"
 LIMIT_BYTES = 4096
 # While something is still to come, and when all is done; a report that says nothing new is sent again after a while.
 PAUSE_SECONDS, SETTLED_PAUSE_SECONDS, AGAIN_SECONDS = 2, 15, 300
@@ -51,17 +53,6 @@ ANNOTATION = "hardway/report"
 AGENT = "/etc/hardway/agent.sha256"
 HOPELESS = 3
 SIGNED = re.compile(r"(?i)(?<!\S)\S*(\?|x-amz-)\S*")
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Where one phase is; `since` is in seconds, None while it waits; `restarts` after it has failed."""
-
-    name: str
-    unit: str
-    state: str
-    since: int | None
-    restarts: int
 
 
 def step() -> None:
@@ -91,7 +82,7 @@ def tell(found: dict[str, Any]) -> bool:
 
     Who launches asks the API only once a report says that it is up, so the store has to hear that too.
     """
-    text = vouch.vouched(vouch.REPORT, found | {"time": stamp(time.time())})
+    text = vouch.vouched(vouch.REPORT, found | {"time": timeline.stamp(timeline.now())})
     may_be_up = any(phase["name"] == "kubelet" and phase["state"] == "done" for phase in found["phases"])
     is_heard = may_be_up and annotate(text)
     launch = here.launch()
@@ -102,7 +93,7 @@ def tell(found: dict[str, Any]) -> bool:
 
 def observe() -> tuple[list[Phase], list[Phase]]:
     """Ask systemd where each phase is, and each unit that is none."""
-    text = here.run("systemctl", "show", "--timestamp=unix", f"--property={SHOWN}", *PHASES.values(), *ALSO)
+    text = here.run("systemctl", "show", f"--property={SHOWN}", *PHASES.values(), *ALSO)
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in text.strip().split("\n\n")]
     names = [*PHASES.items(), *((unit, unit) for unit in ALSO)]
     found = [
@@ -115,19 +106,23 @@ def observe() -> tuple[list[Phase], list[Phase]]:
 
 def phase_of(name: str, unit: str, said: dict[str, str]) -> Phase:
     """Turn what systemd says of a unit into a phase."""
-    began, up, down = (int(said[key].lstrip("@") or 0) for key in (BEGAN, UP, DOWN))
+    began, up, down = (int(said[key] or 0) / 1e6 or None for key in (BEGAN, UP, DOWN))
     restarts = int(said["NRestarts"])
+
+    def phase(state: str, since: float | None) -> Phase:
+        return Phase(name, unit, state, since, restarts, began, tuple(said.get("After", "").split()))
+
     if said["ActiveState"] == "failed":
-        return Phase(name, unit, "failed", down, restarts)
+        return phase("failed", down)
     if said["ActiveState"] == "active":
-        return Phase(name, unit, "done", up, restarts)
+        return phase("done", up)
     if down and said["Result"] == "success" and (said["ActiveState"] == "inactive" or name == "roster"):
         # A step that was run and left nothing behind; the roster is read again and again.
-        return Phase(name, unit, "done", down, restarts)
+        return phase("done", down)
     if said["ActiveState"] == "activating":
         # It goes on trying, but who watches should know.
-        return Phase(name, unit, "failed" if restarts >= HOPELESS else "running", began, restarts)
-    return Phase(name, unit, "waiting", None, restarts)
+        return phase("failed" if restarts >= HOPELESS else "running", began)
+    return phase("waiting", None)
 
 
 def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
@@ -143,12 +138,14 @@ def report(phases: list[Phase], others: list[Phase]) -> dict[str, Any]:
         "generation": (here.read(here.ROSTER) or {"generation": 0})["generation"],
         "phase": next((phase.name for phase in phases if phase.state != "done"), ALL_DONE),
         "phases": [
-            {"name": phase.name, "state": phase.state, "since": stamp(phase.since), "unit": phase.unit}
+            {"name": phase.name, "state": phase.state, "since": timeline.stamp(phase.since), "unit": phase.unit}
             for phase in phases
         ],
+        "timeline": timeline.spans(phases + others),
         "digests": running(),
         "etcd": etcdctl.bookkeeping() if is_member else None,
         "volumes": [asdict(use) for use in mounted.uses()],
+        "paths": survey.told(),
         "failure": {"unit": stuck[0].unit, "lines": last_lines(stuck[0].unit)} if stuck else None,
     }
 
@@ -185,8 +182,3 @@ def last_lines(unit: str) -> list[str]:
     while len(json.dumps(lines)) > LIMIT_BYTES:
         lines.pop(0)
     return lines
-
-
-def stamp(seconds: float | None) -> str | None:
-    """Write a time as the status object has it."""
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
