@@ -23,7 +23,10 @@ LIMIT_DEPTH = 16
 Location = tuple[str | int, ...]
 """The keys and indexes that lead to a value: `("pools", 0, "count")`."""
 
+# Ten times as fast, with other words for what is wrong; manifests may be long.
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_MODE, _FRACTION = re.compile(r"0[0-7]{1,6}"), re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,15}")
 _BOOLEANS = {"true": True, "false": False}
 _NULLS = ("", "~", "null")
 
@@ -76,6 +79,16 @@ class Document:
         return f"{self.file}:{self.lines.get(path, 1)}"
 
 
+class Dialect(NamedTuple):
+    """What is taken besides the plainest YAML: how deep it may be, and what all readers of manifests take alike."""
+
+    depth: int = LIMIT_DEPTH
+    manifests: bool = False
+
+
+PLAIN, MANIFESTS = Dialect(), Dialect(64, manifests=True)
+
+
 def load(path: Path, *, base: Path | None = None, limit_bytes: int = LIMIT_BYTES) -> Document:
     """Read a file of a repository.
 
@@ -95,6 +108,22 @@ def load(path: Path, *, base: Path | None = None, limit_bytes: int = LIMIT_BYTES
 
 def parse(data: bytes, file: str, *, limit_bytes: int = LIMIT_BYTES) -> Document:
     """Read the bytes of a document; `file` names it in messages."""
+    return _Builder(_text(data, file, limit_bytes), file, PLAIN).document()
+
+
+def parse_all(data: bytes, file: str, *, limit_bytes: int = LIMIT_BYTES) -> Iterator[Document]:
+    """Read the documents of a file of manifests, one after the other; an empty one is None.
+
+    Modes such as `0644`, decimal fractions and dates are what kubectl takes them for: a number, a number, text.
+
+    Raises:
+        Problem: it is too long, or no text.
+        Problems: it has characters nobody can see, or is no YAML; the documents before were given.
+    """
+    yield from _Builder(_text(data, file, limit_bytes), file, MANIFESTS).documents()
+
+
+def _text(data: bytes, file: str, limit_bytes: int) -> str:
     if len(data) > limit_bytes:
         raise Problem(f"the file has {len(data):,} bytes, at most {limit_bytes:,} are read", where=file)
     try:
@@ -107,34 +136,42 @@ def parse(data: bytes, file: str, *, limit_bytes: int = LIMIT_BYTES) -> Document
         for line, content in enumerate(text.split("\n"), start=1)
         for found in _INVISIBLE.finditer(content)
     )
-    return _Builder(text, file).document()
+    return text
 
 
 class _Builder:
     """Builds the values from the parser's events, so that nesting and aliases are seen before they cost anything."""
 
-    def __init__(self, text: str, file: str) -> None:
-        self.events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
+    def __init__(self, text: str, file: str, dialect: Dialect) -> None:
+        self.events = self.caught(yaml.parse(text, Loader=_FAST if dialect.manifests else yaml.SafeLoader))
         self.file = file
+        self.dialect = dialect
         self.lines: dict[Location, int] = {}
         self.oddities: list[tuple[Location, Problem]] = []
 
     def document(self) -> Document:
+        found = next(self.documents(), None)
+        for event in self.events if found else ():
+            if isinstance(event, yaml.DocumentStartEvent):
+                self.report((), event, "a second document starts here", "keep one document in the file")
+                break
+        return Document(found.value if found else None, self.lines, self.file, tuple(self.oddities))
+
+    def documents(self) -> Iterator[Document]:
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self.lines, self.oddities = {}, []
+                value = self.value(next(self.events), (), 0)
+                yield Document(value, self.lines, self.file, tuple(self.oddities))
+
+    def caught(self, events: Iterator[Any]) -> Iterator[Any]:
         try:
-            value, documents = None, 0
-            for event in self.events:
-                if isinstance(event, yaml.DocumentStartEvent):
-                    documents += 1
-                    if documents > 1:
-                        self.report((), event, "a second document starts here", "keep one document in the file")
-                        break
-                    value = self.value(next(self.events), (), 0)
+            yield from events
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             what = " ".join(filter(None, (error.problem, error.context and f"({error.context})")))
             line = mark.line + 1 if mark else 1
             self.fail(Problem(f"not YAML: {what}", where=f"{self.file}:{line}"))
-        return Document(value, self.lines, self.file, tuple(self.oddities))
 
     def report(self, path: Location, event: Any, message: str, hint: str | None = None) -> None:
         problem = Problem(message, where=f"{self.file}:{_line(event)}", hint=hint)
@@ -146,9 +183,9 @@ class _Builder:
 
     def value(self, event: Any, path: Location, depth: int) -> Any:
         self.lines.setdefault(path, _line(event))
-        if depth > LIMIT_DEPTH:
+        if depth > self.dialect.depth:
             line = _line(event)
-            self.fail(Problem(f"nested deeper than {LIMIT_DEPTH} levels", where=f"{self.file}:{line}"))
+            self.fail(Problem(f"nested deeper than {self.dialect.depth} levels", where=f"{self.file}:{line}"))
         if isinstance(event, yaml.AliasEvent):
             self.report(
                 path, event, f"`*{event.anchor}` is an alias", "write the value out; anchors and aliases are not read"
@@ -179,7 +216,7 @@ class _Builder:
             here = (*path, key)
             if event.anchor is not None or event.tag is not None:
                 self.value(event, here, depth + 1)
-            if key == "<<" and event.style is None:
+            if key == "<<" and not event.style:
                 self.report(here, event, "`<<` is a merge key", "write the keys out; merge keys are not read")
             elif key in result:
                 self.report(here, event, f"`{key}` is given twice, first in line {self.lines[here]}")
@@ -196,7 +233,7 @@ class _Builder:
     def scalar(self, event: Any, path: Location) -> Any:
         """Give the value that every reader of YAML gives, and report where they would differ."""
         text = str(event.value)
-        if event.style is not None:
+        if event.style:
             return text
         if text in _BOOLEANS:
             return _BOOLEANS[text]
@@ -205,10 +242,26 @@ class _Builder:
         if _INTEGER.fullmatch(text):
             return int(text)
         tag = _read_by_others(text)
+        if self.dialect.manifests and text in ("y", "Y", "n", "N"):
+            tag = "bool"
+        if self.dialect.manifests and (known := _of_a_manifest(text, tag)) is not None:
+            return known
         if tag in _DISPUTED:
             message, hint = _DISPUTED[tag]
             self.report(path, event, f"`{text}` {message}", hint)
         return text
+
+
+def _of_a_manifest(text: str, tag: str) -> int | float | str | None:
+    """Give what kubectl makes of a plain word that others dispute; None where it had better be written otherwise.
+
+    Source: https://github.com/kubernetes-sigs/yaml (goyaml.v2/resolve.go)
+    """
+    if _MODE.fullmatch(text):
+        return int(text, 8)
+    if _FRACTION.fullmatch(text):
+        return float(text)
+    return text if tag == "timestamp" else None
 
 
 def _line(event: Any) -> int:

@@ -31,7 +31,14 @@ def load(file: Path, inventory: Inventory | None = None) -> Project:
         keys=(
             *(_material(item.path, published=item.kind.is_published) for item in plain_keys.planned(names)),
             *(
-                KeyFact(row.path, row.subject, row.sans, "2027-11-22T08:30:00Z", _digest(row.path))
+                KeyFact(
+                    row.path,
+                    row.subject,
+                    row.sans,
+                    "2027-11-22T08:30:00Z",
+                    _digest(row.path),
+                    certificate=_shown(row.path) if row.is_authority else None,
+                )
                 for row in planned.certificates
             ),
         ),
@@ -50,6 +57,11 @@ def _material(path: str, *, published: bool) -> KeyFact:
     public = sha256(f"public {path}".encode()).digest()
     shown = b64encode(public).decode() if published else None
     return KeyFact(path, sha256=sha256(public).hexdigest(), public=shown)
+
+
+def _shown(path: str) -> str:
+    """Give something in the place of an authority's certificate, which others are told of."""
+    return b64encode(f"certificate of {path}".encode()).decode()
 
 
 def _digest(name: str) -> str:

@@ -243,6 +243,8 @@ def doors(plan: Plan) -> tuple[str, ...]:
     if "ingress" in plan.addons:
         found.append("80/tcp and 443/tcp, the ingress, to everyone")
         found += [f"Ingresses of namespace {name}, and its Secrets to the ingress" for name in plan.user_namespaces]
+    if "order-book" in plan.addons and plan.wipe:
+        found.append("443/tcp, `/api/wipe` of the order book, to everyone")
     return tuple(found)
 
 

@@ -70,7 +70,7 @@ def at(project: Project, revision: str) -> Iterator[Snapshot | None]:
     with TemporaryDirectory(prefix="gen-diff-") as scratch:
         for path, content in found.items():
             worktree.write(Path(scratch), path, content)
-        before = Project.load(Path(scratch) / description)
+        before = Project.load(Path(scratch) / description, with_own=False)
         prefix = f"{project.rendered}/"
         rendered = {path.removeprefix(prefix): content for path, content in found.items() if path.startswith(prefix)}
         yield Snapshot(before, {path: content for path, content in rendered.items() if committed.is_ours(path)})

@@ -16,9 +16,11 @@ from generator.cli.options import (
     say_who_debugs,
     today,
 )
+from generator.clock import Clock
 from generator.documents import render as rendering
 from generator.documents import summary
-from generator.errors import Problem, Problems
+from generator.errors import Problem, Problems, raise_all
+from generator.pki import served
 from generator.plan.project import INVENTORY, Project
 
 
@@ -29,11 +31,14 @@ from generator.plan.project import INVENTORY, Project
 def check(file: Path, *, min_days: int | None, as_json: bool) -> int:
     """Report every mistake in a description, and what the cluster will not protect.
 
-    Reads the description, the lock it names and what is committed; asks nobody and changes nothing.
+    Reads the description, the lock it names and what is committed, and where keys are, a certificate of yours; asks
+    nobody and changes nothing.
     """
     try:
         project = Project.load(file, today=today())
         rendering.rehearse(project)
+        if project.keys_path.exists():
+            raise_all(served.mistakes(project.keys_path, project.plan, now=Clock().now()))
     except (Problem, Problems) as error:
         if not as_json:
             raise

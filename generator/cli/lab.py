@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from generator.cli.breaking import break_
 from generator.cli.options import file_option, json_option, print_json
 from generator.cli.table import text_table
 from generator.errors import Problem
@@ -44,6 +45,9 @@ def lab(context: click.Context, name: str | None) -> None:
     """
     context.obj = State.named(name)
     control.require_permission(context.obj)
+
+
+lab.add_command(break_)
 
 
 @lab.command()
@@ -178,10 +182,10 @@ def logs(state: State, what: str, *, follow: bool, lines: int | None) -> int:
 @lab.command()
 @click.argument("port", type=click.IntRange(0, 65535))
 @click.argument("node", required=False)
-@click.option("--to", type=click.IntRange(1, 65535), default=80, show_default=True, help="The droplet's port.")
+@click.option("--to", type=click.IntRange(1, 65535), default=443, show_default=True, help="The droplet's port.")
 @click.pass_obj
 def forward(state: State, port: int, node: str | None, to: int) -> None:
-    """Lead a local port to a droplet's port 80 until interrupted; without NODE to the first droplet there is."""
+    """Lead a local port to a droplet's port 443 until interrupted; without NODE to the first droplet there is."""
 
     def target() -> proxy.Address | None:
         found = control.call(state, "list")["droplets"]
@@ -195,7 +199,7 @@ def forward(state: State, port: int, node: str | None, to: int) -> None:
     except OSError as error:
         raise Problem(f"port {port} can't be had: {error.strerror}") from error
     relay = proxy.Relay(listener, proxy.forward(target, partial(netns.connect, state)))
-    click.echo(f"http://127.0.0.1:{relay.port}/ leads to {node or 'the first droplet'}:{to}; Ctrl-C ends it", err=True)
+    click.echo(f"127.0.0.1:{relay.port} leads to {node or 'the first droplet'}:{to}; Ctrl-C ends it", err=True)
     try:
         threading.Event().wait()
     finally:

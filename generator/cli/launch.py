@@ -62,6 +62,7 @@ def launch(
     from generator.cluster.assembly import Assembly
     from generator.cluster.launch import door, rehearse, served
     from generator.cluster.preflight import monthly, warnings
+    from generator.documents.render import AUTHORITY
 
     started = time.monotonic()
     session = opened(factory, file=file, lab=lab, uncommitted=uncommitted, lifetime=url_lifetime, given_up=give_up)
@@ -90,6 +91,7 @@ def launch(
     address = door(site)
     access = Access(plan, session.project.keys_path, address, connection.proxy)
     path = access.daily(up.server, LONGEST_TOKEN)
-    facts = outputs.facts(plan, connection, address=address, public=up.public, path=path)
+    authority = session.project.rendered_path / AUTHORITY
+    facts = outputs.facts(plan, connection, address=address, public=up.public, path=path, authority=authority)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": site.cloud.requests}
     click.echo(json.dumps(facts, indent=2) if as_json else outputs.text(facts))

@@ -45,6 +45,15 @@ class Doors:
         return self.kept.get(address, address)
 
 
+def doors(plan: Plan, cloud: Cloud) -> tuple[str, ...]:
+    """Find the public addresses of the nodes that take pods, where the ingress is; kept ones where there are."""
+    droplets = listed(cloud, plan.cluster_tag)
+    at = {node.name: one for node in plan.nodes for one in droplets if plan.node_tag(node) in one.tags and one.public}
+    kept = {one.droplet: one.ip for one in reserved(cloud)} if any(node.reserved for node in plan.nodes) else {}
+    serving = [at[node.name] for node in plan.nodes if node.schedulable and node.name in at]
+    return tuple(kept.get(one.id, str(one.public)) for one in serving)
+
+
 def serving(plan: Plan, cloud: Cloud, credentials: Credentials, proxy: str | None) -> Doors:
     """Find the control plane's droplets, and among them an API server that is ready."""
     tags = {plan.node_tag(node) for node in plan.control_planes}

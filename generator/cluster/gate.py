@@ -78,13 +78,13 @@ class Gate:
         serving = [node.name for node in plan.nodes if node.schedulable and node.name in nodes]
         here = {name: site.case.here[name].public for name in serving if name in site.case.here}
         answers = {
-            name: front_door.status(address, plan.order_book_host, PAGE, proxy)
+            name: front_door.status(address, plan.order_book_host, PAGE, front_door.trusted(plan), proxy)
             for name, address in here.items()
             if address
         }
         if not any(answers.values()) and not self._is_reached:
             if self._is_reached is None:
-                self._say("note: no node's port 80 answers here, so the order book is not asked between the steps")
+                self._say("note: no node's port 443 answers here, so the order book is not asked between the steps")
             self._is_reached = False
             return
         self._is_reached = True

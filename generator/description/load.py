@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from generator import strict_yaml, validation
 from generator.description import rules
-from generator.description.schema import ClusterSpec, PoolSpec
+from generator.description.schema import AddonSpec, ClusterSpec, OrderBookSpec, PoolSpec
 from generator.errors import Problem, raise_all
 from generator.release import lock_file
 from generator.strict_yaml import Document, Location
@@ -118,7 +118,8 @@ def _draft(value: Any, wrong: set[Location], today: date | None) -> rules.Draft:
     debug = debug if isinstance(debug, dict) else {}
     keys = debug.get("ssh_keys")
     keys = keys if isinstance(keys, list) else []
-    pool = TypeAdapter(PoolSpec)
+    addons = top.get("addons")
+    pool, addon = TypeAdapter(PoolSpec), TypeAdapter(AddonSpec)
     return rules.Draft(
         name=top["name"] if "name" in top and right("name") else None,
         region=top["region"] if "region" in top and right("region") else None,
@@ -132,8 +133,10 @@ def _draft(value: Any, wrong: set[Location], today: date | None) -> rules.Draft:
         served=[item if right("ingress", "namespaces", index) else None for index, item in enumerate(served)],
         bucket=spaces["bucket"] if "bucket" in spaces and right("spaces", "bucket") else None,
         state=spaces.get("state") if right("spaces", "state") else "",
-        order_book=[key for key in ("image", "pull_secret") if key in book],
-        addons=top.get("addons") if isinstance(top.get("addons"), list) and right("addons") else None,
+        order_book=[key for key in OrderBookSpec.model_fields if key in book],
+        addons=None
+        if not isinstance(addons, list)
+        else [addon.validate_python(item) if right("addons", index) else None for index, item in enumerate(addons)],
         ssh_keys=[item if right("debug", "ssh_keys", index) else None for index, item in enumerate(keys)],
         until=date.fromisoformat(debug["until"]) if "until" in debug and right("debug", "until") else None,
         today=today,

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from ipaddress import IPv4Network
 
 from generator.catalogue import REGIONS, RESERVED, VOLUME_NAME_LENGTH, VPC_RESERVED
-from generator.description.schema import PoolSpec
+from generator.description.schema import AddonSpec, PoolSpec
 from generator.description.values import PUBLIC_ADDRESS
 from generator.strict_yaml import Location
 from generator.validation import shown, suggestion
@@ -25,9 +25,12 @@ ADDONS: Mapping[str, tuple[str, ...]] = {
     "bridge": (),
     "coredns": ("bridge",),
     "ingress": ("bridge",),
+    "metrics-server": ("bridge",),
     "order-book": ("bridge", "coredns", "ingress"),
 }
-LATER = {"cilium": "use `bridge` for now", "metrics-server": "leave it out for now"}
+TAKEN = frozenset({"base", "cilium", *ADDONS})
+"""Names that no addon of a user's can have."""
+LATER = {"cilium": "use `bridge` for now"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Draft:
     networks: Mapping[str, IPv4Network]
     pools: Sequence[PoolSpec | None] | None
     api: Sequence[IPv4Network | None] | None
-    addons: Sequence[str] | None
+    addons: Sequence[AddonSpec | None] | None
     served: Sequence[str | None]
     bucket: str | None
     state: str | None
@@ -50,6 +53,10 @@ class Draft:
     ssh_keys: Sequence[str | None]
     until: date | None
     today: date | None
+
+    def has_addon(self, name: str) -> bool:
+        """Tell whether an addon is listed, or may be: an entry that is wrong could be any."""
+        return any(addon is None or addon.name == name for addon in self.addons or ())
 
 
 @dataclass(frozen=True)
@@ -180,31 +187,85 @@ def _api(draft: Draft) -> Iterator[Finding]:
 
 
 def _addons(draft: Draft) -> Iterator[Finding]:
-    addons = draft.addons
-    if addons is None:
+    if draft.addons is None:
         return
-    if not addons or addons[0] not in ("bridge", *LATER):
+    known = [addon for addon in draft.addons if addon is not None]
+    names = [addon.name if addon else "" for addon in draft.addons]
+    if not names or (draft.addons[0] is not None and names[0] not in ("bridge", *LATER)):
         hint = "today the list starts with `bridge`: " + f"[{', '.join(ADDONS)}]"
         yield Finding(("addons",), "`addons` does not start with a network for pods", hint)
-    for index, addon in enumerate(addons):
-        path: Location = ("addons", index)
-        if addon in LATER:
-            yield Finding(path, f"`addons[{index}]` is {shown(addon)}, which is not there yet", LATER[addon])
-        elif addon not in ADDONS:
-            hint = suggestion(addon, ADDONS) or f"known: {', '.join(ADDONS)}"
-            yield Finding(path, f"`addons[{index}]` is {shown(addon)}, not a known addon", hint)
-        elif addon in addons[:index]:
-            yield Finding(path, f"`addons[{index}]` is {shown(addon)} a second time")
-        else:
-            missing = [need for need in ADDONS[addon] if need not in addons[:index] and need != "bridge"]
-            if missing:
-                yield Finding(
-                    path, f"`{addon}` needs {' and '.join(f'`{need}`' for need in missing)} before it in `addons`"
-                )
+    for index, addon in enumerate(draft.addons):
+        if addon is None:
+            continue
+        yield from _of_ours(index, addon, names) if addon.source is None else _of_theirs(index, addon, names)
+        if addon.name in names[:index]:
+            yield Finding(("addons", index), f"`addons[{index}]` is {shown(addon.name)} a second time")
+    if circle := order(known)[1]:
+        index = names.index(circle[0])
+        words = " is after ".join(f"`{name}`" for name in (*circle, circle[0]))
+        yield Finding(("addons", index, "after"), f"`addons[{index}].after` leads round in a circle: {words}")
+
+
+def _of_ours(index: int, addon: AddonSpec, names: Sequence[str]) -> Iterator[Finding]:
+    path: Location = ("addons", index)
+    if addon.name in LATER:
+        yield Finding(path, f"`addons[{index}]` is {shown(addon.name)}, which is not there yet", LATER[addon.name])
+    elif addon.name not in ADDONS:
+        own = f"one of your own is `{{name: {addon.name}, manifests: addons/{addon.name}}}`"
+        hint = suggestion(addon.name, ADDONS) or f"known: {', '.join(ADDONS)}; {own}"
+        yield Finding(path, f"`addons[{index}]` is {shown(addon.name)}, not a known addon", hint)
+    elif addon.name not in names[:index]:
+        missing = [need for need in ADDONS[addon.name] if need not in names[:index] and need != "bridge"]
+        if missing:
+            message = f"`{addon.name}` needs {' and '.join(f'`{need}`' for need in missing)} before it in `addons`"
+            yield Finding(path, message)
+    if addon.after:
+        message = f"`addons[{index}].after` is given, but it is known what `{addon.name}` comes after"
+        yield Finding((*path, "after"), message, "leave it out")
+
+
+def _of_theirs(index: int, addon: AddonSpec, names: Sequence[str]) -> Iterator[Finding]:
+    path: Location = ("addons", index)
+    if addon.name in TAKEN:
+        message = f"`addons[{index}].name` is {shown(addon.name)}, which is an addon of this program"
+        yield Finding((*path, "name"), message, "give yours another name")
+    if addon.manifests is not None and addon.kustomization is not None:
+        message = f"`addons[{index}]` has `manifests` and `kustomization`"
+        yield Finding((*path, "kustomization"), message, "keep one of them; a kustomization lists its manifests itself")
+    for place, name in enumerate(addon.after):
+        if name not in names:
+            hint = suggestion(name, [one for one in names if one]) or f"there are {', '.join(filter(None, names))}"
+            message = f"`addons[{index}].after[{place}]` is {shown(name)}, and `addons` has none of that name"
+            yield Finding((*path, "after", place), message, hint)
+
+
+def order(addons: Sequence[AddonSpec]) -> tuple[tuple[AddonSpec, ...], tuple[str, ...]]:
+    """Put addons into the order of application, and name those that wait for each other in a circle, if any do.
+
+    Each comes as early as the list says and `after` allows.
+    """
+    names, found, waiting = {addon.name for addon in addons}, list[AddonSpec](), list(addons)
+    while waiting:
+        done = {addon.name for addon in found}
+        free = (addon for addon in waiting if not {*addon.after} & names - done)
+        following = next(free, None)
+        if following is None:
+            return tuple(found), _circle(waiting)
+        found.append(following)
+        waiting.remove(following)
+    return tuple(found), ()
+
+
+def _circle(waiting: Sequence[AddonSpec]) -> tuple[str, ...]:
+    after = {addon.name: addon.after for addon in waiting}
+    walked = [waiting[0].name]
+    while (following := next(name for name in after[walked[-1]] if name in after)) not in walked:
+        walked.append(following)
+    return tuple(walked[walked.index(following) :])
 
 
 def _served(draft: Draft) -> Iterator[Finding]:
-    if draft.served and draft.addons is not None and "ingress" not in draft.addons:
+    if draft.served and draft.addons is not None and not draft.has_addon("ingress"):
         message = "`ingress.namespaces` names some, but the addon `ingress` is not in `addons`"
         yield Finding(("ingress", "namespaces"), message)
     for index, name in enumerate(draft.served):
@@ -235,11 +296,19 @@ def state_bucket(bucket: str) -> str:
 
 
 def _order_book(draft: Draft) -> Iterator[Finding]:
-    if draft.addons is not None and "order-book" not in draft.addons:
+    if draft.addons is not None and not draft.has_addon("order-book"):
         for key in draft.order_book:
             yield Finding(
                 ("order_book", key), f"`order_book.{key}` is there, but the addon `order-book` is not in `addons`"
             )
+    pair = ("certificate", "key")
+    named = [key for key in pair if key in draft.order_book]
+    if len(named) == 1:
+        lacking = pair[1 - pair.index(named[0])]
+        hint = "a certificate of yours is two files below `keys/`; without both the cluster's own authority makes one"
+        yield Finding(
+            ("order_book", named[0]), f"`order_book.{named[0]}` is there without `order_book.{lacking}`", hint
+        )
 
 
 def _debug(draft: Draft) -> Iterator[Finding]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from generator.catalogue import LARGEST_VOLUME_GIB, MOST_VOLUMES, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
 from generator.description import values
@@ -78,7 +78,16 @@ class IngressSpec(_Section):
 
 
 class OrderBookSpec(_Section):
-    """Which image is the order book, where it is not the lock's."""
+    """What the order book is called, with which certificate it is served, and which image it is."""
+
+    host: Annotated[str, values.rule("a DNS name of two labels or more", values.host)] = "limit-order-book.local"
+    """The name under which it is served, on port 443; port 80 leads there."""
+    certificate: values.PrivateFile | None = None
+    """A certificate of yours for that name, its chain behind it: a file beside the cluster's keys; else our own."""
+    key: values.PrivateFile | None = None
+    """The certificate's private key, without a passphrase: a file beside the cluster's keys."""
+    wipe: values.Flag = False
+    """Whether the Ingress leads to `/api/wipe`, with which anybody may empty the book."""
 
     image: values.Image | None = None
     """The image that is run instead of the lock's; a launch in the cloud wants its digest too."""
@@ -108,6 +117,29 @@ class SnapshotsSpec(_Section):
     """Of how many days the last snapshot, and the last dump, of each is kept."""
     weekly: Annotated[values.Count, values.rule("0 to 520", values.kept(520))] = 4
     """Of how many weeks the last snapshot, and the last dump, of each is kept."""
+
+
+class AddonSpec(_Section):
+    """Something that the cluster runs: an addon of this program by its name alone, or manifests of your own."""
+
+    name: values.AddonName
+    """What it is called; `coredns` is short for `{name: coredns}`."""
+    manifests: values.TreePath | None = None
+    """A directory with manifests of your own, in files that end in `.yaml`, `.yml` or `.json`."""
+    kustomization: values.TreePath | None = None
+    """A directory with a `kustomization.yaml`, instead of `manifests`."""
+    after: tuple[values.AddonName, ...] = ()
+    """Which addons have to be up before it; while one of them is not, it waits, and nothing else does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def source(self) -> str | None:
+        """Give the directory that it comes from; None for an addon of this program."""
+        return self.manifests or self.kustomization
 
 
 class DebugSpec(_Section):
@@ -146,8 +178,8 @@ class ClusterSpec(_Section):
     ingress: IngressSpec = IngressSpec()
     """Whose Ingresses the addon `ingress` serves."""
     order_book: OrderBookSpec = OrderBookSpec()
-    """Which image the addon `order-book` runs."""
-    addons: tuple[str, ...]
-    """What the cluster runs, in the order in which it is applied."""
+    """What the addon `order-book` runs and serves."""
+    addons: tuple[AddonSpec, ...]
+    """What the cluster runs, in the order in which it is applied, but for what `after` puts elsewhere."""
     debug: DebugSpec | None = None
     """Who may log into nodes, where somebody has to look."""

@@ -102,6 +102,6 @@ ingress:
   namespaces: []                  # your own, whose Ingresses are served: the ingress reads Secrets there
 
 # What the cluster runs, in this order. Today the list starts with `bridge`, which connects pods but enforces no
-# NetworkPolicy; `cilium` and `metrics-server` are not there yet.
-addons: [bridge, coredns, ingress, order-book]
+# NetworkPolicy; `cilium` is not there yet.
+addons: [bridge, coredns, ingress, metrics-server, order-book]
 """  # noqa: E501

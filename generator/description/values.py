@@ -27,6 +27,8 @@ NODES_PER_POOL = 250
 CLUSTER_NAME_LENGTH, POOL_NAME_LENGTH = 32, 24
 NAMESPACE_LENGTH = 63
 VOLUME_NAME_LENGTH = 12
+ADDON_NAME_LENGTH = 40
+HOST_LENGTH = 253
 SSH_KEYS, SSH_KEY_NAME_LENGTH = 5, 64
 # The cluster's own, and the addons': the ingress has no business in them.
 CLOSED_NAMESPACES = ("hardway", "ingress", "kube-node-lease", "kube-public", "kube-system")
@@ -112,9 +114,34 @@ def image(value: str) -> str:
     return value
 
 
+def addon_name(value: str) -> str:
+    return _label(value, at_most=ADDON_NAME_LENGTH)
+
+
+def tree_path(value: str) -> str:
+    parts = value.split("/")
+    if not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", part) for part in parts):
+        raise Misfit("not a directory beside the description", "write it like `addons/shop`: no `..`, no `/` before it")
+    if parts[0] in ("keys", "rendered", "releases"):
+        raise Misfit(f"inside `{parts[0]}/`, which has a meaning of its own", "put it elsewhere, as in `addons/shop`")
+    return value
+
+
 def private_file(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
         raise Misfit("not the name of a file in the cluster's directory below `keys/`", "name it without a path")
+    return value
+
+
+def host(value: str) -> str:
+    """Take a name under which something is served, or refuse it."""
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if not re.fullmatch(rf"({label}\.)+{label}", value):
+        raise Misfit("not a DNS name", "use a-z, 0-9 and `-` in two labels or more, as in `book.example.com`")
+    if len(value) > HOST_LENGTH:
+        raise Misfit(f"{len(value)} characters, at most {HOST_LENGTH} are possible")
+    if value.rpartition(".")[2].isdigit():
+        raise Misfit("an address, not a name")
     return value
 
 
@@ -278,6 +305,8 @@ PoolName = Annotated[str, rule(f"{LABEL.format(POOL_NAME_LENGTH)}, no digit at t
 Access = Annotated[Network, rule(f"public, a /{PREFIX_OF_ACCESS} to a /32", allowed)]
 Served = Annotated[str, rule(LABEL.format(NAMESPACE_LENGTH), served)]
 Image = Annotated[str, rule("`<registry>/<repository>:<tag>`, and `@sha256:<digest>` behind it", image)]
+AddonName = Annotated[str, rule(LABEL.format(ADDON_NAME_LENGTH), addon_name)]
+TreePath = Annotated[str, rule("a directory beside the description, by its path", tree_path)]
 PrivateFile = Annotated[str, rule("the name of a file in `keys/<cluster>/`", private_file)]
 Bucket = Annotated[str, rule("3 to 63 of a-z, 0-9 and `-`, with a letter or digit at both ends", bucket)]
 ClusterName = Annotated[str, rule(LABEL.format(CLUSTER_NAME_LENGTH), cluster_name)]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from generator.documents import templates
+from generator.description.rules import ADDONS as NEEDS
+from generator.documents import templates, waits
+from generator.errors import Problem, raise_all
 from generator.files import resource
+from generator.manifests.kinds import WORKLOADS, rank
+from generator.manifests.own import OwnAddon, identity
 from generator.plan.decide import Plan
 from generator.tar import PUBLIC, PackedFile, pack
 
@@ -20,32 +25,23 @@ ALWAYS = "base"
 # The CNI file of `bridge` holds the node's own pod CIDR, so it is part of the node's document.
 IN_THE_DOCUMENT = frozenset({"bridge"})
 
-# What others refer to comes before what refers to it.
-RANK = {
-    "Namespace": 0,
-    "ResourceQuota": 1,
-    "StorageClass": 1,
-    "PersistentVolume": 2,
-    "ServiceAccount": 3,
-    "ClusterRole": 4,
-    "ClusterRoleBinding": 5,
-    "Role": 6,
-    "RoleBinding": 7,
-    "ConfigMap": 8,
-    "Service": 9,
-    "PodDisruptionBudget": 10,
-    "StatefulSet": 11,
-    "Deployment": 12,
-    "DaemonSet": 13,
-    "IngressClass": 14,
-    "Ingress": 15,
-    "ValidatingAdmissionPolicy": 6,
-    "ValidatingAdmissionPolicyBinding": 7,
-}
-AWAITED = ("StatefulSet", "Deployment", "DaemonSet")
-WAIT_TIMEOUT = "300s"
 SERVED_LABEL = "hardway/ingress"
 """Label of the ingress's Roles and their bindings; its value is their namespace."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One addon as it is applied: its files in that order, each with its text and the objects it holds."""
+
+    name: str
+    after: tuple[str, ...]
+    files: Mapping[str, tuple[str, tuple[Mapping[str, Any], ...]]]
+    own: OwnAddon | None = None
+
+    @property
+    def objects(self) -> tuple[Mapping[str, Any], ...]:
+        """Give everything that it holds."""
+        return tuple(item for _, items in self.files.values() for item in items)
 
 
 def manifests(plan: Plan) -> dict[str, bytes]:
@@ -53,26 +49,66 @@ def manifests(plan: Plan) -> dict[str, bytes]:
 
     Returns:
         Content by path below `addons/`: `<addon>/<kind>.yaml` in the order of application, then `index.json`.
+
+    Raises:
+        Problems: an object of a user's has a name of ours.
     """
-    names = tuple(dict.fromkeys((ALWAYS, *plan.addons)))
-    rendered = {name: _addon(name, plan) for name in names}
-    files = {path: text.encode() for addon in rendered.values() for path, (text, _) in addon.items()}
-    # All namespaces come before everything: an addon may have something in that of a later one.
-    spaces = [path for addon in rendered.values() for path, (_, items) in addon.items() if _rank(items) == 0]
-    index = []
-    for name, addon in rendered.items():
-        objects = [item for _, items in addon.values() for item in items]
-        index.append(
-            {
-                "name": name,
-                "manifests": (spaces if name == ALWAYS else []) + [path for path in addon if path not in spaces],
-                "namespaces": [item["metadata"]["name"] for item in objects if item["kind"] == "Namespace"],
-                "wait": [_wait(item) for item in objects if item["kind"] in AWAITED],
-                "withdraw": [_withdraw(plan)] if name == ALWAYS else [],
-            }
-        )
+    rendered = _rendered(plan)
+    raise_all(_taken(rendered))
+    files = {path: text.encode() for addon in rendered for path, (text, _) in addon.files.items()}
+    # All namespaces of ours come before everything: an addon may have something in that of a later one. So do those of
+    # a user's that the ingress serves: it looks for them when it starts.
+    spaces = [
+        path
+        for addon in rendered
+        for path, (_, items) in addon.files.items()
+        if _rank(items) == 0 and (addon.own is None or items[0]["metadata"]["name"] in plan.user_namespaces)
+    ]
+    index = [_entry(addon, spaces, plan) for addon in rendered]
     text = json.dumps({"version": 1, "addons": index}, indent=2)
     return files | {INDEX: text.encode() + b"\n"}
+
+
+def _entry(addon: Rendered, spaces: list[str], plan: Plan) -> dict[str, Any]:
+    """Give what the job has to know of an addon.
+
+    `manifests` are applied in their order; `pauses` has, behind some of them, kubectl's arguments for what is waited
+    for there, `wait` those for the end. An addon waits for those that it is `after`. Only one of a user's has
+    `objects`: group, kind, namespace and name of each; what was there before and is in none of them is deleted.
+    """
+    is_base = addon.name == ALWAYS
+    entry: dict[str, Any] = {
+        "name": addon.name,
+        "after": list(addon.after),
+        "manifests": (spaces if is_base else []) + [path for path in addon.files if path not in spaces],
+        "namespaces": [item["metadata"]["name"] for item in addon.objects if item["kind"] == "Namespace"],
+        "pauses": waits.pauses([(path, items) for path, (_, items) in addon.files.items() if path not in spaces]),
+        "wait": waits.at_the_end(addon.objects),
+        "withdraw": [_withdraw(plan)] if is_base else [],
+    }
+    return entry if addon.own is None else entry | {"objects": [list(astuple(one)) for one in addon.own.identities]}
+
+
+def _rendered(plan: Plan) -> list[Rendered]:
+    theirs = {addon.name: addon for addon in plan.own}
+    found = []
+    for name in dict.fromkeys((ALWAYS, *plan.addons)):
+        if (own := theirs.get(name)) is not None:
+            files = {path: (text, (item,)) for path, text, item in zip(own.files, own.texts, own.objects, strict=True)}
+            found.append(Rendered(name, own.after, files, own))
+        else:
+            needed = tuple(need for need in NEEDS.get(name, ()) if need in plan.addons)
+            found.append(Rendered(name, needed, _addon(name, plan)))
+    return found
+
+
+def _taken(rendered: Iterable[Rendered]) -> Iterator[Problem]:
+    """Find objects of a user's that an addon of ours has."""
+    ours = {identity(item): addon.name for addon in rendered if addon.own is None for item in addon.objects}
+    for addon in rendered:
+        for one, place in zip(addon.own.identities, addon.own.places, strict=True) if addon.own else ():
+            if one in ours:
+                yield Problem(f"{one} is in the addon `{ours[one]}`", where=place, hint="give yours another name")
 
 
 def namespaces(files: Mapping[str, bytes]) -> frozenset[str]:
@@ -82,12 +118,18 @@ def namespaces(files: Mapping[str, bytes]) -> frozenset[str]:
 
 
 def workloads(files: Mapping[str, bytes]) -> tuple[tuple[str, str, str], ...]:
-    """Name what has to run for the addons to be up, as kind, namespace and name."""
-    objects = (item for path, text in files.items() if path != INDEX for item in yaml.safe_load_all(text))
+    """Name what has to run for our addons to be up, as kind, namespace and name; a user's may be broken."""
+    theirs = {one["name"] for one in json.loads(files[INDEX])["addons"] if "objects" in one}
+    objects = (
+        item
+        for path, text in files.items()
+        if path != INDEX and path.partition("/")[0] not in theirs
+        for item in yaml.safe_load_all(text)
+    )
     return tuple(
         (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
         for item in objects
-        if item and item["kind"] in AWAITED
+        if item and item["kind"] in WORKLOADS
     )
 
 
@@ -101,11 +143,11 @@ def digest(files: Mapping[str, bytes]) -> str:
     return hashlib.sha256(archive(files)).hexdigest()
 
 
-def _addon(name: str, plan: Plan) -> dict[str, tuple[str, tuple[dict[str, Any], ...]]]:
+def _addon(name: str, plan: Plan) -> dict[str, tuple[str, tuple[Mapping[str, Any], ...]]]:
     """Render one addon's files, in the order of application, each with the objects it holds."""
     if name in IN_THE_DOCUMENT:
         return {}
-    rendered = {}
+    rendered: dict[str, tuple[str, tuple[Mapping[str, Any], ...]]] = {}
     for source in (resource("addons") / name).iterdir():
         if not source.name.endswith((".yaml", ".yaml.j2")):
             continue
@@ -128,7 +170,7 @@ def _text(source: Path, plan: Plan) -> str:
 
 
 def _rank(objects: Iterable[Mapping[str, Any]]) -> int:
-    return max((RANK[item["kind"]] for item in objects), default=0)
+    return max((rank(item) for item in objects), default=0)
 
 
 def _withdraw(plan: Plan) -> list[str]:
@@ -136,9 +178,3 @@ def _withdraw(plan: Plan) -> list[str]:
     served = ",".join(plan.served_namespaces)
     selector = f"{SERVED_LABEL},{SERVED_LABEL} notin ({served})" if served else SERVED_LABEL
     return ["delete", "role,rolebinding", "--all-namespaces", f"--selector={selector}"]
-
-
-def _wait(item: Mapping[str, Any]) -> list[str]:
-    """Give kubectl's arguments that wait until a workload runs as applied."""
-    workload = f"{item['kind'].lower()}/{item['metadata']['name']}"
-    return ["rollout", "status", workload, "-n", item["metadata"]["namespace"], f"--timeout={WAIT_TIMEOUT}"]

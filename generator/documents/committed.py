@@ -22,7 +22,7 @@ LIMIT_BYTES = 4 * 1024 * 1024
 
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _OURS = re.compile(
-    r"inventory\.yaml|summary\.md|roster\.json"
+    r"inventory\.yaml|summary\.md|roster\.json|ingress-ca\.crt"
     rf"|nodes/{_LABEL}/user-data"
     rf"|addons/(index\.json|{_LABEL}/{_LABEL}\.yaml)"
     r"|agent(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)+"

@@ -15,9 +15,13 @@ from generator.pki import bundle, vouching
 from generator.pki import store as key_store
 from generator.pki.store import KeyStore
 from generator.plan import decide, inventory
+from generator.plan.certificates import INGRESS_AUTHORITY
 from generator.plan.decide import Plan
 from generator.plan.inventory import Inventory
 from generator.plan.project import INVENTORY, Project
+
+AUTHORITY = "ingress-ca.crt"
+"""Which of the documents is the certificate of the authority that visitors of the order book have to believe."""
 
 
 def refresh(project: Project, *, now: datetime) -> Project:
@@ -28,12 +32,12 @@ def refresh(project: Project, *, now: datetime) -> Project:
     """
     known = project.inventory
     identity = known or Inventory(key_store.cluster_id(project.keys_path), project.spec.name)
-    planned = decide.plan(project.spec, project.release, identity)
-    raise_all(_unsigned(project))
+    planned = decide.plan(project.spec, project.release, identity, project.own)
+    raise_all(unsigned(project))
     store = key_store.ensure(project.keys_path, planned, known, now=now)
     numbers = {**identity.numbers, **{node.name: node.number for node in planned.nodes}}
     facts = replace(identity, numbers=numbers, keys=key_store.facts(store, planned), bundles={})
-    with_keys = decide.plan(project.spec, project.release, facts)
+    with_keys = decide.plan(project.spec, project.release, facts, project.own)
     sealed = store.sealed_addons(addons.namespaces(addons.manifests(with_keys)))
     digest = hashlib.sha256(sealed).hexdigest()
     whole = replace(facts, bundles=_bundles(with_keys, store), secrets=digest)
@@ -89,6 +93,7 @@ def documents(project: Project) -> dict[str, bytes]:
         "summary.md": summary.summary(planned, kept, texts, archives),
         "roster.json": roster.reviewed(planned, digest, known.secrets),
         **{f"nodes/{name}/user-data": text for name, text in texts.items()},
+        **({AUTHORITY: authority} if (authority := planned.authorities.get(INGRESS_AUTHORITY)) else {}),
     }
     return {
         **{path: text.encode() for path, text in files.items()},
@@ -135,7 +140,7 @@ def _node(path: str) -> str | None:
     return parts[1] if parts[0] == "nodes" else None
 
 
-def _unsigned(project: Project) -> Iterator[Problem]:
+def unsigned(project: Project) -> Iterator[Problem]:
     """Find out, before a key is made for what it says, whether somebody else has changed the inventory."""
     try:
         key = key_store.operator_key(project.keys_path)
@@ -166,4 +171,6 @@ def _contradicting(planned: Plan, known: Inventory, file: Path) -> Iterator[Prob
         if fact is not None and (fact.subject, sorted(fact.sans)) != (row.subject, sorted(row.sans)):
             message = f"certificate `{row.path}` is for {', '.join((fact.subject, *fact.sans))}"
             hint = f"the description makes it {', '.join((row.subject, *row.sans))}; a certificate never changes"
+            if row.is_rotated:
+                hint = f"`gen rotate {row.path}` has made another, for {', '.join(row.sans)}"
             yield Problem(message, where=str(file), hint=hint)

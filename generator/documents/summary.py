@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from generator.plan import cost
 from generator.plan.decide import BOOK_VOLUME, Node, Plan
-from generator.plan.inventory import Inventory
+from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
 from generator.release import lock_file
 from generator.release.lock_file import Release
 
@@ -40,6 +40,8 @@ def caveats(plan: Plan) -> tuple[str, ...]:
             f"where the database lies on {listed(bare)}, it dies with the droplet, and orders with it:"
             f" there is no volume `{BOOK_VOLUME}`"
         )
+    if "order-book" in plan.addons and plan.wipe:
+        found.append("anybody can empty the order book: `order_book.wipe` has the ingress lead to `/api/wipe`")
     found.append("pods that use the host's network can reach the metadata service, and with it the node's document")
     if len(plan.control_planes) == 1:
         found.append("there is one control-plane node: losing it loses the cluster")
@@ -48,6 +50,7 @@ def caveats(plan: Plan) -> tuple[str, ...]:
     if plan.release.unpinned:
         images = ", ".join(f"`{image.reference}`" for image in plan.release.unpinned)
         found.append(f"these images have no digest, so whoever holds their names decides what runs: {images}")
+    found += [words for addon in plan.own for words in addon.warnings]
     return tuple(found)
 
 
@@ -216,6 +219,7 @@ def _addons(plan: Plan, archives: Archives) -> str:
 def _certificates(plan: Plan, inventory: Inventory) -> str:
     """List the certificates that differ only in their node as one."""
     groups: dict[tuple[str, ...], list[str]] = {}
+    served = {ORDER_BOOK_GIVEN, *(row.path for row in plan.certificates if row.is_rotated)}
     for fact in sorted(inventory.keys, key=lambda fact: (fact.expires or "", fact.path)):
         if not fact.expires:
             continue
@@ -223,7 +227,7 @@ def _certificates(plan: Plan, inventory: Inventory) -> str:
         row: tuple[str, ...] = (fact.path, fact.subject, ", ".join(fact.sans), fact.expires)
         if node is not None:
             row = (fact.path.rpartition("/")[2], *(_of_any(text, node) for text in row[1:3]), fact.expires)
-        groups.setdefault(row, []).append(node.name if node else "no node")
+        groups.setdefault(row, []).append(node.name if node else "an addon" if fact.path in served else "no node")
     head = ("certificate", "subject", "names", "on", "expires")
     rows = [(f"`{path}`", subject, names, ", ".join(on), end) for (path, subject, names, end), on in groups.items()]
     return _table("Certificates, the next to expire first", head, rows)

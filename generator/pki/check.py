@@ -131,6 +131,8 @@ class Check:
     def _anew(self, row: Certificate) -> str:
         if row.is_authority:
             return "an authority stays as it is for the life of its cluster: make the description as it was"
+        if row.is_rotated:
+            return f"`gen rotate {row.path}` makes a new one, and no node is replaced for it"
         return (
             f"make the description as it was; or move `{row.path}.crt` and `.key` away, delete the row `{row.path}` "
             f"of `rendered/{self.plan.name}/inventory.yaml`, and `gen render` makes a new one"
@@ -172,6 +174,12 @@ def names(plan: Plan) -> tuple[str, ...]:
     """List every file that a complete store holds for a plan, in the order in which they are made."""
     pairs = (f"{row.path}.{extension}" for row in plan.certificates for extension in ("key", "crt"))
     return (*(material.file for material in materials(plan)), *pairs)
+
+
+def of_the_user(plan: Plan) -> tuple[str, ...]:
+    """List the files of a store that the description names and nobody but the user makes."""
+    given = (plan.given.certificate, plan.given.key) if plan.given else ()
+    return tuple(name for name in (plan.pull_secret, plan.state_key, *given) if name)
 
 
 def elsewhere(plan: Plan) -> frozenset[str]:

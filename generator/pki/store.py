@@ -6,6 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
-from generator.pki import addon_secrets, plain_keys, private_directory, pull_secret, sealing, state_key
+from generator.pki import addon_secrets, plain_keys, private_directory, pull_secret, sealing, served, state_key
 from generator.pki import check as key_check
 from generator.pki.issue import (
     Issued,
@@ -39,12 +40,14 @@ _MODE = 0o600
 class KeyStore:
     """Every key and certificate of a plan; `files` maps a path below the store to its content.
 
-    `addons` is what addons keep secret, in the same way: a person's files, and what was made for them.
+    `addons` is what addons keep secret, in the same way: a person's files, and what was made for them; `given` is what
+    may be known of the user's certificate.
     """
 
     cluster_id: str
     files: Mapping[str, bytes] = field(repr=False)
     addons: Mapping[str, bytes] = field(repr=False, default_factory=dict)
+    given: KeyFact | None = None
 
     @classmethod
     def open(
@@ -59,7 +62,7 @@ class KeyStore:
         """
         names = key_check.names(plan)
         raise_all(_openness(store_path, names, plan))
-        raise_all(_misplaced(store_path, plan))
+        raise_all(_misplaced(store_path, plan, now))
         identity = _read_id(store_path)
         files = _load(store_path, names)
         problems = [*_strangers(store_path, identity, plan, inventory)]
@@ -72,7 +75,7 @@ class KeyStore:
             problems.append(Problem(f"{some} of {len(needed)} can't be found", where=str(store_path), hint=hint))
         problems += key_check.Check(store_path, plan, inventory, files, now).faults()
         raise_all(problems)
-        return cls(plan.cluster_id, files, _addons(store_path, plan))
+        return cls(plan.cluster_id, files, _addons(store_path, plan, files), served.fact(store_path, plan))
 
     def certificate(self, path: str) -> bytes:
         """Give a certificate as PEM."""
@@ -239,7 +242,7 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
     """
     names = key_check.names(plan)
     raise_all(_openness(store_path, names, plan))
-    raise_all(_misplaced(store_path, plan))
+    raise_all(_misplaced(store_path, plan, now))
     identity = cluster_id(store_path, inventory)
     with private_directory.held(store_path):
         files = _load(store_path, names)
@@ -251,7 +254,39 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
             write_atomic(path, content, _MODE)
             files[name] = content
         private_directory.settle(store_path)
-    return KeyStore(plan.cluster_id, files, _addons(store_path, plan))
+    return KeyStore(plan.cluster_id, files, _addons(store_path, plan, files), served.fact(store_path, plan))
+
+
+@contextmanager
+def retiring(store_path: Path, plan: Plan, rest: Inventory, path: str) -> Iterator[None]:
+    """See that a certificate can be made anew, let its row go, and then delete it and its key.
+
+    Args:
+        store_path: where they lie.
+        plan: has the certificate.
+        rest: the inventory without its row.
+        path: which it is.
+
+    Raises:
+        Problem: the authority's key is not here.
+        Problems: the store is not what the inventory tells of.
+    """
+    row = next(row for row in plan.certificates if row.path == path)
+    own = {f"{path}.crt", f"{path}.key"}
+    names = key_check.names(plan)
+    raise_all(_openness(store_path, names, plan))
+    with private_directory.held(store_path):
+        files = {name: content for name, content in _load(store_path, names).items() if name not in own}
+        raise_all(key_check.Check(store_path, plan, rest, files, None).lost())
+        authority = f"{row.signer}.key"
+        if authority not in files:
+            hint = "bring it here from where it is kept, for as long as this takes"
+            message = f"is not here, and `{path}` has to be signed with it"
+            raise Problem(message, where=str(store_path / authority), hint=hint)
+        yield
+        for name in sorted(own):
+            (store_path / name).unlink(missing_ok=True)
+        private_directory.settle(store_path)
 
 
 def facts(store: KeyStore, plan: Plan) -> tuple[KeyFact, ...]:
@@ -265,6 +300,7 @@ def facts(store: KeyStore, plan: Plan) -> tuple[KeyFact, ...]:
             key_check.certificate_fact(row.path, read_certificate(store.certificate(row.path)))
             for row in plan.certificates
         ),
+        *((store.given,) if store.given else ()),
     )
 
 
@@ -289,18 +325,23 @@ def _issued(path: str, files: Mapping[str, bytes]) -> Issued:
 
 def _openness(store_path: Path, names: Iterable[str], plan: Plan | None = None) -> list[Problem]:
     faults = private_directory.faults(store_path)
-    theirs = {name for name in (plan.pull_secret, plan.state_key) if name} if plan is not None else set()
+    theirs = set(key_check.of_the_user(plan)) if plan is not None else set()
     return faults or private_directory.exposed(store_path, {*names, *addon_files(store_path), *theirs})
 
 
-def _misplaced(store_path: Path, plan: Plan) -> list[Problem]:
-    """Find files of addons that are no secrets, and a pull secret that is none."""
-    found = _as_problems(store_path, addon_secrets.mistakes(addon_files(store_path)))
-    return [*found, *pull_secret.mistakes(store_path, plan), *state_key.mistakes(store_path, plan)]
+def _misplaced(store_path: Path, plan: Plan, now: datetime | None) -> list[Problem]:
+    """Find files of addons that are no secrets, and what the description names that is not what it should be."""
+    return [
+        *_as_problems(store_path, addon_secrets.mistakes(addon_files(store_path))),
+        *pull_secret.mistakes(store_path, plan),
+        *served.mistakes(store_path, plan, now=now),
+        *state_key.mistakes(store_path, plan),
+    ]
 
 
-def _addons(store_path: Path, plan: Plan) -> dict[str, bytes]:
-    return {**addon_files(store_path), **pull_secret.read(store_path, plan)}
+def _addons(store_path: Path, plan: Plan, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    made = served.values(store_path, plan, files)
+    return {**addon_files(store_path), **pull_secret.read(store_path, plan), **made}
 
 
 def _as_problems(store_path: Path, mistakes: Iterable[addon_secrets.Mistake]) -> list[Problem]:

@@ -86,6 +86,11 @@ def _certificate(fact: KeyFact) -> x509.Certificate | None:
         return None
 
 
+def _told(fact: KeyFact) -> list[str | None]:
+    """Give what the signature covers of a row; only the user's certificate has an end and no certificate beside it."""
+    return [fact.path, fact.sha256, fact.public, *([fact.expires] if fact.expires else [])]
+
+
 def _signed(inventory: Inventory) -> bytes:
     told = {
         "name": inventory.name,
@@ -93,6 +98,6 @@ def _signed(inventory: Inventory) -> bytes:
         "numbers": dict(inventory.numbers),
         "bundles": dict(inventory.bundles),
         "secrets": inventory.secrets,
-        "keys": sorted([one.path, one.sha256, one.public] for one in inventory.keys if one.certificate is None),
+        "keys": sorted(_told(one) for one in inventory.keys if one.certificate is None),
     }
     return CONTEXT + json.dumps(told, sort_keys=True, separators=(",", ":")).encode()

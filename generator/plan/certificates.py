@@ -18,6 +18,8 @@ AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=365)
 
 LOOPBACK = IPv4Address("127.0.0.1")
+CLUSTER_AUTHORITY, INGRESS_AUTHORITY = "kubernetes-ca", "ingress-ca"
+METRICS_SERVER, ORDER_BOOK = "metrics-server", "order-book"
 
 
 class Node(Protocol):
@@ -44,6 +46,12 @@ class Cluster(Protocol):
     def api_server_name(self) -> str: ...
     @property
     def kubernetes_service_ip(self) -> IPv4Address: ...
+    @property
+    def addons(self) -> Sequence[str]: ...
+    @property
+    def order_book_host(self) -> str: ...
+    @property
+    def has_own_ingress_authority(self) -> bool: ...
     @property
     def nodes(self) -> Sequence[Node]: ...
 
@@ -79,6 +87,11 @@ class Certificate:
         return "authority" in self.usages
 
     @property
+    def is_rotated(self) -> bool:
+        """Tell whether `gen rotate` makes it anew: one with which an addon serves, which is in no node's bundle."""
+        return self.path in (METRICS_SERVER, ORDER_BOOK)
+
+    @property
     def subject(self) -> str:
         """Show the subject as `CN=…,O=…`."""
         return f"CN={self.common_name}" + (f",O={self.organization}" if self.organization else "")
@@ -91,7 +104,10 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `{cluster}`, `{cluster_id}` and `{node}` in names are filled in per certificate."""
+    """One line of the table; `{cluster}`, `{cluster_id}` and `{node}` in names are filled in per certificate.
+
+    `served` names what a server of the whole cluster is called; `wanted` tells whether a cluster has this one at all.
+    """
 
     name: str
     signer: str | None
@@ -100,6 +116,8 @@ class Row:
     usages: tuple[Usage, ...]
     scope: Scope
     names: Callable[[Cluster, Node], Names] | None = None
+    served: Callable[[Cluster], Names] | None = None
+    wanted: Callable[[Cluster], bool] = lambda _: True
 
 
 def node_path(node: str, name: str) -> str:
@@ -141,6 +159,8 @@ def check(table: Sequence[Row]) -> None:
 
 
 def _expand(row: Row, cluster: Cluster) -> list[Certificate]:
+    if not row.wanted(cluster):
+        return []
     if row.scope == "cluster":
         return [_certificate(row, cluster, None)]
     nodes = [node for node in cluster.nodes if row.scope == "node" or node.is_control_plane]
@@ -148,6 +168,7 @@ def _expand(row: Row, cluster: Cluster) -> list[Certificate]:
 
 
 def _certificate(row: Row, cluster: Cluster, node: Node | None) -> Certificate:
+    names = row.names(cluster, node) if row.names and node else row.served(cluster) if row.served else Names()
     words = {"cluster": cluster.name, "cluster_id": cluster.cluster_id, "node": node.name if node else ""}
     return Certificate(
         path=node_path(node.name, row.name) if node else row.name,
@@ -155,7 +176,7 @@ def _certificate(row: Row, cluster: Cluster, node: Node | None) -> Certificate:
         organization=row.organization.format(**words) if row.organization else None,
         signer=row.signer,
         usages=row.usages,
-        names=row.names(cluster, node) if row.names and node else Names(),
+        names=names,
         node=node.name if node else None,
         lifetime=AUTHORITY_LIFETIME if "authority" in row.usages else LEAF_LIFETIME,
     )
@@ -178,6 +199,22 @@ def _node(_: Cluster, node: Node) -> Names:
     return Names((node.name,), (node.address,))
 
 
+def _metrics_server(_: Cluster) -> Names:
+    return Names((f"{METRICS_SERVER}.{METRICS_SERVER}.svc",))
+
+
+def _order_book(cluster: Cluster) -> Names:
+    return Names((cluster.order_book_host,))
+
+
+def _has_metrics(cluster: Cluster) -> bool:
+    return METRICS_SERVER in cluster.addons
+
+
+def _has_own(cluster: Cluster) -> bool:
+    return cluster.has_own_ingress_authority
+
+
 _CA: tuple[Usage, ...] = ("authority",)
 _CLIENT: tuple[Usage, ...] = ("client",)
 _SERVER: tuple[Usage, ...] = ("server",)
@@ -187,6 +224,7 @@ _BOTH: tuple[Usage, ...] = ("server", "client")
 # group: the addons bind it to `system:kubelet-api-admin`, which is less than `system:masters`. All peers of etcd share
 # one common name, because `--peer-cert-allowed-cn` takes an exact match; etcd's server certificate is a client's too,
 # because its gateway dials itself. The cluster's id keeps the authorities of two clusters with one name apart.
+# People's browsers are told to believe `ingress-ca`, so it is none that anything of the cluster itself believes.
 # Source: https://kubernetes.io/docs/setup/best-practices/certificates/#all-certificates
 # Source: https://github.com/etcd-io/etcd/blob/v3.6.14/client/pkg/transport/listener_tls.go
 # fmt: off
@@ -210,5 +248,8 @@ TABLE: tuple[Row, ...] = (
     Row("kubelet-client",           "kubernetes-ca",  "system:node:{node}",              "system:nodes",   _CLIENT, "node"),
     Row("kubelet",                  "kubernetes-ca",  "system:node:{node}",              "system:nodes",   _SERVER, "node",          _node),
     Row("proxy",                    "kubernetes-ca",  "system:kube-proxy",               None,             _CLIENT, "node"),
+    Row(METRICS_SERVER,             "kubernetes-ca",  "metrics-server",                  None,             _SERVER, "cluster",       served=_metrics_server, wanted=_has_metrics),
+    Row(INGRESS_AUTHORITY,          None,             "ingress-ca {cluster_id}",         "{cluster}",      _CA,     "cluster",       wanted=_has_own),
+    Row(ORDER_BOOK,                 INGRESS_AUTHORITY, "order-book",                     None,             _SERVER, "cluster",       served=_order_book, wanted=_has_own),
 )
 # fmt: on

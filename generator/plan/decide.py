@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from uuid import UUID, uuid5
 
-from generator.description.rules import POD_PREFIX, room, state_bucket
-from generator.description.schema import ClusterSpec, PoolSpec, VolumeSpec
+from generator.description.rules import POD_PREFIX, order, room, state_bucket
+from generator.description.schema import ClusterSpec, OrderBookSpec, PoolSpec, VolumeSpec
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
+from generator.manifests.own import OwnAddon
 from generator.plan import certificates, images, names, ports
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
-from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
+from generator.plan.inventory import OPERATOR_KEY, ORDER_BOOK_GIVEN, Inventory, wireguard_key
 from generator.release.lock_file import Artifact, Filesystem, Package, Release, Role
 
 VOLUMES = "/var/lib/hardway/volumes"
 BOOK_VOLUME = "data"
 """The volume on which the order book's database lies, where a node has it."""
 VPC_MTU, WIREGUARD_BYTES = 1500, 80
-ORDER_BOOK_HOST = "limit-order-book.local"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,18 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Given:
+    """A certificate of the user's, its chain behind it, and its key: names of files in the private store.
+
+    `sha256` is that of the first certificate, empty until `gen render` has seen it.
+    """
+
+    certificate: str
+    key: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Kept:
     """Of how many hours, days and weeks the last snapshot of each is kept."""
 
@@ -114,7 +128,9 @@ class Plan:
 
     `release` is the lock with those images alone that the cluster runs, and with the description's order book in
     it. `pull_secret` and `state_key` are names of files in the private store. `operator_public_key` is the base64 of 32
-    raw bytes, empty until the keys exist; `nodes` are in the order of the description's pools.
+    raw bytes, empty until the keys exist; `nodes` are in the order of the description's pools. `authorities` has the
+    certificates of authorities that others are told to believe, in PEM by their path, as far as they exist;
+    `given` is the certificate of the user's with which the order book is served, None where it is one of ours.
     """
 
     name: str
@@ -139,12 +155,17 @@ class Plan:
     state_key: str | None = None
     kept: Kept = Kept()
     debug: Debugging | None = None
+    given: Given | None = None
+    wipe: bool = False
+    authorities: Mapping[str, str] = field(default_factory=dict)
     cluster_domain: str = "cluster.local"
-    order_book_host: str = ORDER_BOOK_HOST
+    order_book_host: str = OrderBookSpec.model_fields["host"].default
+    own: tuple[OwnAddon, ...] = ()
 
     api_port: int = names.API_PORT
     balancer_port: int = names.BALANCER_PORT
     wireguard_port: int = names.WIREGUARD_PORT
+    metrics_port: int = names.METRICS_PORT
 
     @property
     def mtu(self) -> int:
@@ -162,10 +183,24 @@ class Plan:
         return tuple(node for node in self.nodes if not node.is_control_plane)
 
     @property
+    def own_namespaces(self) -> frozenset[str]:
+        """Name the namespaces that the user's own addons make."""
+        return frozenset(name for addon in self.own for name in addon.namespaces)
+
+    @property
     def served_namespaces(self) -> tuple[str, ...]:
         """Give the namespaces whose Ingresses are served, and whose Secrets the ingress therefore reads."""
         own = (names.ORDER_BOOK_WEB,) if "order-book" in self.addons else ()
         return (*own, *self.user_namespaces) if "ingress" in self.addons else ()
+
+    @property
+    def has_own_ingress_authority(self) -> bool:
+        """Tell whether the order book's certificate is one of ours."""
+        return "order-book" in self.addons and self.given is None
+
+    def authority(self, path: str) -> str:
+        """Give an authority's certificate as one line of base64 around its PEM, empty until it exists."""
+        return base64.b64encode(self.authorities.get(path, "").encode()).decode()
 
     def node(self, name: str) -> Node:
         """Find a node by its name."""
@@ -226,13 +261,14 @@ class Plan:
         return certificates.planned(self)
 
 
-def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Plan:
+def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None, own: tuple[OwnAddon, ...] = ()) -> Plan:
     """Decide everything.
 
     Args:
         spec: what the user wrote.
         release: the lock it names.
         inventory: what was committed before; without it no key is known and numbers start at 1.
+        own: the addons of the user's own, as they were loaded.
 
     Raises:
         Problems: a number is beyond the networks' room, because removed nodes keep theirs.
@@ -257,14 +293,31 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None) -> Pl
         spaces_bucket=spec.spaces.bucket,
         spaces_region=spec.spaces.region,
         state_bucket=spec.spaces.state or state_bucket(spec.spaces.bucket),
-        addons=spec.addons,
+        addons=tuple(addon.name for addon in order(spec.addons)[0]),
+        own=own,
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,
+        given=_given(spec, known),
+        wipe=spec.order_book.wipe,
+        authorities=_authorities(known),
+        order_book_host=spec.order_book.host,
         state_key=spec.spaces.state_key,
         kept=Kept(spec.snapshots.hourly, spec.snapshots.daily, spec.snapshots.weekly),
         debug=Debugging(spec.debug.ssh_keys, spec.debug.until) if spec.debug else None,
     )
+
+
+def _given(spec: ClusterSpec, known: Inventory) -> Given | None:
+    book, fact = spec.order_book, known.key(ORDER_BOOK_GIVEN)
+    seen = fact.sha256 if fact else ""
+    return Given(book.certificate, book.key, seen) if book.certificate and book.key else None
+
+
+def _authorities(known: Inventory) -> dict[str, str]:
+    paths = (certificates.CLUSTER_AUTHORITY, certificates.INGRESS_AUTHORITY)
+    found = {path: fact.certificate for path in paths if (fact := known.key(path)) and fact.certificate}
+    return {path: ssl.DER_cert_to_PEM_cert(base64.b64decode(der)) for path, der in found.items()}
 
 
 def assign(names: tuple[str, ...], known: Mapping[str, int]) -> dict[str, int]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from generator.clock import moment, stamp
-from generator.plan.inventory import Inventory
+from generator.plan.certificates import METRICS_SERVER, ORDER_BOOK
+from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
 
 SPEAKS = timedelta(days=30)
 """So long before a certificate ends every verb that looks at it says so."""
@@ -40,6 +41,10 @@ class Ending:
         """Say what becomes of the first: how it is made anew, and who has to have the new one."""
         if self.paths[0].endswith("-ca"):
             return "an authority stays as it is for the life of its cluster: make another cluster in time"
+        if self.paths[0] == ORDER_BOOK_GIVEN:
+            return "put its successor into the file of `order_book.certificate`, then `gen render` and `gen launch`"
+        if self.paths[0] in (METRICS_SERVER, ORDER_BOOK):
+            return f"`gen rotate {self.paths[0]}` makes a new one, and `gen launch` brings it; no node is replaced"
         anew = (
             f"move its `.crt` and `.key` in `keys/{cluster}/` away, delete its row in"
             f" `rendered/{cluster}/inventory.yaml`, and `gen render` makes a new one"

@@ -13,7 +13,12 @@ from generator.release.lock_file import Image, Release
 ORDER_BOOK = "order-book"
 ALWAYS = ("pause",)
 """What every node runs, whatever the addons are."""
-OF_ADDONS = {"coredns": ("coredns",), "ingress": ("traefik",), "order-book": ("postgres", ORDER_BOOK)}
+OF_ADDONS = {
+    "coredns": ("coredns",),
+    "ingress": ("traefik",),
+    "metrics-server": ("metrics-server",),
+    "order-book": ("postgres", ORDER_BOOK),
+}
 
 
 def chosen(spec: ClusterSpec, release: Release) -> Release:
@@ -50,7 +55,7 @@ def unpinned(spec: ClusterSpec, release: Release) -> Iterator[Problem]:
 def _needed(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield from ((name, "every node") for name in ALWAYS)
     for addon in spec.addons:
-        yield from ((name, f"the addon `{addon}`") for name in OF_ADDONS.get(addon, ()))
+        yield from ((name, f"the addon `{addon.name}`") for name in OF_ADDONS.get(addon.name, ()))
 
 
 def _remedy(image: Image) -> str:

@@ -20,6 +20,8 @@ HIGHEST_NUMBER = 65_535
 RESTORE = "the committed inventory was changed by hand: restore it from the commit before, `git log -p` shows which"
 OPERATOR_KEY = "operator"
 """Path of the operator's ed25519 signing key in the store."""
+ORDER_BOOK_GIVEN = "order-book-given"
+"""Path of the row that tells of the user's certificate for the order book: which it is and when it ends, no more."""
 
 _HEADER = """\
 # Made by `gen render`, to be committed: the numbers of the nodes and the public facts of every key.

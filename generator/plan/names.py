@@ -9,6 +9,7 @@ from dataclasses import dataclass
 API_PORT = 6443
 BALANCER_PORT = 7443
 WIREGUARD_PORT = 51820
+METRICS_PORT = 4443
 ORDER_BOOK_WEB = "order-book-web"
 """Namespace of the order book's Ingress: the ingress reads Secrets there, and there are none."""
 

@@ -63,6 +63,9 @@ PORTS = (
     # The addon `ingress` has them as ports of the host.
     Port("containerd.service", "tcp", 80, EVERY, ("anyone",)),
     Port("containerd.service", "tcp", 443, EVERY, ("anyone",)),
+    # The addon `metrics-server` is in the network of its host, so that no pod has to be let at kubelets; API servers
+    # ask it there.
+    Port("containerd.service", "tcp", names.METRICS_PORT, EVERY, ("nodes",)),
     # A DHCP server that answers to all has no connection here yet.
     Port("systemd-networkd.service", "udp", 68, EVERY, ("link",)),
     # Masked as long as nobody debugs.

@@ -11,6 +11,8 @@ from generator.description.load import DESCRIPTION
 from generator.description.load import load as load_description
 from generator.description.schema import ClusterSpec
 from generator.errors import Problem, raise_all
+from generator.manifests import own as own_addons
+from generator.manifests.own import OwnAddon
 from generator.plan import decide, images
 from generator.plan import inventory as inventories
 from generator.plan.decide import Plan
@@ -29,23 +31,27 @@ class Project:
     spec: ClusterSpec
     release: Release
     inventory: Inventory | None
+    own: tuple[OwnAddon, ...] = ()
 
     @classmethod
-    def load(cls, file: Path = DESCRIPTION, *, today: date | None = None) -> Project:
+    def load(cls, file: Path = DESCRIPTION, *, today: date | None = None, with_own: bool = True) -> Project:
         """Read a description, the release it names and the inventory committed for it.
 
         Args:
             file: the description.
             today: see `description.load`.
+            with_own: whether the addons of the user's own are loaded too; without, what is planned lacks them.
 
         Raises:
             Problem: a file cannot be read, or the inventory is another cluster's.
-            Problems: every mistake in the description, or every image that it needs and the release lacks.
+            Problems: every mistake in the description; or every image that it needs and the release lacks, and every
+                mistake in an addon of the user's own.
         """
         spec = load_description(file, today=today)
         release = lock_file.load(spec.release, file.parent)
         raise_all(images.missing(spec, release))
-        return cls(file, spec, release, committed_inventory(file, spec.name))
+        own = own_addons.load(spec, file.parent, release) if with_own else ()
+        return cls(file, spec, release, committed_inventory(file, spec.name), own)
 
     @property
     def directory(self) -> Path:
@@ -76,7 +82,7 @@ class Project:
     @cached_property
     def plan(self) -> Plan:
         """Decide everything that the committed facts allow."""
-        return decide.plan(self.spec, self.release, self.inventory)
+        return decide.plan(self.spec, self.release, self.inventory, self.own)
 
 
 def committed_inventory(file: Path, name: str) -> Inventory | None:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from generator.lab.display import Display
+from generator.lab.process import bound
 from generator.release import lock_file
 from tests import images
 from tests.conformance import content, report, selection
@@ -70,12 +71,13 @@ def run(
     words = [f"--focus={selection.POLICIES if given.policies else given.focus}"]
     if skip := selection.skipped(given.skip):
         words.append(f"--skip={skip}")
-    words += [f"--procs={given.nodes}", f"--timeout={given.minutes}m", "--no-color", "--keep-going"]
+    words += [f"--procs={given.nodes}", f"--timeout={given.minutes}m", "--no-color", "--silence-skips"]
     words += ["--json-report=report.json", f"--output-dir={directory}"]
     theirs = [f"--kubeconfig={kubectl.kubeconfig}", f"--kubectl-path={tools / 'kubectl'}", "--provider=skeleton"]
     theirs += ["--node-os-distro=debian", "--dns-domain=cluster.local", "--minStartupPods=0"]
     command = [str(tools / "ginkgo"), *words, str(tools / "e2e.test"), "--", *theirs]
-    subprocess.run(command, cwd=directory, stdout=sys.stderr, check=False)
+    # whatever ends us ends its processes too
+    subprocess.run(bound(command), cwd=directory, stdout=sys.stderr, check=False)
     file = directory / "report.json"
     return report.read(file) if file.exists() else ()
 

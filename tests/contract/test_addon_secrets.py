@@ -92,7 +92,7 @@ def apply(files: dict[str, bytes], generation: int) -> dict[str, Any]:
     roster["secrets"] = hashlib.sha256(sealed).hexdigest()
     here.write(f"/var/lib/hardway/addons/{roster['addons']}.tar", archive)
     here.write(f"/var/lib/hardway/addons/{roster['secrets']}.sealed", sealed)
-    bootstrap.apply(roster)
+    addons.apply(roster)
     return roster
 
 

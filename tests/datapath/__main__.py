@@ -37,7 +37,7 @@ def main() -> int:
     with TemporaryDirectory(prefix="hardway-datapath-") as directory:
         err.print(f"launch {chosen.cni} × {chosen.datapath}, {SHAPES[chosen.shape]}, in {directory}")
         with stage.launched(Path(directory), chosen, (probe,)) as (cluster, took):
-            rows.append(took)
+            rows += [took, stage.memory(cluster)]
             with stage.working(cluster, probe) as ways:
                 for row in measured(ways):
                     err.print(f"{row.name}: {row.cell}", markup=False)

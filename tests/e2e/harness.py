@@ -119,21 +119,28 @@ class Cluster:
         """Find the lab's CONNECT proxy."""
         return self.gen("lab", "address", "--proxy").stdout.strip()
 
-    def book(self, path: str, *curl: str, node: str = "node01") -> str:
-        """Ask the order book through the ingress on a droplet's public address."""
+    @property
+    def authority(self) -> Path:
+        """Find the certificate that visitors of the order book have to believe."""
+        return self.directory / "rendered" / self.name / "ingress-ca.crt"
+
+    def book(self, path: str, *curl: str, node: str = "node01", address: str | None = None) -> str:
+        """Ask the order book through the ingress on a droplet's public address, or on one that is given."""
         return run(
             "curl",
             "-sS",
             "--fail",
             "--max-time",
             "15",
+            "--cacert",
+            str(self.authority),
             "--proxytunnel",
             "--proxy",
             self.proxy,
             "--connect-to",
-            f"{HOST}:80:{self.address(node)}:80",
+            f"{HOST}:443:{address or self.address(node)}:443",
             *curl,
-            f"http://{HOST}{path}",
+            f"https://{HOST}{path}",
         ).stdout
 
     def order(self, side: str, price: int, size: int, node: str = "node01") -> str:

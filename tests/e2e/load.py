@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import ssl
 import subprocess
 import threading
 import time
@@ -160,6 +161,17 @@ class Objects:
         return account(writes, [(name, version) for name, version in found if name.startswith(self._prefix)])
 
 
+class _Secured(http.client.HTTPSConnection):
+    """Tunnels to an address, and speaks there with who has the order book's name."""
+
+    _context: ssl.SSLContext
+
+    def connect(self) -> None:
+        """Open the tunnel, and go over to TLS under the name of the order book."""
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=HOST)
+
+
 class Orders:
     """Places orders at the ingress of one node's public address; each has a price of its own.
 
@@ -171,6 +183,7 @@ class Orders:
         host, _, port = cluster.proxy.removeprefix("http://").partition(":")
         self._proxy = (host, int(port))
         self._address = cluster.address(node)
+        self._context = ssl.create_default_context(cafile=str(cluster.authority))
         self._price = first_price
         self._writes: list[Write] = []
         self._done = threading.Event()
@@ -187,8 +200,8 @@ class Orders:
             self._writes.append(Write(str(self._price), start, time.monotonic(), outcome, number))
 
     def _place(self, price: int) -> tuple[str, int]:
-        connection = http.client.HTTPConnection(*self._proxy, timeout=LIMIT)
-        connection.set_tunnel(self._address, 80)
+        connection = _Secured(*self._proxy, timeout=LIMIT, context=self._context)
+        connection.set_tunnel(self._address, 443)
         body = json.dumps({"side": "sell", "price": price, "size": 1})
         try:
             connection.request("POST", "/api/order", body, {"Host": HOST, "Content-Type": "application/json"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from tests.e2e.harness import HOST, NODES, Cluster, run, until
+from tests.e2e.harness import NODES, Cluster, until
 from tests.e2e.test_5_replace import described as described
 
 # A later test waits until they have expired.
@@ -24,8 +24,7 @@ def listed(cluster: Cluster) -> dict[str, str]:
 
 def book_at(cluster: Cluster, address: str) -> str:
     """Ask the order book at an address."""
-    way = ("--proxytunnel", "--proxy", cluster.proxy, "--connect-to", f"{HOST}:80:{address}:80")
-    return run("curl", "-sS", "--fail", "--max-time", "15", *way, f"http://{HOST}/api/health").stdout
+    return cluster.book("/api/health", address=address)
 
 
 def test_nodes_keep_their_addresses_when_they_are_replaced(cluster: Cluster, described: object) -> None:

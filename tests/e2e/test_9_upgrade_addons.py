@@ -50,7 +50,7 @@ def living(tmp_path: Path) -> Iterator[Living]:
     beside = tuple(replace(image, name=f"{image.name}-later") for image in current.values())
     images.bring(directory, (*before.images, *beside, probe))
     before.gen(directory, "render")
-    with stage.up(cluster), stage.working(cluster, probe) as ways:
+    with stage.up(cluster, CHOSEN), stage.working(cluster, probe) as ways:
         yield Living(ways, current, before)
 
 

@@ -19,6 +19,7 @@ from .keys import Key, keys
 
 RELEASE, OTHER_RELEASE = "k8s-1.36", "of-our-own"
 DEBUG = {"ssh_keys": ["anna"], "until": "2026-12-10"}
+GIVEN = {"certificate": "tls.crt", "key": "tls.key"}
 WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"}
 
 
@@ -26,14 +27,15 @@ WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"
 class Change:
     """Another value of a key; None where there is none.
 
-    `pool` is the place of the pool that changes; `workers` and `debug` say that the tutorial's cluster has two workers
-    or a `debug` beside, because the change would not be valid without.
+    `pool` is the place of the pool that changes; `workers`, `debug` and `given` say that the tutorial's cluster has two
+    workers, a `debug` or a certificate of the user's beside, because the change would not be valid without.
     """
 
     value: Any
     pool: int = 0
     workers: bool = False
     debug: bool = False
+    given: bool = False
 
 
 CHANGES: Mapping[str, Change] = {
@@ -65,6 +67,10 @@ CHANGES: Mapping[str, Change] = {
     "snapshots.daily": Change(30),
     "snapshots.weekly": Change(0),
     "ingress.namespaces": Change(["shop"]),
+    "order_book.host": Change("book.example.com"),
+    "order_book.certificate": Change("next.crt", given=True),
+    "order_book.key": Change("next.key", given=True),
+    "order_book.wipe": Change(True),
     "order_book.image": Change(f"docker.io/me/book:1@sha256:{'1a2b' * 16}"),
     "order_book.pull_secret": Change("docker.json"),
     "addons": Change(["bridge", "coredns", "ingress"]),
@@ -95,6 +101,7 @@ TOGETHER = """\
 * Volumes of a pool have different names; in the account each is named by cluster, node and volume, in 64 characters.
 * Addons are {addons}, each once and `bridge` first. {needs}.
 * `debug` is left out, or has both of its keys: the section as a whole is what nobody should need.
+* A certificate of yours is both `order_book.certificate` and `order_book.key`.
 * {later} and the datapath `vpc` are refused for now.
 """
 
@@ -109,7 +116,7 @@ def page(scratch: Path) -> str:
 
 def _section(key: Key, effects: Effects) -> str:
     change = CHANGES[key.path]
-    before, after = (_tutorial(workers=change.workers, debug=change.debug) for _ in range(2))
+    before, after = (_tutorial(change) for _ in range(2))
     place, name = _place(after, key.path, change.pool)
     old, place[name] = place.get(name, key.field.default), change.value
     example = _shown(WORKERS.get(name, old) if change.pool else change.value if old is None else old)
@@ -126,10 +133,11 @@ def _section(key: Key, effects: Effects) -> str:
     return "\n".join([f"## `{key.path}`\n", f"{key.about}\n", "| | |", "|---|---|", *table, ""])
 
 
-def _tutorial(*, workers: bool, debug: bool) -> dict[str, Any]:
+def _tutorial(change: Change) -> dict[str, Any]:
     value: dict[str, Any] = yaml.safe_load(tutorial.description("orderbook", RELEASE, [OPERATOR]))
-    value["pools"] += [dict(WORKERS)] if workers else []
-    value |= {"debug": dict(DEBUG)} if debug else {}
+    value["pools"] += [dict(WORKERS)] if change.workers else []
+    value |= {"debug": dict(DEBUG)} if change.debug else {}
+    value |= {"order_book": dict(GIVEN)} if change.given else {}
     return value
 
 

@@ -41,6 +41,7 @@ from generator.provider.resources import Droplet, Firewall, SshKey, Volume, Vpc
 from generator.provider.spaces import Settings
 from generator.release import lock_file
 from tests.phases import phases_of
+from tests.signed import Signed
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -92,15 +93,11 @@ class Effects:
         try:
             render.rehearse(project)
         except Problems as error:
-            return Effect(
-                f"refused after the first render: contradicts {len(error.problems)} certificates made by then"
-            )
-        if (secret := project.plan.pull_secret) is not None:
-            (project.keys_path / secret).touch(mode=0o600)
-            (project.keys_path / secret).write_text('{"auths": {"docker.io": {"auth": "dTpw"}}}')
-        if (key := project.plan.state_key) is not None:
-            (project.keys_path / key).touch(mode=0o600)
-            (project.keys_path / key).write_text(f"DO00{'A' * 16} {'s' * 43}")
+            found = error.problems
+            if all("`gen rotate " in (problem.hint or "") for problem in found):
+                return Effect(f"refused after the first render, until {found[0].hint}")
+            return Effect(f"refused after the first render: contradicts {len(found)} certificates made by then")
+        _bring(project)
         new = render.refresh(project, now=NOW)
         if new.rendered_path.name != old.rendered_path.name:
             return Effect("another cluster, with keys and documents of its own; those of the first stay")
@@ -120,12 +117,31 @@ class Effects:
             shutil.copytree(self._locks, directory / "releases")
             file = directory / "cluster.yaml"
             file.write_text(text)
+            _bring(Project.load(file))
             project = render.refresh(Project.load(file), now=NOW)
             files = render.documents(project)
             committed.write(project, files)
             assert diff(project.plan, (own := _digests(project.plan, files)), standing(project.plan, own)) == ()
             self._bases[text] = project, files
         return self._bases[text]
+
+
+def _bring(project: Project) -> None:
+    """Put beside the keys what the description names of the user's own."""
+    plan = project.plan
+    contents = {
+        plan.pull_secret: b'{"auths": {"docker.io": {"auth": "dTpw"}}}',
+        plan.state_key: f"DO00{'A' * 16} {'s' * 43}".encode(),
+    }
+    if plan.given is not None:
+        authority = Signed("authority")
+        own = Signed("own", authority, plan.order_book_host)
+        contents |= {plan.given.certificate: own.pem, plan.given.key: own.key_pem()}
+    for name, content in contents.items():
+        if name is not None:
+            project.keys_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (project.keys_path / name).touch(mode=0o600)
+            (project.keys_path / name).write_bytes(content)
 
 
 def standing(plan: Plan, documents: Documents) -> Observed:

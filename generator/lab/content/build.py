@@ -192,6 +192,7 @@ class _Builder:
         makers: Mapping[str, Callable[[str], _Making]] = {
             "pause": self._pause,
             "coredns": self._coredns,
+            "metrics-server": self._metrics_server,
             "traefik": self._traefik,
             "order-book": self._order_book,
             "postgres": self._postgres,
@@ -223,6 +224,9 @@ class _Builder:
 
     def _coredns(self, tag: str) -> _Making:
         return self._of_go(recipes.coredns(f"v{tag}"), "/coredns", Settings(["/coredns"], NOBODY, ports=[53]))
+
+    def _metrics_server(self, tag: str) -> _Making:
+        return self._of_go(recipes.metrics_server(tag), "/metrics-server", Settings(["/metrics-server"], NOBODY))
 
     def _traefik(self, tag: str) -> _Making:
         path = "/usr/local/bin/traefik"

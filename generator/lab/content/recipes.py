@@ -91,6 +91,17 @@ def coredns(version: str) -> GoRecipe:
     return GoRecipe("coredns", "github.com/coredns/coredns", version, {"coredns": "."})
 
 
+def metrics_server(version: str) -> GoRecipe:
+    """The API of what nodes and pods use."""
+    return GoRecipe(
+        "metrics-server",
+        "sigs.k8s.io/metrics-server",
+        version,
+        {"metrics-server": "./cmd/metrics-server"},
+        stamps={"k8s.io/client-go/pkg/version.gitVersion": "{version}"},
+    )
+
+
 def traefik(version: str) -> GoRecipe:
     """The ingress; a nested module, a fork and SDKs of DNS providers, which the module proxy lacks, are replaced."""
     return GoRecipe(

@@ -14,6 +14,7 @@ from generator.lab.state import METADATA_ADDRESS, State, namespace_path
 _ANTISPOOF_TABLE = "bridge hardway_antispoof"
 _FIREWALL_TABLE = "ip hardway_firewall"
 _RESERVED_TABLE = "ip hardway_reserved"
+_SIZE_TABLE = "bridge hardway_size"
 _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
@@ -36,6 +37,23 @@ def apply_reserved(state: State, anchors: Mapping[IPv4Address, IPv4Address]) -> 
     """Let what is sent to reserved addresses arrive at the anchors of the droplets that have them."""
     with state.locked("network"):
         _nft(state, reserved(anchors))
+
+
+def narrow(state: State, port: Port, most: int | None) -> None:
+    """Drop packets of more bytes on a droplet's wire in its VPC, both ways and without a word; `None` drops none."""
+    with state.locked("network"):
+        _nft(state, narrowed(port, most))
+
+
+def narrowed(port: Port, most: int | None) -> str:
+    """Render the rules on the size of packets, or nothing in their place."""
+    name = f"{_SIZE_TABLE}_{port.number}"
+    if most is None:
+        return f"table {name}\ndelete table {name}\n"
+    ways = (("prerouting", "iifname"), ("postrouting", "oifname"))
+    rules = {hook: f'    {side} "{port.vpc_name}" ether type ip ip length > {most} drop' for hook, side in ways}
+    heads = {hook: f"    type filter hook {hook} priority -300; policy accept;" for hook, _ in ways}
+    return _table(name, [line for hook in rules for line in (f"  chain {hook} {{", heads[hook], rules[hook], "  }")])
 
 
 def reserved(anchors: Mapping[IPv4Address, IPv4Address]) -> str:

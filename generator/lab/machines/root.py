@@ -14,7 +14,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from generator.errors import Problem
-from generator.lab.machines import cgroups, kernel
+from generator.lab.machines import kernel
 from generator.lab.progress import Progress
 from generator.lab.state import State
 
@@ -103,7 +103,8 @@ def layer(state: State, root: Path, ca_certificate: bytes) -> Path:
     """Make the layer that this lab's droplets have over the base root, once for a lab, and give its directory.
 
     It holds the lab's certification authority in the trust store, the provider's cloud-init data sources, the first
-    process, a module list, and the drop-ins that a host with cgroup version 1 or without CAP_SYS_RESOURCE needs.
+    process, a module list, and drop-ins: for a disk that is the host's, as a droplet's is its own, and for what a host
+    with cgroup version 1 or without CAP_SYS_RESOURCE needs.
     """
     files = _layer_files(ca_certificate)
     recipe = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
@@ -136,6 +137,16 @@ def layer(state: State, root: Path, ca_certificate: bytes) -> Path:
     return directory
 
 
+# In shares of the disk, as the kubelet has them by itself, a host that is full by 85 % would have no pod anywhere.
+_KUBELET = b"""\
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+evictionHard: {memory.available: 100Mi, nodefs.available: 1Gi, nodefs.inodesFree: 5%, imagefs.available: 1Gi}
+failCgroupV1: false
+imageGCHighThresholdPercent: 100
+"""
+
+
 def _layer_files(ca_certificate: bytes) -> dict[str, bytes]:
     files = {
         "usr/local/share/ca-certificates/hardway-lab.crt": ca_certificate,
@@ -144,10 +155,7 @@ def _layer_files(ca_certificate: bytes) -> dict[str, bytes]:
         f"usr/lib/modules/{kernel.release()}/modules.builtin": kernel.builtin_list().encode(),
         f"usr/lib/modules/{kernel.release()}/modules.order": b"",
     }
-    if not cgroups.is_unified():
-        files["etc/kubernetes/kubelet.conf.d/90-lab.conf"] = (
-            b"apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nfailCgroupV1: false\n"
-        )
+    files["etc/kubernetes/kubelet.conf.d/90-lab.conf"] = _KUBELET
     if not kernel.has_resource_capability():
         files["etc/containerd/conf.d/90-lab.toml"] = (
             b"version = 3\n\n[plugins.'io.containerd.cri.v1.runtime']\n  restrict_oom_score_adj = true\n"

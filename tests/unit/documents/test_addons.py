@@ -71,7 +71,8 @@ def test_base_is_first_and_the_rest_as_the_description_says(index: list[dict[str
 
 def test_an_addon_of_the_nodes_document_has_nothing_to_apply(index: list[dict[str, Any]]) -> None:
     bridge = next(addon for addon in index if addon["name"] == "bridge")
-    assert bridge == {"name": "bridge", "manifests": [], "namespaces": [], "wait": [], "withdraw": []}
+    nothing = {"manifests": [], "namespaces": [], "pauses": {}, "wait": [], "withdraw": []}
+    assert bridge == {"name": "bridge", "after": [], **nothing}
 
 
 def test_index_names_every_file_once(files: Mapping[str, bytes], index: list[dict[str, Any]]) -> None:

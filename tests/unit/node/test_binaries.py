@@ -8,11 +8,12 @@ import json
 import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hardway import binaries, here
+from hardway import binaries, here, installed
 from hardway.here import Failure, Terminal
 
 from .conftest import Answer, Store
@@ -47,20 +48,63 @@ def test_installs_files_and_members(root: Path, store: Store, commands: list[tup
     for path, content in (("usr/local/bin/kubelet", b"kubelet"), ("opt/cni/bin/bridge", b"b")):
         assert (root / path).read_bytes() == content
         assert (root / path).stat().st_mode & 0o777 == 0o755
-    assert not list((root / "opt/hardway/installed").glob("*.part"))
     assert [path.name for path in (root / "opt/cni/bin").iterdir()] == ["bridge"]
 
 
-def test_needs_no_network_the_second_time(store: Store, commands: list[tuple[str, ...]], root: Path) -> None:
+def test_needs_no_network_the_second_time(
+    store: Store, commands: list[tuple[str, ...]], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pinned([item(store, "kubelet", b"kubelet", {"": "/usr/local/bin/kubelet"})])
     binaries.step()
     store.requests.clear()
     commands.clear()
     binaries.step()
     assert (store.requests, commands) == ([], [])
+    settled(monkeypatch)
     (root / "usr/local/bin/kubelet").unlink()
     binaries.step()
     assert len(store.requests) == 1
+
+
+def settled(monkeypatch: pytest.MonkeyPatch, seconds: float = installed.SETTLING_SECONDS) -> None:
+    """Let time pass since the installation, and look after it."""
+    now = time.time()
+    monkeypatch.setattr(installed.time, "time", lambda: now + seconds)
+    installed.settle()
+
+
+def test_what_is_on_the_disk_for_sure_needs_nothing_else(
+    store: Store, commands: list[tuple[str, ...]], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned([item(store, "kubelet", b"kubelet", {"": "/usr/local/bin/kubelet"})])
+    binaries.step()
+    settled(monkeypatch, installed.SETTLING_SECONDS / 2)
+    assert len(list((root / "opt/hardway/installed").glob("*.part"))) == 1, "it may not be on the disk yet"
+    settled(monkeypatch)
+    assert not list((root / "opt/hardway/installed").glob("*.part"))
+    shutil.rmtree(root / "run")
+    store.requests.clear()
+    binaries.step()
+    assert store.requests == []
+
+
+@pytest.mark.parametrize("damage", ["none", "the part", "the binary", "both"])
+def test_after_a_power_cut_what_is_right_is_installed_again(
+    store: Store, commands: list[tuple[str, ...]], root: Path, damage: str
+) -> None:
+    pinned([item(store, "kubelet", b"kubelet", {"": "/usr/local/bin/kubelet"})])
+    binaries.step()
+    shutil.rmtree(root / "run/hardway/installed")
+    binary = root / "usr/local/bin/kubelet"
+    part = next((root / "opt/hardway/installed").glob("*.part"))
+    for name, path in (("the binary", binary), ("the part", part)):
+        if damage in (name, "both"):
+            path.unlink()
+            path.write_bytes(b"\0" * 7)
+    store.requests.clear()
+    binaries.step()
+    assert binary.read_bytes() == b"kubelet"
+    assert len(store.requests) == (damage in ("the part", "both"))
 
 
 def test_another_digest_is_another_file(store: Store, commands: list[tuple[str, ...]], root: Path) -> None:

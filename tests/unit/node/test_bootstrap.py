@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hardway import addon_secrets, bootstrap, here
+from hardway import addon_secrets, bootstrap, here, kube
 from hardway import sealed as opening
 from hardway.here import Failure
 
@@ -73,7 +73,7 @@ class Kubernetes:
         monkeypatch.setattr(here, "run", self.run)
 
     def run(self, *argv: str, stdin: str | None = None, timeout: float = 0) -> str:
-        assert argv[:3] == bootstrap.KUBECTL
+        assert argv[:3] == kube.KUBECTL
         words = argv[3:]
         self.calls.append(" ".join(words[:2]))
         match words[0]:

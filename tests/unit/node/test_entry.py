@@ -147,6 +147,8 @@ def test_every_step_exists_and_every_unit_asks_for_one() -> None:
         assert callable(getattr(importlib.import_module(f"hardway.{module}"), function))
     units = [path.read_text() for path in resource("userdata").rglob("*.service*") if path.is_file()]
     asked = {word for text in units for word in re.findall(r"^Exec\w+=[-+]?/usr/local/sbin/hardway (\w+)$", text, re.M)}
+    # Beside everything else, what has to be tried again.
+    asked |= {word for text in FILES.values() for word in re.findall(r'sbin/hardway", "(\w+)"', text.decode())}
     assert asked == STEPS.keys() | OWN
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hardway import bootstrap, etcd, fetch, here, kube, roster, secrets
+from hardway import addons, etcd, fetch, here, kube, roster, secrets
 from hardway.here import Failure
 
 from tests.hostile import KINDS, Talk, body, drip, serving
@@ -61,7 +61,7 @@ def _secrets(url: str) -> None:
 
 def _archive(url: str) -> None:
     _launch(url)
-    bootstrap.archive("0" * 64)
+    addons.archive("0" * 64)
 
 
 def _roster(url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hardway import here, node
+from hardway import here, node, readiness
 from hardway.here import Failure, Terminal
 
 
@@ -134,11 +134,11 @@ def test_pods_get_three_resolvers_once_each(text: str, servers: list[str]) -> No
 )
 def test_ready_means_in_this_boot(status: int, state: str, boot: str, expected: bool) -> None:
     found = {"status": {"nodeInfo": {"bootID": boot}, "conditions": [{"type": "Ready", "status": state}]}}
-    assert node.is_ready(status, found, "b") is expected
+    assert readiness.says_ready(status, found, "b") is expected
 
 
 def test_a_node_that_never_reported_is_not_ready() -> None:
-    assert not node.is_ready(200, {"status": {}}, "b")
+    assert not readiness.says_ready(200, {"status": {}}, "b")
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_patience_ends_with_the_reason(
         return answer, {}
 
     here.write(node.RESOLVERS[0], "nameserver 9.9.9.9\n")
-    monkeypatch.setattr(node, "api", ask)
-    monkeypatch.setattr(node.mesh, "probe", lambda: probed.append(sum(no_waiting)))
+    monkeypatch.setattr(readiness, "api", ask)
+    monkeypatch.setattr(node.survey, "take", lambda: probed.append(sum(no_waiting)))
     with pytest.raises(Failure) as caught:
         node.prepare()
     assert str(caught.value) == said
@@ -177,8 +177,8 @@ def test_readiness_is_awaited(monkeypatch: pytest.MonkeyPatch, facts: dict[str, 
         return 200, {"status": {"nodeInfo": {"bootID": "boot"}, "conditions": [{"type": "Ready", "status": state}]}}
 
     here.write("/proc/sys/kernel/random/boot_id", "boot\n")
-    monkeypatch.setattr(node, "api", ask)
-    monkeypatch.setattr(node.mesh, "probe", lambda: asked.append("probe"))
+    monkeypatch.setattr(readiness, "api", ask)
+    monkeypatch.setattr(node.survey, "begin", lambda: asked.append("probe"))
     node.ready()
     assert asked == ["/api/v1/nodes/node01"] * 3 + ["probe"]
     assert no_waiting == [node.PAUSE_SECONDS] * 2

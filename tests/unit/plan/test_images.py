@@ -20,7 +20,7 @@ from generator.release import lock_file
 LOCK = lock_file.load("k8s-1.36", Path("nowhere"))
 DIGEST = f"sha256:{'a' * 64}"
 OWN = f"registry.example.com/team/book:2@{DIGEST}"
-WHOLE, BARE = "addons: [bridge, coredns, ingress, order-book]", "addons: [bridge, coredns]"
+WHOLE, BARE = "addons: [bridge, coredns, ingress, metrics-server, order-book]", "addons: [bridge, coredns]"
 
 
 def described(directory: Path, *, addons: str = WHOLE, more: str = "", release: str = "k8s-1.36") -> Project:
@@ -44,7 +44,7 @@ def test_every_image_of_the_programs_lock_is_pinned_but_the_order_books() -> Non
 @pytest.mark.parametrize(
     ("addons", "names"),
     [
-        (WHOLE, ["pause", "coredns", "traefik", "postgres", "order-book"]),
+        (WHOLE, ["pause", "coredns", "traefik", "metrics-server", "postgres", "order-book"]),
         ("addons: [bridge, coredns, ingress]", ["pause", "coredns", "traefik"]),
         (BARE, ["pause", "coredns"]),
         ("addons: [bridge]", ["pause"]),
@@ -111,6 +111,7 @@ def test_a_lock_has_to_have_what_the_cluster_runs_and_nothing_more(tmp_path: Pat
         described(tmp_path, release="mine", more=f"order_book: {{image: '{OWN}'}}\n")
     assert [str(problem) for problem in caught.value.problems] == [
         "error: release mine: `traefik` is missing in `images`\n  hint: the addon `ingress` runs it",
+        "error: release mine: `metrics-server` is missing in `images`\n  hint: the addon `metrics-server` runs it",
         "error: release mine: `postgres` is missing in `images`\n  hint: the addon `order-book` runs it",
     ]
     with pytest.raises(Problems, match="`order-book` is missing in `images`"):

@@ -57,13 +57,17 @@ func run(port int) error {
 		Handler:           exchange.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
+	finished := make(chan error)
 	go func() {
 		<-ctx.Done()
-		server.Shutdown(context.Background())
+		// requests that have begun are answered
+		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		finished <- server.Shutdown(patience)
 	}()
 	log.Printf("serving on port %d", port)
 	if err := server.ListenAndServe(); err != http.ErrServerClosed {
 		return err
 	}
-	return nil
+	return <-finished
 }

@@ -1,6 +1,6 @@
 module github.com/abbot/go-http-auth
 
-go 1.26
+go 1.25
 
 require (
 	golang.org/x/crypto v0.1.0

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from hardway import fetch, here
 from hardway.here import Failure, Terminal
+from hardway.installed import PREFIX, Item, brought, is_installed, part, pinned
 
-PREFIX = "/opt/hardway"
 TOOLS = (
     "usr/bin/age",
     "usr/bin/wg",
@@ -24,40 +22,20 @@ TOOLS = (
 )
 AT_ONCE = 4
 
-Item = dict[str, Any]
-
 
 def step() -> None:
-    """Fetch and install side by side what is missing, and only then remember that it is there."""
-    pinned = here.read("/etc/hardway/artifacts.json")
-    missing = [item for item in pinned["artifacts"] + pinned["packages"] if not is_installed(item)]
+    """Fetch and install side by side what is missing."""
+    missing = [item for item in pinned() if not is_installed(item)]
     here.at(f"{PREFIX}/installed").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         failures = list(pool.map(bring, missing))
-    brought = [item for item, failure in zip(missing, failures, strict=True) if failure is None]
-    if brought:
+    came = [item for item, failure in zip(missing, failures, strict=True) if failure is None]
+    if came:
         link()
-    os.sync()
-    for item in brought:
-        mark(item).touch()
-        part(item).unlink(missing_ok=True)
+    for item in came:
+        brought(item)
     for failure in filter(None, failures):
         raise failure
-
-
-def mark(item: Item) -> Path:
-    """Name the file that says: this very content is installed."""
-    return here.at(f"{PREFIX}/installed/{item['name']}-{item['sha256']}")
-
-
-def part(item: Item) -> Path:
-    """Name the file that an item is fetched into."""
-    return mark(item).with_name(f"{mark(item).name}.part")
-
-
-def is_installed(item: Item) -> bool:
-    """Tell whether an item is in its places."""
-    return mark(item).exists() and all(here.at(path).exists() for path in item.get("install", {}).values())
 
 
 def bring(item: Item) -> Failure | None:

@@ -1,25 +1,24 @@
-"""Applies the addons that the roster pins; on one control-plane node at a time, and safe to repeat."""
+"""Has the addons applied that the roster pins; on one control-plane node at a time, and safe to repeat."""
 
 from __future__ import annotations
 
-import hashlib
-import io
+import fcntl
 import json
-import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hardway import addon_secrets, fetch, here
+from hardway import addons, here
+from hardway.addons import RECORD
 from hardway.here import Failure
-from hardway.kube import KUBECTL
+from hardway.kubectl import find, kubectl
 
 TERM_SECONDS = 60
 LEASE = {"name": "hardway-bootstrap", "namespace": "kube-system"}
-RECORD = {"name": "hardway", "namespace": "kube-system"}
+LOCK = "/run/hardway/bootstrap.lock"
 ROLE = "node-role.kubernetes.io/control-plane"
 
 
@@ -28,12 +27,39 @@ def step() -> None:
     name = here.facts()["node"]
     kubectl("label", "--overwrite", "node", name, f"{ROLE}=")
     taint(name, is_schedulable=here.facts()["schedulable"])
-    while is_due(roster := here.read(here.ROSTER), find("configmap", RECORD["name"])):
-        if hold(name):
-            with held(name):
-                apply(roster)
-        else:
+    while is_due(roster := here.read(here.ROSTER), record := find("configmap", RECORD["name"])):
+        if not work(name, roster):
             time.sleep(3)
+    addons.mark(record)
+
+
+def again() -> None:
+    """Try those addons of a user's once more that are not up."""
+    name, roster, record = here.facts()["node"], here.read(here.ROSTER), find("configmap", RECORD["name"])
+    if not is_due(roster, record) and (unwell := addons.unwell(record)):
+        work(name, roster, unwell)
+        record = find("configmap", RECORD["name"])
+    addons.mark(record)
+
+
+def work(name: str, roster: dict[str, Any], only: Collection[str] | None = None) -> bool:
+    """Apply addons if this node has or gets the lease; tell whether it did."""
+    with alone():
+        if not hold(name):
+            return False
+        with held(name):
+            addons.apply(roster, only)
+    return True
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep two runs of this node apart: the lease is the node's."""
+    path = here.at(LOCK)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def taint(name: str, *, is_schedulable: bool) -> None:
@@ -98,64 +124,3 @@ def held(name: str) -> Iterator[None]:
         yield
     finally:
         done.set()
-
-
-def archive(digest: str) -> bytes:
-    """Give the addons as kept here or as the store has them, checked against the roster."""
-    kept = here.at(f"/var/lib/hardway/addons/{digest}.tar")
-    if kept.exists():
-        return bytes(kept.read_bytes())
-    status, body, _ = fetch.ask(f"{here.launch()['addons_url']}{digest}.tar")
-    if status != 200:
-        raise Failure(f"the addons can't be fetched: answer {status}")
-    if hashlib.sha256(body).hexdigest() != digest:
-        raise Failure("the addons in the store are not those of the roster")
-    here.write(str(kept.relative_to(here.ROOT)), body)
-    return body
-
-
-def apply(roster: dict[str, Any]) -> None:
-    """Apply addon after addon, each awaited, and record the digests at the end, with the roster that pinned them."""
-    secrets = addon_secrets.wanted(roster.get("secrets"))
-    with tarfile.open(fileobj=io.BytesIO(archive(roster["addons"]))) as tar:
-        found = {member.name: tar.extractfile(member) for member in tar}
-        files = {name: file.read().decode() for name, file in found.items() if file}
-    addon_secrets.clear(secrets, kubectl, gone=False)
-    for addon in json.loads(files["index.json"])["addons"]:
-        print(f"addon {addon['name']}", flush=True)
-        for text in batches(addon, files, secrets):
-            server_side(text)
-        for words in addon["withdraw"]:
-            kubectl(*words)
-        for wait in addon["wait"]:
-            kubectl(*wait, timeout=900)
-    addon_secrets.clear(secrets, kubectl, gone=True)
-    data = {"addons": roster["addons"], "generation": str(roster["generation"]), "secrets": roster.get("secrets") or ""}
-    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": RECORD, "data": data}
-    server_side(json.dumps(record))
-
-
-def batches(addon: dict[str, Any], files: dict[str, str], secrets: list[dict[str, Any]]) -> Iterator[str]:
-    """Give what is applied one after the other: secrets come between their namespace and what needs them."""
-    own = [json.dumps(one) for one in secrets if one["metadata"]["namespace"] in addon.get("namespaces", [])]
-    first = [name for name in addon["manifests"] if own and name.endswith("/namespace.yaml")]
-    rest = [addon_secrets.marked(files[name], secrets) for name in addon["manifests"] if name not in first]
-    for batch in ([files[name] for name in first], own, rest):
-        if batch:
-            yield "\n---\n".join(batch)
-
-
-def server_side(text: str) -> None:
-    """Apply objects as field manager `hardway`."""
-    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=hardway", "--filename=-", stdin=text)
-
-
-def find(kind: str, name: str) -> dict[str, Any] | None:
-    """Get an object of ours, or None."""
-    text = kubectl("get", kind, name, "--namespace=kube-system", "--ignore-not-found", "--output=json")
-    return json.loads(text) if text else None
-
-
-def kubectl(*words: str, stdin: str | None = None, timeout: float = 120) -> str:
-    """Run kubectl with the job's own credential."""
-    return here.run(*KUBECTL, *words, stdin=stdin, timeout=timeout)

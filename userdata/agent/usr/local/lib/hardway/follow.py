@@ -7,12 +7,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hardway import balancer, datapath, here, roster, survey
+from hardway import addons, balancer, datapath, here, installed, roster, survey
 from hardway.here import Failure
 from hardway.waiting import patiently
 
 MET = "/var/lib/hardway/mesh.met"
 PATIENCE = 120.0
+AGAIN = "hardway-again.service"
 
 
 class Lost(Failure):
@@ -44,7 +45,8 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def changes() -> None:
-    """Read the roster again; ways, balancer and addons follow its changes, and the ways are probed now and then."""
+    """Read the roster again; ways, balancer and addons follow its changes. What else has time is done as well."""
+    installed.settle()
     before = here.read(here.ROSTER)
     after, _ = roster.refresh()
     if datapath.exists():
@@ -53,5 +55,17 @@ def changes() -> None:
         balancer.follow(after)
     is_other = bool(before) and any(before.get(key) != after.get(key) for key in ("addons", "secrets"))
     if is_other and here.facts()["role"] == "control-plane":
+        if here.at(addons.MARK).exists():
+            with suppress(Failure):
+                here.run("systemctl", "stop", AGAIN)
         here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
+    elif addons.is_time():
+        try_again()
     survey.again()
+
+
+def try_again() -> None:
+    """Start, beside everything else, a run for addons that were not up; one that is still at it is left alone."""
+    words = ("--no-block", "--collect", "--quiet", f"--unit={AGAIN}", "--property=MemoryMax=512M")
+    with suppress(Failure):
+        here.run("systemd-run", *words, "/usr/local/sbin/hardway", "again")

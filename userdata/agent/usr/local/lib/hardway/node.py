@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from hardway import here, survey
 from hardway.here import Failure, Terminal
 from hardway.kube import api, patch
+from hardway.readiness import expect, is_ready, is_served
 from hardway.waiting import patiently
 
 MOST_SERVERS = 3  # the kubelet takes no more, and neither does the C library
@@ -29,11 +29,6 @@ def prepare() -> None:
         survey.take()  # a broken path is a likely cause, and this is read
         raise
     make(here.facts())
-
-
-def is_served() -> bool:
-    """Tell whether an API server is ready; what was asked before one answered would hang for long."""
-    return api("GET", "/readyz", seconds=3)[0] == 200
 
 
 def make(facts: dict[str, Any]) -> None:
@@ -83,25 +78,5 @@ def resolver() -> str:
 
 def ready() -> None:
     """Await this node's readiness in this very boot, then have the paths to its peers probed."""
-    path = f"/api/v1/nodes/{here.facts()['node']}"
-    boot_id = here.at("/proc/sys/kernel/random/boot_id").read_text().strip()
-    patiently(lambda: expect("the node is not ready", lambda: is_ready(*api("GET", path), boot_id)), 300, PAUSE_SECONDS)
+    patiently(lambda: expect("the node is not ready", is_ready), 300, PAUSE_SECONDS)
     survey.begin()
-
-
-def is_ready(status: int, node: Any, boot_id: str) -> bool:
-    """Tell whether an answer is a Node that is ready; what an earlier boot reported does not count."""
-    if status != 200 or node["status"].get("nodeInfo", {}).get("bootID") != boot_id:
-        return False
-    conditions = node["status"].get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def expect(complaint: str, test: Callable[[], bool]) -> None:
-    """Fail with a complaint, and with the reason where there is one, unless a test holds."""
-    try:
-        if test():
-            return
-    except Failure as error:
-        raise Failure(f"{complaint}: {error}") from None
-    raise Failure(complaint)

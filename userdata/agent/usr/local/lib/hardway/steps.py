@@ -11,6 +11,7 @@ STEPS = {
     "binaries": "binaries:step",
     "roster": "follow:changes",
     "bootstrap": "bootstrap:step",
+    "again": "bootstrap:again",
     "channel": "channel:step",
     "etcd": "etcd:step",
     "grow": "volumes:grow",
@@ -20,6 +21,7 @@ STEPS = {
     "promote": "etcd:promote",
     "secrets": "secrets:step",
     "status": "status:step",
+    "turn": "turn:step",
     "upkeep": "upkeep:step",
     "volumes": "volumes:step",
 }

@@ -13,7 +13,12 @@ from hardway import here
 WAITS = "/run/hardway/waits"
 """One line for each wait that is over: step, when it began and ended by the clock that never jumps, for what."""
 FIRST = "cloud-init-local.service"
-STEPS = {"kubelet": "kubelet.service", "etcd": "etcd.service", "promote": "etcd.service"}
+STEPS = {
+    "etcd": "etcd.service",
+    "kubelet": "kubelet.service",
+    "promote": "etcd.service",
+    "turn": "kube-apiserver.service",
+}
 """Units that are not called like the step that they run; others are `hardway-<step>.service`."""
 SHORTEST = 0.3
 """Seconds; a wait that is shorter is nobody's news."""

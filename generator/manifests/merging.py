@@ -1,0 +1,175 @@
+"""Applies patches to objects: strategic merges as kubectl's, and JSON patches of RFC 6902."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from generator.manifests.kinds import SERVED
+
+# By which field entries of a list are the same, in objects of Kubernetes' own kinds; all other lists are replaced.
+# Source: https://kubernetes.io/docs/reference/kubernetes-api/ ("patch strategy: merge on key")
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "env": ("name",),
+    "ephemeralContainers": ("name",),
+    "hostAliases": ("ip",),
+    "imagePullSecrets": ("name",),
+    "initContainers": ("name",),
+    "ports": ("containerPort", "port"),
+    "resourceClaims": ("name",),
+    "secrets": ("name",),
+    "topologySpreadConstraints": ("topologyKey",),
+    "volumeDevices": ("devicePath",),
+    "volumeMounts": ("mountPath",),
+    "volumes": ("name",),
+    "webhooks": ("name",),
+}
+_DIRECTIVE = "$patch"
+
+
+class CannotPatch(ValueError):  # noqa: N818 - it becomes a problem, with the patch's place before it
+    """A patch does not fit what it is for."""
+
+
+def merged(value: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give an object with a strategic merge patch applied; None where the patch deletes it.
+
+    In custom resources, of which nobody knows the keys, lists are replaced.
+
+    Raises:
+        CannotPatch: it has a directive that is not known here.
+    """
+    is_known = (value.get("apiVersion"), value.get("kind")) in SERVED
+    result = _merged(value, patch, known=is_known)
+    return result if isinstance(result, dict) else None
+
+
+def _merged(old: Any, patch: Mapping[str, Any], *, known: bool) -> Any:
+    directive = patch.get(_DIRECTIVE)
+    if unknown := [key for key in patch if key.startswith("$") and key != _DIRECTIVE]:
+        raise CannotPatch(f"`{unknown[0]}` is not known here")
+    if directive == "delete":
+        return None
+    if directive not in (None, "replace", "merge"):
+        raise CannotPatch(f"`$patch: {directive}` is not known here")
+    result = {} if directive == "replace" or not isinstance(old, dict) else dict(old)
+    for key, wanted in patch.items():
+        if key == _DIRECTIVE:
+            continue
+        found: Any = wanted
+        if isinstance(wanted, dict):
+            found = _merged(result.get(key), wanted, known=known)
+        elif isinstance(wanted, list) and (field := _key_of(key, wanted, known=known)):
+            found = _lists(result.get(key), wanted, field)
+        if found is None:
+            result.pop(key, None)
+        else:
+            result[key] = found
+    return result
+
+
+def _key_of(name: str, wanted: Sequence[Any], *, known: bool) -> str | None:
+    entries = [one for one in wanted if isinstance(one, dict) and one.keys() != {_DIRECTIVE}]
+    fields = (
+        _KEYS.get(name, ()) if known and len(entries) + sum(_is_replace(one) for one in wanted) == len(wanted) else ()
+    )
+    return next((field for field in fields if all(field in one for one in entries)), None)
+
+
+def _is_replace(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry == {_DIRECTIVE: "replace"}
+
+
+def _lists(old: Any, wanted: Sequence[dict[str, Any]], field: str) -> list[Any]:
+    """Merge entries with the same key; those of the patch come first, as kustomize has it."""
+    before = [] if not isinstance(old, list) or any(_is_replace(one) for one in wanted) else old
+    entries = [one for one in wanted if not _is_replace(one)]
+    there = {one.get(field): one for one in before if isinstance(one, dict)}
+    first = [_merged(there.get(one[field], {}), one, known=True) for one in entries]
+    named = {one[field] for one in entries}
+    rest = [one for one in before if not (isinstance(one, dict) and one.get(field) in named)]
+    return [one for one in (*first, *rest) if one is not None]
+
+
+def patched(value: Mapping[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
+    """Give an object with a JSON patch applied.
+
+    Raises:
+        CannotPatch: an operation is none, or its place is not there.
+
+    Source: https://www.rfc-editor.org/rfc/rfc6902
+    """
+    result = copy.deepcopy(dict(value))
+    for operation in operations:
+        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
+            raise CannotPatch("an operation has `op` and `path`")
+        _operate(result, operation)
+    return result
+
+
+def _operate(root: dict[str, Any], operation: Mapping[str, Any]) -> None:
+    kind, path = operation.get("op"), str(operation["path"])
+    if kind in ("add", "replace", "test") and "value" not in operation:
+        raise CannotPatch(f"`{kind}` of `{path}` has no `value`")
+    if kind == "add":
+        _put(root, path, copy.deepcopy(operation["value"]), insert=True)
+    elif kind == "remove":
+        _take(root, path)
+    elif kind == "replace":
+        _at(root, path)
+        _put(root, path, copy.deepcopy(operation["value"]), insert=False)
+    elif kind in ("move", "copy") and isinstance(operation.get("from"), str):
+        found = _take(root, operation["from"]) if kind == "move" else copy.deepcopy(_at(root, operation["from"]))
+        _put(root, path, found, insert=True)
+    elif kind == "test":
+        if _at(root, path) != operation["value"]:
+            raise CannotPatch(f"`{path}` has another value than is tested for")
+    else:
+        raise CannotPatch(f"`{kind}` is no operation of a JSON patch")
+
+
+def _steps(path: str) -> list[str]:
+    if not path.startswith("/"):
+        raise CannotPatch(f"`{path}` does not begin with `/`")
+    return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
+
+
+def _at(root: Any, path: str) -> Any:
+    for step in _steps(path):
+        root = _child(root, step, path)
+    return root
+
+
+def _child(value: Any, step: str, path: str) -> Any:
+    if isinstance(value, dict) and step in value:
+        return value[step]
+    if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+        return value[int(step)]
+    raise CannotPatch(f"there is no `{path}`")
+
+
+def _parent(root: Any, path: str) -> tuple[Any, str]:
+    *above, last = _steps(path)
+    for step in above:
+        root = _child(root, step, path)
+    return root, last
+
+
+def _put(root: Any, path: str, value: Any, *, insert: bool) -> None:
+    parent, last = _parent(root, path)
+    if isinstance(parent, dict):
+        parent[last] = value
+    elif isinstance(parent, list) and (last == "-" or (last.isdigit() and int(last) <= len(parent))):
+        place = len(parent) if last == "-" else int(last)
+        parent[place : place if insert else place + 1] = [value]
+    else:
+        raise CannotPatch(f"there is no `{path}`")
+
+
+def _take(root: Any, path: str) -> Any:
+    found = _at(root, path)
+    parent, last = _parent(root, path)
+    del parent[last if isinstance(parent, dict) else int(last)]
+    return found
