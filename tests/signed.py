@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import ssl
+import tempfile
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,7 +31,7 @@ class Signed:
         *names: str,
         key: Key | None = None,
         start: datetime.datetime = NOW - DAY,
-        end: datetime.datetime = NOW + 90 * DAY,
+        end: datetime.datetime = NOW + 36_500 * DAY,
         purpose: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.SERVER_AUTH,
     ) -> None:
         self.key: Key = key or ec.generate_private_key(ec.SECP256R1())
@@ -49,8 +51,23 @@ class Signed:
         if names and purpose is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         self.certificate = builder.sign(signer.key if signer else self.key, hashes.SHA256())
+        self.der = self.certificate.public_bytes(serialization.Encoding.DER)
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def key_pem(self, passphrase: bytes | None = None) -> bytes:
         sealed = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
         return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed)
+
+    @property
+    def sha256(self) -> str:
+        """Give the SHA-256 of the certificate in hex."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
+
+    def context(self) -> ssl.SSLContext:
+        """Give the way in which a server speaks that shows it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(self.pem + self.key_pem())
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context

@@ -37,6 +37,17 @@ assert ACCESS is not None
 RELEASE = re.compile(r"^release: \S+", re.MULTILINE)
 assert RELEASE.search(TUTORIAL)
 
+LIST = re.search(r"^addons: \[(.*)\]$", TUTORIAL, re.MULTILINE)
+assert LIST is not None
+OLD, NEW = (TUTORIAL.replace(LIST[1], f"{LIST[1]}, {{name: shop, manifests: addons/{one}}}") for one in ("old", "new"))
+CONFIG = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: shop}\ndata: {a: '%s'}\n"
+SPACE = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+CLAIM = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: shop}\nspec: {}\n"
+OWN = {
+    "old": SPACE + CONFIG % ("stays", 1) + CONFIG % ("leaves", 1) + CLAIM,
+    "new": SPACE + CONFIG % ("stays", 2) + CONFIG % ("comes", 1),
+}
+
 CHANGES = {
     "nothing": (TUTORIAL, TUTORIAL),
     "a-larger-size": (MIXED, MIXED.replace(WORKERS, WORKERS.replace("s-2vcpu-4gb", "s-4vcpu-8gb"))),
@@ -58,6 +69,9 @@ CHANGES = {
     "somebody-debugs": (TUTORIAL, f'{TUTORIAL}\ndebug: {{ssh_keys: [anna], until: "2026-12-24"}}\n'),
     "another-file-system": (TUTORIAL, TUTORIAL.replace("size: 10}", "size: 10, filesystem: xfs}")),
     "an-addon-leaves": (TUTORIAL, re.sub(r"\s*- order-book|, order-book", "", TUTORIAL)),
+    "own-addons-come": (TUTORIAL, OLD),
+    "own-addons-change": (OLD, NEW),
+    "own-addons-leave": (OLD, TUTORIAL),
     "another-release": (TUTORIAL, RELEASE.sub("release: next", TUTORIAL)),
     "a-kubelet-setting": (TUTORIAL, TUTORIAL),
     "other-networks": (TUTORIAL, TUTORIAL.replace("10.42.0.0/16", "10.52.0.0/16").replace("fra1", "ams3")),
@@ -75,6 +89,9 @@ def snapshot(scratch: Path, description: str) -> Snapshot:
     directory.mkdir(exist_ok=True)
     (directory / "cluster.yaml").write_text(description)
     (directory / "releases").mkdir(exist_ok=True)
+    for name, manifests in OWN.items():
+        (directory / "addons" / name).mkdir(parents=True, exist_ok=True)
+        (directory / "addons" / name / "all.yaml").write_text(manifests)
     (directory / "releases" / "next.yaml").write_text(lock_file.dump(next_release()))
     project = facts.load(directory / "cluster.yaml")
     return Snapshot(project, render.documents(project))

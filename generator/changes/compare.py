@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from generator.changes import document, words
+from generator.changes import document, pruned, words
 from generator.changes.tree import Snapshot
 from generator.cluster.drift import Drift
 from generator.cluster.founded import FACTS
@@ -216,7 +216,9 @@ def _refused(old: Plan, new: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _applied(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[Reason]:
-    yield from changed_files(before, after, "addons/")
+    fates = pruned.fates(before, after)
+    for one in changed_files(before, after, "addons/"):
+        yield Reason(one.file, (fates[one.file],)) if one.file in fates else one
     for one in changed_files(before, after, "roster.json"):
         lines = tuple(line for line in one.lines if not line.startswith(("addons ", "secrets ")))
         if lines:

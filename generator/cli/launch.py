@@ -21,6 +21,7 @@ from generator.cli.session import (
     working,
     yes_option,
 )
+from generator.errors import raise_all
 
 
 @click.command()
@@ -33,6 +34,11 @@ from generator.cli.session import (
     metavar="NODE",
     multiple=True,
     help="Recreate a node that looks lost, though no API server answers that could say so.",
+)
+@click.option(
+    "--prune-data",
+    is_flag=True,
+    help="Delete also what left your own addons and holds data: namespaces, claims and volumes, definitions.",
 )
 @dry_run_option
 @json_option
@@ -47,6 +53,7 @@ def launch(
     yes: bool,
     uncommitted: bool,
     give_up: tuple[str, ...],
+    prune_data: bool,
     dry_run: bool,
     as_json: bool,
     url_lifetime: timedelta,
@@ -54,9 +61,10 @@ def launch(
 ) -> None:
     """Create what is missing and wait until the cluster serves.
 
-    Can be interrupted and run again: it does what is missing, and changes nothing when nothing is.
+    Can be interrupted and run again: it does what is missing, and changes nothing when nothing is. Exits 1 when the
+    cluster serves, but an addon of your own is broken; it is tried again then.
     """
-    from generator.cluster import marks, outputs
+    from generator.cluster import addon_state, marks, outputs, own_addons
     from generator.cluster.access import LONGEST as LONGEST_TOKEN
     from generator.cluster.access import Access
     from generator.cluster.assembly import Assembly
@@ -95,3 +103,19 @@ def launch(
     facts = outputs.facts(plan, connection, address=address, public=up.public, path=path, authority=authority)
     facts |= {"seconds": round(time.monotonic() - started), "api_requests": site.cloud.requests}
     click.echo(json.dumps(facts, indent=2) if as_json else outputs.text(facts))
+    states = site.observed.addons
+    wanted = {one for addon in plan.own for one in addon.identities}
+    kept = own_addons.deletable(states, wanted)
+    if prune_data and kept:
+        for addon, one in kept:
+            say(f"  delete {one}, which left {addon}, and all that is in it")
+        ask(yes=yes, question="Delete for ever?", undone="nothing was deleted")
+        for one, came_of_it in own_addons.delete(up.server, kept):
+            say(f"{one} {came_of_it}")
+    elif kept:
+        say(f"note: {len(kept)} objects left their addons and are kept: `gen status` lists them")
+        say("  hint: `gen launch --prune-data` deletes them, with all data")
+    broken = list(addon_state.problems(states))
+    if broken:
+        site.again()
+    raise_all(broken)

@@ -12,9 +12,13 @@ from generator import worktree
 from generator.cli.options import file_option, json_option, print_json, say
 from generator.cli.table import text_table
 from generator.description.load import load as load_description
-from generator.errors import raise_all
+from generator.description.schema import ClusterSpec
+from generator.errors import Problem, raise_all
+from generator.manifests import images as images_of
+from generator.manifests import own, pins
 from generator.plan import images
 from generator.release import lock_file, sbom
+from generator.validation import Misfit
 
 PINNED = "-pinned"
 """Ending of the name of a lock that was made by pinning one that comes with the program."""
@@ -91,7 +95,8 @@ def pin_images(name: str | None, file: Path) -> None:
     NAME is the release, all of whose images are asked for; without it those that the description's cluster runs.
     An image keeps a digest that it has: when its tag means another one by now, that is said. What is found is
     written, also when others can't be had. A lock that comes with the program stays as it is: its pinned copy goes to
-    releases/ beside the description, under a name of its own. HTTPS_PROXY and NO_PROXY are honoured.
+    releases/ beside the description, under a name of its own. Digests of the images of your own addons go to
+    addons.lock, beside the description. HTTPS_PROXY and NO_PROXY are honoured.
     """
     from generator.release import pin, registry  # the one verb of these that asks the network
 
@@ -112,9 +117,45 @@ def pin_images(name: str | None, file: Path) -> None:
         say(image.pinned)
         if described is not None and image.name == images.ORDER_BOOK:
             say(f"next: `order_book.image: {image.pinned}` in {file}")
-    own = () if described is None else (images.ORDER_BOOK,)
-    _write(lock, {image.name: image for image in answers.found if image.name not in own}, file.parent)
-    raise_all(answers.problems)
+    apart = () if described is None else (images.ORDER_BOOK,)
+    _write(lock, {image.name: image for image in answers.found if image.name not in apart}, file.parent)
+    problems = list(answers.problems)
+    if spec is not None:
+        problems += _pin_own(spec, file.parent, {one.reference: one.digest for one in lock.images if one.is_pinned})
+    raise_all(problems)
+
+
+def _pin_own(spec: ClusterSpec, beside: Path, locked: Mapping[str, str]) -> list[Problem]:
+    """Ask for the images of the user's own addons, and write missing digests beside the description."""
+    from generator.release import pin, registry
+
+    found, problems = own.read(spec, beside)
+    raise_all(problems)  # images of what can't be read would be missed
+    known = pins.load(beside)
+    references = {
+        images_of.full(image) for items in found.values() for item in items for _, image in images_of.of(item)
+    }
+    wanted, wrong = [], []
+    for reference in sorted(one for one in references if not images_of.is_pinned(one) and one not in locked):
+        try:
+            wanted.append(replace(lock_file.image("own", reference), digest=known.get(reference, lock_file.UNPINNED)))
+        except Misfit as misfit:
+            wrong.append(Problem(f"can't be pinned: {misfit.message}", where=reference, hint=misfit.hint))
+    answers = pin.ask(wanted, registry.pool())
+    for image in answers.confirmed:
+        say(f"{image.reference}: as pinned")
+    for image, digest in answers.moved:
+        say(f"warning: {image.reference}: the tag means {digest} by now; {image.digest} stays")
+        say(f"  hint: to take the new one, take its entry out of {pins.LOCK} and pin again")
+    for image in answers.found:
+        say(image.pinned)
+    kept = {reference: digest for reference, digest in known.items() if reference in references}
+    new = kept | {image.reference: image.digest for image in answers.found}
+    if new != known:
+        pins.write(beside, new)
+        say(f"wrote {beside / pins.LOCK}")
+        say("next: `gen render`, read what changed, and commit all of it")
+    return wrong + answers.problems
 
 
 def _write(lock: lock_file.Release, found: Mapping[str, lock_file.Image], beside: Path) -> None:

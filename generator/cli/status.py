@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from generator.cluster.observed import Observed
     from generator.cluster.observer import Observer
     from generator.cluster.status import ClusterStatus
-    from generator.cluster.ways import Ways
     from generator.plan.decide import Plan
 
 
@@ -58,8 +57,9 @@ def status(
 ) -> int:
     """Show how the nodes are, the next expiry, and what a launch would do.
 
-    Exits 1 when a node is not ready or lives otherwise than described, the addons are not applied, something is to be
-    done, or a certificate ends in fewer days than `--min-days`; with `--paths` when one of them is blocked, too.
+    Exits 1 when a node is not ready or lives otherwise than described, addons are not applied or are broken, something
+    is to be done, or a certificate ends in fewer days than `--min-days`; with `--paths` when one of them is blocked,
+    too.
     """
     from generator.clock import Clock
     from generator.cluster import access
@@ -145,6 +145,9 @@ def _text(status: ClusterStatus) -> str:
         + (f", members {', '.join(status.members)}" if status.members else ""),
         *(f"etcd: {alarm}" for alarm in status.alarms),
     ]
+    for one in status.own_addons:
+        lines.append(f"addon {one}")
+        lines += [f"addon {one.name}: keeps {kept}, which left it" for kept in one.kept]
     if status.etcd_mib:
         lines.append(f"etcd has {status.etcd_mib[0]} of {status.etcd_mib[1]} MiB")
     lines += [f"kept {line}" for line in status.kept]
@@ -166,7 +169,7 @@ def _view_lines(views: Iterable[View]) -> Iterator[str]:
     for view in views:
         if view.etcd is not None:
             role = "learner" if view.etcd.learner else "leader" if view.etcd.leader == view.etcd.member else "follower"
-            reached = f"reaches {_count(view.ways)} peers" if view.ways else "says nothing of its peers"
+            reached = f"reaches {view.ways.reached} peers" if view.ways else "says nothing of its peers"
             yield f"{view.node}: etcd {role}, {len(view.etcd.members)} members; {reached}"
             yield from (f"{view.node}: etcd: {fault}" for fault in (*view.etcd.alarms, view.etcd.trouble) if fault)
         yield from (
@@ -174,10 +177,6 @@ def _view_lines(views: Iterable[View]) -> Iterator[str]:
         )
         if view.trouble:
             yield f"{view.node}: {view.trouble}"
-
-
-def _count(ways: Ways) -> str:
-    return f"{ways.peers - len(ways.faults)} of {ways.peers}"
 
 
 def _survey_lines(plan: Plan, survey: Survey) -> Iterator[str]:

@@ -19,8 +19,8 @@ from generator.cluster.matching import node_of
 from generator.cluster.observed import DROPLETS, VOLUMES
 from generator.cluster.site import Site
 from generator.errors import Problem
-from generator.plan.decide import VOLUMES as MOUNTS
 from generator.plan.names import volume_name
+from generator.plan.volumes import VOLUMES as MOUNTS
 from generator.provider.resources import Droplet
 
 GONE = timedelta(minutes=3)

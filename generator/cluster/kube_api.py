@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -74,6 +74,7 @@ class _Nodes(BaseModel):
 class _Data(BaseModel):
     addons: str
     secrets: str = ""
+    states: str = ""
 
 
 class _Record(BaseModel):
@@ -95,6 +96,14 @@ class _ConfigMap(BaseModel):
 
 class _ConfigMaps(BaseModel):
     items: list[_ConfigMap]
+
+
+class Applied(NamedTuple):
+    """What the bootstrap job has recorded; `addons` is None before all are up for the first time."""
+
+    addons: str | None = None
+    secrets: str = ""
+    states: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,10 +149,12 @@ class Kube:
         answer = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}")
         return None if answer is None else {node.metadata.name: _known(node) for node in answer.items}
 
-    def addons(self) -> tuple[str | None, str]:
-        """Give the digests of addons and their secrets that are applied; None before the first are."""
+    def addons(self) -> Applied:
+        """Give the digests of addons and their secrets that are applied, and how those of a user's are."""
         answer = self._asked(_Record, ADDONS_RECORD)
-        return (None, "") if answer is None else (answer.data.addons, answer.data.secrets)
+        if answer is None:
+            return Applied()
+        return Applied(answer.data.addons or None, answer.data.secrets, answer.data.states)
 
     def data(self, path: str) -> Mapping[str, str] | None:
         """Give what a ConfigMap holds."""

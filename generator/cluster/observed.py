@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from generator.cluster.addon_state import AddonState
 from generator.cluster.node_report import Progress
 from generator.documents.roster import Roster
 from generator.provider.resources import Droplet, ReservedIp, Volume, Vpc
@@ -80,7 +81,8 @@ class Observed:
     """The state of one cluster; there is no other record of it.
 
     `time` is the observer's. `ready` has the nodes that Kubernetes knows and whether they are ready, None when
-    no API server answered; `applied` is the digest of the addons that it has, `applied_secrets` that of their secrets.
+    no API server answered; `applied` is the digest of the addons that it has, `applied_secrets` that of their secrets,
+    `addons` how those of a user's are.
     `seen` is the highest generation of the roster that the account or a control-plane node knows of; `given_up` are
     the nodes whose droplets are lost by the operator's word. `found` is read by `of`.
     """
@@ -90,6 +92,7 @@ class Observed:
     ready: Mapping[str, bool] | None = None
     applied: str | None = None
     applied_secrets: str = ""
+    addons: tuple[AddonState, ...] = ()
     seen: int = 0
     given_up: frozenset[str] = frozenset()
     found: Mapping[Found[Any], Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from generator.clock import Clock
-from generator.cluster import node_report
+from generator.cluster import addon_state, node_report
 from generator.cluster.kinds.kind import Lookup
 from generator.cluster.kinds.registry import KINDS
 from generator.cluster.kube_api import Credentials, Kube, KubeNode
@@ -112,9 +112,10 @@ class Observer:
                 self.server = server
                 ready = {name: node.is_ready for name, node in nodes.items()}
                 reports = self._with_kubernetes_reports(observed.reports, nodes)
-                addons, secrets = server.addons()
-                return replace(observed, ready=ready, applied=addons, applied_secrets=secrets, reports=reports)
-        return replace(observed, ready=None, applied=None, applied_secrets="")
+                addons, secrets, states = server.addons()
+                observed = replace(observed, ready=ready, applied=addons, applied_secrets=secrets, reports=reports)
+                return replace(observed, addons=addon_state.read(states))
+        return replace(observed, ready=None, applied=None, applied_secrets="", addons=())
 
     def _with_kubernetes_reports(
         self, stored: Mapping[str, Report], nodes: Mapping[str, KubeNode]

@@ -134,6 +134,12 @@ class Site:
         channel = Channel(self.plan.cluster_id, self.server, key, self._report_keys, self.clock)
         return channel.ask(verb, nodes, arguments or {}, patience=patience)
 
+    def again(self) -> None:
+        """Have the first control-plane node that hears it try those addons once more that were not up."""
+        for node in self.plan.control_planes:
+            if self.ask("again", [node.name]):
+                return
+
     def have(self, verb: str, node: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Have one node do something, and give what came of it.
 

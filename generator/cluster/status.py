@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from generator.clock import stamp
 from generator.cluster import addresses
+from generator.cluster.addon_state import AddonState
 from generator.cluster.drift import drifted
 from generator.cluster.kinds.kind import Action, Case
 from generator.cluster.launchable import Documents
@@ -55,7 +56,7 @@ class ClusterStatus:
     rendered ones; `members` are the voters of etcd by the latest report of a control-plane node, `alarms` what that
     says is wrong with etcd; `bundles` are the sealed ones that lie in the bucket; `volumes` are in words, and
     so is what is `kept` outside of the nodes, and what nodes that run say is wrong with the `paths` from their pods;
-    `etcd_mib` is how large etcd's data is, and how large it may be.
+    `own_addons` are those of the user's own; `etcd_mib` is how large etcd's data is, and how large it may be.
     """
 
     name: str
@@ -76,12 +77,13 @@ class ClusterStatus:
     volumes: tuple[str, ...] = ()
     etcd_mib: tuple[int, int] | None = None
     kept: tuple[str, ...] = ()
+    own_addons: tuple[AddonState, ...] = ()
     paths: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
         """Tell whether every node is ready and as described, the addons are applied, and nothing is to be done."""
-        is_done = not self.pending and not self.drift
+        is_done = not self.pending and not self.drift and all(one.is_well for one in self.own_addons)
         return is_done and self.addons and all(node.kubernetes == "ready" for node in self.nodes)
 
 
@@ -138,6 +140,7 @@ def assess(
         volumes=tuple(_volume(plan, one, observed) for one in observed.of(VOLUMES)),
         etcd_mib=(etcd.mib, etcd.most_mib) if etcd and etcd.most_mib else None,
         kept=kept,
+        own_addons=observed.addons,
         paths=tuple(faults(reported(plan, observed))),
     )
 

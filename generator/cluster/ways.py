@@ -10,8 +10,8 @@ from generator.plain_text import clean
 
 MOST_PEERS = 500
 CAUSE_LENGTH = 300
-CHECKS = ("dns", "service", "egress")
-"""What is tried besides peers; a node says more only if it is newer than this program."""
+CHECKS = {"dns": "DNS", "service": "the API's Service", "egress": "egress"}
+"""What is tried besides peers, and what it is called; a node says more only if it is newer than this program."""
 WIDE = 12
 """A table with more nodes shows those peers alone that somebody does not reach."""
 
@@ -37,19 +37,26 @@ class Way:
 
 @dataclass(frozen=True)
 class Ways:
-    """What one node found: of `peers` peers all `ways`, or in a report those alone that are `blocked`.
+    """What one node found: of `peers` peers all `ways`, or in a report some of those that are blocked.
 
-    `checks` has what is wrong beyond peers by its name, empty where nothing is.
+    `checks` has what is wrong beyond peers by its name, empty where nothing is; `unlisted` counts the blocked ways that
+    a report had no room for.
     """
 
     peers: int
     ways: tuple[Way, ...]
     checks: Mapping[str, str] = field(default_factory=dict)
+    unlisted: int = 0
 
     @property
     def faults(self) -> tuple[Way, ...]:
         """Give the paths with something in the way."""
         return tuple(one for one in self.ways if one.cause)
+
+    @property
+    def reached(self) -> str:
+        """Say how many peers' pods are reached as they should be."""
+        return f"{self.peers - len(self.faults) - self.unlisted} of {self.peers}"
 
 
 def read_ways(result: Any) -> Ways:
@@ -71,7 +78,8 @@ def read_told(entry: Any) -> Ways:
         KeyError, TypeError, ValueError, AttributeError: it is no such thing.
     """
     faults = tuple(_way(one) for one in entry["faults"][:MOST_PEERS])
-    return Ways(max(0, int(entry["peers"])), faults, _checks(entry["checks"]))
+    unlisted = max(0, int(entry["blocked"]) - len(faults))
+    return Ways(max(0, int(entry["peers"])), faults, _checks(entry["checks"]), unlisted)
 
 
 def faults(seen: Mapping[str, Ways]) -> Iterator[str]:
@@ -79,13 +87,13 @@ def faults(seen: Mapping[str, Ways]) -> Iterator[str]:
     lines: dict[tuple[str, str], list[str]] = {}
     for node, ways in seen.items():
         for way in ways.faults:
-            lines.setdefault((f"pods of {way.peer}", way.sentence), []).append(node)
+            state = "" if way.reached else " unreachable"
+            lines.setdefault((f"pods of {way.peer}{state}", way.cause), []).append(node)
         for name, trouble in ways.checks.items():
             if trouble:
-                lines.setdefault((name, trouble), []).append(node)
+                lines.setdefault((CHECKS.get(name, name), trouble), []).append(node)
     for (what, said), nodes in sorted(lines.items()):
-        verb, _, cause = said.partition(": ") if what.startswith("pods of ") else ("", "", said)
-        yield f"{what} {verb + ' ' if verb else ''}from {', '.join(nodes)}: {cause}"
+        yield f"{what} from {', '.join(nodes)}: {said}"
 
 
 def matrix(names: Sequence[str], seen: Mapping[str, Ways]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -101,9 +109,8 @@ def matrix(names: Sequence[str], seen: Mapping[str, Ways]) -> tuple[tuple[str, .
     rows = []
     for node, ways in seen.items():
         by_peer = {way.peer: way for way in ways.ways}
-        whole = f"{ways.peers - len(ways.faults)} of {ways.peers}"
         cells = ("-" if name == node else _cell(by_peer.get(name)) for name in columns)
-        rows.append((node, whole, *cells, *("no" if ways.checks.get(name) else "ok" for name in CHECKS)))
+        rows.append((node, ways.reached, *cells, *("no" if ways.checks.get(name) else "ok" for name in CHECKS)))
     return head, rows
 
 

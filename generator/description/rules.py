@@ -21,16 +21,18 @@ BUCKET_LENGTH, STATE_SUFFIX = 63, "-state"
 LONGEST_DEBUG = timedelta(days=30)
 # Those that have to hold every node; services do not grow with them.
 GROWING = frozenset({"vpc", "nodes", "pods"})
+NETWORKS = ("cilium", "bridge")
+"""The addons of which each cluster has just one: what connects its pods."""
 ADDONS: Mapping[str, tuple[str, ...]] = {
-    "bridge": (),
-    "coredns": ("bridge",),
-    "ingress": ("bridge",),
-    "metrics-server": ("bridge",),
-    "order-book": ("bridge", "coredns", "ingress"),
+    **dict.fromkeys(NETWORKS, ()),
+    "coredns": (),
+    "ingress": (),
+    "metrics-server": (),
+    "order-book": ("coredns", "ingress"),
 }
-TAKEN = frozenset({"base", "cilium", *ADDONS})
+"""Each addon, and which others have to stand before it, besides the network for pods."""
+TAKEN = frozenset({"base", *ADDONS})
 """Names that no addon of a user's can have."""
-LATER = {"cilium": "use `bridge` for now"}
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,9 @@ def _addons(draft: Draft) -> Iterator[Finding]:
         return
     known = [addon for addon in draft.addons if addon is not None]
     names = [addon.name if addon else "" for addon in draft.addons]
-    if not names or (draft.addons[0] is not None and names[0] not in ("bridge", *LATER)):
-        hint = "today the list starts with `bridge`: " + f"[{', '.join(ADDONS)}]"
+    if not names or (draft.addons[0] is not None and names[0] not in NETWORKS):
+        others = [addon for addon in ADDONS if addon not in NETWORKS]
+        hint = f"{' or '.join(f'`{network}`' for network in NETWORKS)}: [{', '.join((NETWORKS[0], *others))}]"
         yield Finding(("addons",), "`addons` does not start with a network for pods", hint)
     for index, addon in enumerate(draft.addons):
         if addon is None:
@@ -208,14 +211,15 @@ def _addons(draft: Draft) -> Iterator[Finding]:
 
 def _of_ours(index: int, addon: AddonSpec, names: Sequence[str]) -> Iterator[Finding]:
     path: Location = ("addons", index)
-    if addon.name in LATER:
-        yield Finding(path, f"`addons[{index}]` is {shown(addon.name)}, which is not there yet", LATER[addon.name])
-    elif addon.name not in ADDONS:
+    if addon.name not in ADDONS:
         own = f"one of your own is `{{name: {addon.name}, manifests: addons/{addon.name}}}`"
         hint = suggestion(addon.name, ADDONS) or f"known: {', '.join(ADDONS)}; {own}"
         yield Finding(path, f"`addons[{index}]` is {shown(addon.name)}, not a known addon", hint)
+    elif addon.name in NETWORKS and names[0] in NETWORKS and addon.name not in names[:index] and index > 0:
+        message = f"`addons[{index}]` is {shown(addon.name)}, but {shown(names[0])} connects the pods already"
+        yield Finding(path, message, "a cluster has one network for pods, for life")
     elif addon.name not in names[:index]:
-        missing = [need for need in ADDONS[addon.name] if need not in names[:index] and need != "bridge"]
+        missing = [need for need in ADDONS[addon.name] if need not in names[:index]]
         if missing:
             message = f"`{addon.name}` needs {' and '.join(f'`{need}`' for need in missing)} before it in `addons`"
             yield Finding(path, message)

@@ -101,7 +101,7 @@ spaces:                           # where the nodes find their sealed secrets; a
 ingress:
   namespaces: []                  # your own, whose Ingresses are served: the ingress reads Secrets there
 
-# What the cluster runs, in this order. Today the list starts with `bridge`, which connects pods but enforces no
-# NetworkPolicy; `cilium` is not there yet.
-addons: [bridge, coredns, ingress, metrics-server, order-book]
+# What the cluster runs, in this order. The first is the network for pods, for life: `cilium`, or `bridge`, which is
+# smaller and enforces no NetworkPolicy.
+addons: [cilium, coredns, ingress, metrics-server, order-book]
 """  # noqa: E501

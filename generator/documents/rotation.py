@@ -10,7 +10,7 @@ from generator.documents import committed
 from generator.documents import render as rendering
 from generator.documents.committed import Changes
 from generator.errors import Problem, raise_all
-from generator.pki import store as key_store
+from generator.pki.retirement import retiring
 from generator.plan import inventory
 from generator.plan.project import INVENTORY, Project
 
@@ -29,7 +29,7 @@ def rotate(project: Project, path: str, *, now: datetime) -> tuple[Project, Chan
         raise Problem("nothing was rendered yet", where=str(project.rendered_path), hint="run `gen render`")
     raise_all(rendering.unsigned(project))
     rest = replace(known, keys=tuple(fact for fact in known.keys if fact.path != path))
-    with key_store.retiring(project.keys_path, project.plan, rest, path):
+    with retiring(project.keys_path, project.plan, rest, path):
         worktree.write(project.directory, f"{project.rendered}/{INVENTORY}", inventory.dump(rest).encode())
     made = rendering.refresh(replace(project, inventory=rest), now=now)
     return made, committed.write(made, rendering.documents(made))

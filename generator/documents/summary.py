@@ -33,7 +33,8 @@ def caveats(plan: Plan) -> tuple[str, ...]:
             f"until {plan.debug.until} who holds {plan.debug.keys} of the account is root on every node: what is done"
             " there is in no commit"
         )
-    found.append("NetworkPolicy is not enforced: the addon `bridge` connects every pod with every other")
+    if plan.network == "bridge":
+        found.append("NetworkPolicy is not enforced: the addon `bridge` connects every pod with every other")
     bare = [node.name for node in plan.nodes if node.schedulable and not node.book_is_kept]
     if "order-book" in plan.addons and bare:
         found.append(
@@ -181,10 +182,11 @@ def _picture(plan: Plan) -> str:
 def _routes(plan: Plan) -> str:
     head = ("to", "through", "on every other node")
     rows: list[tuple[object, ...]] = []
+    gate = {"bridge": "cni0", "cilium": "cilium_host"}[plan.network]
     for node in plan.nodes:
         way = f"`wg0` to {node.name}" if plan.datapath == "mesh" else f"{node.name}'s address in the VPC"
         rows.append((f"{node.address}/32", way, "the node itself"))
-        rows.append((node.pod_cidr, way, f"its pods, behind the bridge at {node.gateway}"))
+        rows.append((node.pod_cidr, way, f"its pods, behind `{gate}` at {node.gateway}"))
     return _table("Routes", head, rows)
 
 

@@ -81,7 +81,14 @@ OTHER, JUDGING, CUSTOM = 20, 30, 40
 """Ranks of what is not in the table, of what needs a server behind it, and of custom resources of the same addon."""
 WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet")
 JUDGES = ("APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-DATA = frozenset({"CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"})
+DATA = frozenset(
+    {
+        ("", "Namespace"),
+        ("", "PersistentVolume"),
+        ("", "PersistentVolumeClaim"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    }
+)
 """What is not deleted with the rest, because data would go with it."""
 
 

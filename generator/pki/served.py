@@ -22,8 +22,9 @@ from generator.pki import addon_secrets, private_directory
 from generator.pki.issue import fingerprint, is_signed_by, subject
 from generator.plan import names
 from generator.plan.certificates import METRICS_SERVER, ORDER_BOOK
-from generator.plan.decide import Given, Plan
+from generator.plan.decide import Plan
 from generator.plan.inventory import ORDER_BOOK_GIVEN, KeyFact
+from generator.plan.serving import Given
 
 PLACES: Mapping[str, str] = {
     METRICS_SERVER: f"{addon_secrets.DIRECTORY}/{METRICS_SERVER}/serving",

@@ -6,7 +6,6 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,15 +17,7 @@ from generator.errors import Problem, raise_all
 from generator.files import make_private_directory, write_atomic
 from generator.pki import addon_secrets, plain_keys, private_directory, pull_secret, sealing, served, state_key
 from generator.pki import check as key_check
-from generator.pki.issue import (
-    Issued,
-    certificate_pem,
-    issue,
-    key_pem,
-    new_key,
-    read_certificate,
-    read_key,
-)
+from generator.pki.issue import Issued, certificate_pem, issue, key_pem, new_key, read_certificate, read_key
 from generator.plan.decide import Plan
 from generator.plan.inventory import OPERATOR_KEY, Inventory, KeyFact, report_key, wireguard_key
 
@@ -34,6 +25,8 @@ T = TypeVar("T")
 
 _CLUSTER_ID = "cluster-id"
 _MODE = 0o600
+# A user's own files may be here before.
+_ALWAYS = tuple(material.file for material in plain_keys.planned(()))
 
 
 @dataclass(frozen=True)
@@ -61,10 +54,10 @@ class KeyStore:
             Problems: something is missing, is not what the plan says, or is not private.
         """
         names = key_check.names(plan)
-        raise_all(_openness(store_path, names, plan))
+        raise_all(openness(store_path, names, plan))
         raise_all(_misplaced(store_path, plan, now))
         identity = _read_id(store_path)
-        files = _load(store_path, names)
+        files = contents(store_path, names)
         problems = [*_strangers(store_path, identity, plan, inventory)]
         needed = [name for name in names if name not in key_check.elsewhere(plan)]
         absent = [name for name in needed if name not in files]
@@ -213,7 +206,7 @@ def cluster_id(store_path: Path, inventory: Inventory | None = None) -> str:
     Raises:
         Problems: the id is lost, or the store is not private.
     """
-    raise_all(_openness(store_path, [_CLUSTER_ID]))
+    raise_all(openness(store_path, [_CLUSTER_ID]))
     known = _read_id(store_path)
     if known is not None:
         return known
@@ -241,11 +234,11 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
         Problems: a key is lost or is not what the plan says, or the store is not private; then nothing was made.
     """
     names = key_check.names(plan)
-    raise_all(_openness(store_path, names, plan))
+    raise_all(openness(store_path, names, plan))
     raise_all(_misplaced(store_path, plan, now))
     identity = cluster_id(store_path, inventory)
     with private_directory.held(store_path):
-        files = _load(store_path, names)
+        files = contents(store_path, names)
         check = key_check.Check(store_path, plan, inventory, files, now)
         raise_all([*_strangers(store_path, identity, plan, inventory), *check.lost(), *check.faults()])
         for name, content in _gaps(plan, files, now):
@@ -255,38 +248,6 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
             files[name] = content
         private_directory.settle(store_path)
     return KeyStore(plan.cluster_id, files, _addons(store_path, plan, files), served.fact(store_path, plan))
-
-
-@contextmanager
-def retiring(store_path: Path, plan: Plan, rest: Inventory, path: str) -> Iterator[None]:
-    """See that a certificate can be made anew, let its row go, and then delete it and its key.
-
-    Args:
-        store_path: where they lie.
-        plan: has the certificate.
-        rest: the inventory without its row.
-        path: which it is.
-
-    Raises:
-        Problem: the authority's key is not here.
-        Problems: the store is not what the inventory tells of.
-    """
-    row = next(row for row in plan.certificates if row.path == path)
-    own = {f"{path}.crt", f"{path}.key"}
-    names = key_check.names(plan)
-    raise_all(_openness(store_path, names, plan))
-    with private_directory.held(store_path):
-        files = {name: content for name, content in _load(store_path, names).items() if name not in own}
-        raise_all(key_check.Check(store_path, plan, rest, files, None).lost())
-        authority = f"{row.signer}.key"
-        if authority not in files:
-            hint = "bring it here from where it is kept, for as long as this takes"
-            message = f"is not here, and `{path}` has to be signed with it"
-            raise Problem(message, where=str(store_path / authority), hint=hint)
-        yield
-        for name in sorted(own):
-            (store_path / name).unlink(missing_ok=True)
-        private_directory.settle(store_path)
 
 
 def facts(store: KeyStore, plan: Plan) -> tuple[KeyFact, ...]:
@@ -323,7 +284,8 @@ def _issued(path: str, files: Mapping[str, bytes]) -> Issued:
     return Issued(read_certificate(files[f"{path}.crt"]), read_key(files[f"{path}.key"]))
 
 
-def _openness(store_path: Path, names: Iterable[str], plan: Plan | None = None) -> list[Problem]:
+def openness(store_path: Path, names: Iterable[str], plan: Plan | None = None) -> list[Problem]:
+    """Find what of a store others may read, or git would commit."""
     faults = private_directory.faults(store_path)
     theirs = set(key_check.of_the_user(plan)) if plan is not None else set()
     return faults or private_directory.exposed(store_path, {*names, *addon_files(store_path), *theirs})
@@ -348,7 +310,8 @@ def _as_problems(store_path: Path, mistakes: Iterable[addon_secrets.Mistake]) ->
     return [Problem(one.message, where=str(store_path / one.path), hint=one.hint) for one in mistakes]
 
 
-def _load(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:
+def contents(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Read those of some files of a store that are there."""
     found = {name: private_directory.read(store_path / name) for name in names}
     return {name: content for name, content in found.items() if content is not None}
 
@@ -356,7 +319,7 @@ def _load(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:
 def _read_id(store_path: Path) -> str | None:
     content = private_directory.read(store_path / _CLUSTER_ID)
     if content is None:
-        if any(store_path.glob("*.key")):
+        if any((store_path / name).exists() for name in _ALWAYS):
             hint = key_check.backup_hint(store_path)
             raise Problem("is gone, keys are there", where=str(store_path / _CLUSTER_ID), hint=hint)
         return None

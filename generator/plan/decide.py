@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
+from typing import Literal, cast
 from uuid import UUID, uuid5
 
 from generator.description.rules import POD_PREFIX, order, room, state_bucket
@@ -16,41 +16,21 @@ from generator.description.schema import ClusterSpec, OrderBookSpec, PoolSpec, V
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
 from generator.manifests.own import OwnAddon
-from generator.plan import certificates, images, names, ports
+from generator.plan import certificates, images, names, ports, serving
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
-from generator.plan.inventory import OPERATOR_KEY, ORDER_BOOK_GIVEN, Inventory, wireguard_key
-from generator.release.lock_file import Artifact, Filesystem, Package, Release, Role
+from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
+from generator.plan.serving import Given
+from generator.plan.volumes import VOLUMES, Volume
+from generator.release.lock_file import Artifact, Package, Release, Role
 
-VOLUMES = "/var/lib/hardway/volumes"
 BOOK_VOLUME = "data"
 """The volume on which the order book's database lies, where a node has it."""
 VPC_MTU, WIREGUARD_BYTES = 1500, 80
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One disk of a node's, which outlives its droplets.
-
-    `full_name` is what it is called in the account, `uuid` what its file system bears, empty until the keys exist;
-    `size` is in GiB, and in no document.
-    """
-
-    name: str
-    size: int
-    full_name: str
-    uuid: str
-    filesystem: Filesystem = "ext4"
-
-    @property
-    def device(self) -> str:
-        """Give the path of its disk on the node."""
-        return names.volume_device(self.full_name)
-
-    @property
-    def mount(self) -> str:
-        """Give where it is mounted on the node."""
-        return f"{VOLUMES}/{self.name}"
+Network = Literal["cilium", "bridge"]
+"""What connects the pods: the first of the description's addons."""
+OF_BRIDGE = ("kube-proxy", "cni-plugins")
+"""The downloads that only a node with `bridge` has."""
 
 
 @dataclass(frozen=True)
@@ -97,20 +77,8 @@ class Node:
 
     @property
     def gateway(self) -> IPv4Address:
-        """Give the node's own address on its bridge: the first of its pod CIDR."""
+        """Give the node's own address among its pods: the first of its pod CIDR."""
         return self.pod_cidr[1]
-
-
-@dataclass(frozen=True)
-class Given:
-    """A certificate of the user's, its chain behind it, and its key: names of files in the private store.
-
-    `sha256` is that of the first certificate, empty until `gen render` has seen it.
-    """
-
-    certificate: str
-    key: str
-    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +151,27 @@ class Plan:
         return tuple(node for node in self.nodes if not node.is_control_plane)
 
     @property
+    def network(self) -> Network:
+        """Name the addon that connects the pods."""
+        return cast("Network", self.addons[0])
+
+    @property
+    def pod_interface(self) -> str:
+        """Give the node's interface that its pods' packets come from, as nftables matches it."""
+        return {"bridge": "cni0", "cilium": "lxc*"}[self.network]
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Give the interfaces by which planned addresses come and go; every other is a NIC."""
+        own = {"bridge": ("cni0", "lo"), "cilium": ("cilium_host", "cilium_net", "lo", "lxc*")}[self.network]
+        return (*own, "wg0") if self.datapath == "mesh" else own
+
+    @property
+    def published(self) -> tuple[int, ...]:
+        """Give the ports of pods that stand behind ports of their node's, which anyone may reach."""
+        return tuple(port.pod for port in ports.PORTS if port.pod)
+
+    @property
     def own_namespaces(self) -> frozenset[str]:
         """Name the namespaces that the user's own addons make."""
         return frozenset(name for addon in self.own for name in addon.namespaces)
@@ -222,8 +211,9 @@ class Plan:
         return f"api.{self.name}.internal"
 
     def artifacts(self, node: Node) -> tuple[Artifact, ...]:
-        """Give the downloads of a node's role, in the lock's order."""
-        return tuple(artifact for artifact in self.release.artifacts if node.role in artifact.roles)
+        """Give the downloads of a node's role, in the lock's order; Cilium brings what the bridge needs of them."""
+        superseded = () if self.network == "bridge" else OF_BRIDGE
+        return tuple(one for one in self.release.artifacts if node.role in one.roles and one.name not in superseded)
 
     def packages(self, node: Node) -> tuple[Package, ...]:
         """Give the packages of a node's role, its volumes' file systems and the datapath, in the lock's order."""
@@ -298,26 +288,14 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None, own: 
         user_namespaces=spec.ingress.namespaces,
         operator_public_key=known.public(OPERATOR_KEY),
         pull_secret=spec.order_book.pull_secret,
-        given=_given(spec, known),
+        given=serving.given(spec.order_book, known),
         wipe=spec.order_book.wipe,
-        authorities=_authorities(known),
+        authorities=serving.authorities(known),
         order_book_host=spec.order_book.host,
         state_key=spec.spaces.state_key,
         kept=Kept(spec.snapshots.hourly, spec.snapshots.daily, spec.snapshots.weekly),
         debug=Debugging(spec.debug.ssh_keys, spec.debug.until) if spec.debug else None,
     )
-
-
-def _given(spec: ClusterSpec, known: Inventory) -> Given | None:
-    book, fact = spec.order_book, known.key(ORDER_BOOK_GIVEN)
-    seen = fact.sha256 if fact else ""
-    return Given(book.certificate, book.key, seen) if book.certificate and book.key else None
-
-
-def _authorities(known: Inventory) -> dict[str, str]:
-    paths = (certificates.CLUSTER_AUTHORITY, certificates.INGRESS_AUTHORITY)
-    found = {path: fact.certificate for path in paths if (fact := known.key(path)) and fact.certificate}
-    return {path: ssl.DER_cert_to_PEM_cert(base64.b64decode(der)) for path, der in found.items()}
 
 
 def assign(names: tuple[str, ...], known: Mapping[str, int]) -> dict[str, int]:

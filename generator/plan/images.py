@@ -14,6 +14,7 @@ ORDER_BOOK = "order-book"
 ALWAYS = ("pause",)
 """What every node runs, whatever the addons are."""
 OF_ADDONS = {
+    "cilium": ("cilium", "cilium-operator"),
     "coredns": ("coredns",),
     "ingress": ("traefik",),
     "metrics-server": ("metrics-server",),

@@ -33,7 +33,8 @@ INWARD: Mapping[Datapath, str] = {"mesh": '"wg0"', "vpc": "@vpc"}
 class Port:
     """One port: the unit that listens there, on nodes of which roles, and who reaches it besides the node itself.
 
-    One that names a `datapath` is there with that alone.
+    One that names a `datapath` is there with that alone. `pod` is the port of the pod
+    behind it, where it is a pod's.
     """
 
     unit: str
@@ -42,6 +43,7 @@ class Port:
     roles: tuple[Role, ...]
     sources: tuple[Source, ...] = ()
     datapath: Datapath | None = None
+    pod: int | None = None
 
 
 # Not here, for containerd chooses anew at each start: the port of loopback for streams of `kubectl exec`.
@@ -61,8 +63,8 @@ PORTS = (
     # Nobody listens there: peers knock, for themselves and for their pods, and the refusal proves the way.
     Port("hardway-mesh.service", "tcp", 9, EVERY, ("nodes", "pods")),
     # The addon `ingress` has them as ports of the host.
-    Port("containerd.service", "tcp", 80, EVERY, ("anyone",)),
-    Port("containerd.service", "tcp", 443, EVERY, ("anyone",)),
+    Port("containerd.service", "tcp", 80, EVERY, ("anyone",), pod=8000),
+    Port("containerd.service", "tcp", 443, EVERY, ("anyone",), pod=8443),
     # The addon `metrics-server` is in the network of its host, so that no pod has to be let at kubelets; API servers
     # ask it there.
     Port("containerd.service", "tcp", names.METRICS_PORT, EVERY, ("nodes",)),

@@ -75,8 +75,8 @@ class ApiServer:
 
 
 @contextmanager
-def running(directory: Path, tools: Mapping[str, Path]) -> Iterator[ApiServer]:
-    """Start both, wait until the API server is ready, and end both afterwards."""
+def running(directory: Path, tools: Mapping[str, Path], *more: str) -> Iterator[ApiServer]:
+    """Start both, the API server with more arguments, wait until it is ready, and end both afterwards."""
     port, client_port, peer_port = free_ports(3)
     _certificates(directory)
     user = f"client-certificate: {directory}/admin.crt, client-key: {directory}/admin.key"
@@ -112,6 +112,7 @@ def running(directory: Path, tools: Mapping[str, Path]) -> Iterator[ApiServer]:
                 "--service-cluster-ip-range=10.43.0.0/16",
                 f"--tls-cert-file={directory}/server.crt",
                 f"--tls-private-key-file={directory}/server.key",
+                *more,
             )
         )
         server = ApiServer(directory, tools, port)

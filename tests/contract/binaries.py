@@ -33,6 +33,7 @@ def _built() -> dict[str, Path]:
         recipes.kubernetes(lock.kubernetes),
         recipes.etcd(lock.artifact("etcd").version),
         recipes.coredns(f"v{_tag(lock, 'coredns')}"),
+        recipes.metrics_server(_tag(lock, "metrics-server")),
         recipes.traefik(_tag(lock, "traefik")),
     )
     try:

@@ -47,6 +47,10 @@ class LittleKubernetes:
     idle: set[str] = field(default_factory=set)
     """Nodes whose kubelet does not reach the API, and is not missed yet."""
     retired: set[int] = field(default_factory=set)
+    states: dict[str, Any] = field(default_factory=dict)
+    """How addons of the user's own are, as the job records it."""
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What can be read, and deleted, by its path."""
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def respond(self, call: Call) -> Reply:
@@ -54,7 +58,8 @@ class LittleKubernetes:
         if call.path == "/readyz":
             return Reply(200, b"ok")
         if call.path == ADDONS_RECORD:
-            data = {"addons": self.world.applied, "secrets": self.world.applied_secrets}
+            states = {"states": json.dumps(self.states)} if self.states else {}
+            data = {"addons": self.world.applied, "secrets": self.world.applied_secrets, **states}
             return Reply(404, b"{}") if self.world.applied is None else _json(200, {"data": data})
         if call.path == f"{access.ACCOUNT}/token":
             return _json(201, {"status": {"token": "of a day"}})
@@ -74,6 +79,8 @@ class LittleKubernetes:
             if "dryRun" not in call.query:
                 self.pods.pop(pod, None)
             return _json(201, {})
+        if call.path in self.objects:
+            return _json(200, self.objects.pop(call.path) if call.method == "DELETE" else self.objects[call.path])
         assert call.method == "GET", call
         if call.path in LISTS.values():
             return _json(200, {"items": self._workloads(call.path)})
@@ -227,6 +234,7 @@ def _servers(little: LittleKubernetes, machine: Machine, arguments: Mapping[str,
 
 
 DUTIES: Mapping[str, Callable[[LittleKubernetes, Machine, Mapping[str, Any]], Any]] = {
+    "again": lambda *_: None,
     "etcd": _etcd,
     "lead": _lead,
     "remove": _remove,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,8 @@ from tests.contract.api_server import ApiServer
 
 sys.path.insert(0, str(resource("userdata") / "agent/usr/local/lib"))
 
-from hardway import addon_secrets, bootstrap, here
+from hardway import addon_secrets, here, kubectl
+from hardway import addons as applying
 
 CLUSTER_ID = "3f0e8a52-6a8e-4b0e-9f4c-1a2b3c4d5e6f"
 KEY = bytes(range(32))
@@ -71,14 +71,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def node(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A control-plane node whose job speaks to the server."""
 
-    def kubectl(*words: str, stdin: str | None = None, timeout: float = 120) -> str:
-        command = [str(server.tools["kubectl"]), f"--kubeconfig={server.directory / 'admin.conf'}", *words]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
+    command = (str(server.tools["kubectl"]), f"--kubeconfig={server.directory / 'admin.conf'}")
+    monkeypatch.setattr(kubectl, "KUBECTL", command)
     monkeypatch.setattr(here, "ROOT", tmp_path)
-    monkeypatch.setattr(bootstrap, "kubectl", kubectl)
     here.write(here.FACTS, json.dumps({"cluster_id": CLUSTER_ID}))
     here.write(addon_secrets.KEY, base64.b64encode(KEY))
     return tmp_path
@@ -92,7 +87,7 @@ def apply(files: dict[str, bytes], generation: int) -> dict[str, Any]:
     roster["secrets"] = hashlib.sha256(sealed).hexdigest()
     here.write(f"/var/lib/hardway/addons/{roster['addons']}.tar", archive)
     here.write(f"/var/lib/hardway/addons/{roster['secrets']}.sealed", sealed)
-    addons.apply(roster)
+    applying.apply(roster)
     return roster
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import threading
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+import warnings
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +30,7 @@ from generator.release import lock_file
 from tests import keyring
 from tests.contract import api_server, binaries
 from tests.contract.api_server import ApiServer
+from tests.signed import Signed
 
 HOST = "limit-order-book.local"
 APPLY = ("apply", "--server-side", "--field-manager=hardway", "--force-conflicts", "-f")
@@ -36,7 +40,7 @@ APPLY = ("apply", "--server-side", "--field-manager=hardway", "--force-conflicts
 def plan() -> Plan:
     planned = keyring.planned(control_planes=1, workers=2)
     lock = lock_file.load("k8s-1.36", Path("/nonexistent"))
-    return replace(planned, release=lock, addons=("bridge", "coredns", "ingress", "order-book"))
+    return replace(planned, release=lock, addons=("bridge", "coredns", "ingress", "metrics-server", "order-book"))
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +143,8 @@ def test_a_pod_that_says_nothing_is_refused_beside_the_book(server: ApiServer) -
         ("ingress:traefik", "watch", "ingresses.networking.k8s.io", "no"),
         ("ingress:traefik", "list", "secrets", "no"),
         ("ingress:traefik", "create", "pods", "no"),
+        ("metrics-server:metrics-server", "list", "secrets", "no"),
+        ("metrics-server:metrics-server", "create", "pods", "no"),
         ("order-book:limit-order-book", "get", "secrets", "no"),
         ("order-book:postgres", "get", "secrets", "no"),
     ],
@@ -171,8 +177,15 @@ def test_dns_answers_with_its_own_rights(server: ApiServer, plan: Plan) -> None:
         assert resolve(port, "nobody.order-book.svc.cluster.local") == ""
 
 
-def test_the_ingress_routes_the_applications_paths_alone(server: ApiServer, plan: Plan) -> None:
+def test_the_ingress_routes_the_applications_paths_alone(server: ApiServer, plan: Plan, tmp_path: Path) -> None:
+    """Over TLS, with the certificate as the job brings it; a later one is taken up as it comes."""
     traefik = binaries.find("traefik")["traefik"]
+    authority, other = Signed("ingress-ca"), Signed("ingress-ca of another")
+    first, next_one, wrong = (Signed("order-book", signer, HOST) for signer in (authority, authority, other))
+    bring(server, first, tmp_path)
+    believed = ssl.create_default_context(cadata=authority.pem.decode())
+    manifest = yaml.safe_load(addons.manifests(plan)["ingress/config-map.yaml"])
+    (tmp_path / "tls.yaml").write_text(manifest["data"]["tls.yaml"])
     kubeconfig = server.service_account("ingress", "traefik")
     web, tls, ping = api_server.free_ports(3)
     spec = yaml.safe_load(addons.manifests(plan)["ingress/daemon-set.yaml"])["spec"]["template"]["spec"]
@@ -180,6 +193,8 @@ def test_the_ingress_routes_the_applications_paths_alone(server: ApiServer, plan
     arguments = spec["containers"][0]["args"]
     for old, new in ports.items():
         arguments = [argument.replace(f"address={old}", f"address={new}") for argument in arguments]
+    assert any("=/etc/traefik/tls.yaml" in argument for argument in arguments)
+    arguments = [argument.replace("/etc/traefik/", f"{tmp_path}/") for argument in arguments]
     log = server.directory / "traefik.log"
     with echo() as backend, process(log, str(traefik), *arguments, KUBECONFIG=str(kubeconfig)):
         # In a pod the Service's name leads to the application; here it leads to the echo, by an address.
@@ -189,20 +204,91 @@ def test_the_ingress_routes_the_applications_paths_alone(server: ApiServer, plan
         (server.directory / "echo.json").write_text(json.dumps(service))
         assert server.kubectl(*APPLY, str(server.directory / "echo.json")).returncode == 0
         wait_for(f"http://127.0.0.1:{ping}/ping", log)
-        deadline = time.monotonic() + 30
-        while get(web, HOST, "/")[0] != 200:
-            assert time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.3)
+        until(log, lambda: get(tls, HOST, "/", context=believed)[0] == 200)
         for path in ("/", "/ob", "/api/order", "/api/health", "/headers"):
-            status, body = get(web, HOST, path)
+            status, body = get(tls, HOST, path, context=believed)
             assert (status, body.split()[0]) == (200, path)
+            assert moved(web, HOST, path) == (308, f"https://{HOST}{path}")
         for path in ("/api/wipe", "/api/wipe/", "/api", "/ob/x", "/API/WIPE", "/api/order/../wipe", "//api/wipe"):
+            assert get(tls, HOST, path, context=believed)[0] == 404, path
             assert get(web, HOST, path)[0] == 404, path
         assert get(web, "other.local", "/")[0] == 404
-        seen = get(web, HOST, "/headers", {"X-Forwarded-For": "8.8.8.8", "X_Forwarded_For": "8.8.8.8"})[1]
+        forged = {"X-Forwarded-For": "8.8.8.8", "X_Forwarded_For": "8.8.8.8"}
+        seen = get(tls, HOST, "/headers", forged, context=believed)[1]
         assert "X-Forwarded-For:127.0.0.1" in seen
         assert "8.8.8.8" not in seen
+        # Whoever asks for another name, or for none, is shown no certificate at all.
+        for name in ("other.local", None):
+            with pytest.raises(ssl.SSLError, match=r"UNRECOGNIZED_NAME|unrecognized name"):
+                shown(tls, name)
+        assert shown(tls, HOST) == first.der
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            assert shown(tls, HOST, version) == first.der
+        with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
+            shown(tls, HOST, ssl.TLSVersion.TLSv1_1)
+        bring(server, next_one, tmp_path)
+        until(log, lambda: shown(tls, HOST) == next_one.der)
+        assert get(tls, HOST, "/ob", context=believed)[0] == 200
+        bring(server, wrong, tmp_path)
+        until(log, lambda: shown(tls, HOST) == wrong.der)
+        assert get(tls, HOST, "/ob", context=believed)[0] == 0
         assert "ERR" not in log.read_text()
+
+
+def test_wiping_is_open_where_the_description_says_so(plan: Plan) -> None:
+    def paths(planned: Plan) -> set[str]:
+        ingress = yaml.safe_load(addons.manifests(planned)["order-book/ingress.yaml"])
+        return {path["path"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]}
+
+    assert paths(replace(plan, wipe=True)) - paths(plan) == {"/api/wipe"}
+
+
+def bring(server: ApiServer, certificate: Signed, directory: Path) -> None:
+    """Apply the order book's certificate as the job does."""
+    data = {"tls.crt": certificate.pem, "tls.key": certificate.key_pem()}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "order-book", "namespace": "order-book-web"},
+        "type": "kubernetes.io/tls",
+        "data": {key: b64encode(value).decode() for key, value in data.items()},
+    }
+    (directory / "secret.json").write_text(json.dumps(secret))
+    done = server.kubectl(*APPLY, str(directory / "secret.json"))
+    assert done.returncode == 0, done.stderr
+
+
+def until(log: Path, probe: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not probe():
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.3)
+
+
+def shown(port: int, name: str | None, version: ssl.TLSVersion | None = None) -> bytes:
+    """Give the certificate that a visitor is shown who asks for a name, with one version of TLS if that is said."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    if version is not None:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=name) as secured,
+    ):
+        return secured.getpeercert(binary_form=True) or b""
+
+
+def moved(port: int, host: str, path: str) -> tuple[int, str]:
+    """Ask without following, and give where the answer leads."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("Location", "")
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -243,16 +329,37 @@ def echo() -> Iterator[int]:
         thread.join()
 
 
-def get(port: int, host: str, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host, **(headers or {})})
+class Secured(http.client.HTTPConnection):
+    """Connects to loopback, and speaks there with who has another name."""
+
+    def __init__(self, port: int, name: str, context: ssl.SSLContext) -> None:
+        super().__init__("127.0.0.1", port, timeout=5)
+        self._name, self._given = name, context
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = self._given.wrap_socket(self.sock, server_hostname=self._name)
+
+
+def get(
+    port: int,
+    host: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    context: ssl.SSLContext | None = None,
+) -> tuple[int, str]:
+    """Ask for a page, over TLS where somebody is believed; no answer, or none to be believed, is 0."""
+    plain = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = Secured(port, host, context) if context else plain
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, ""
+        connection.request("GET", path, headers={"Host": host, **(headers or {})})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
     except OSError:
         return 0, ""
+    finally:
+        connection.close()
 
 
 def wait_for(url: str, log: Path) -> None:

@@ -23,8 +23,8 @@ from generator.lab.content import build, served
 from generator.lab.content.cache import Cache
 from generator.lab.machines import volumes
 from generator.plan.decide import Plan
-from generator.plan.decide import Volume as Planned
 from generator.plan.names import volume_name
+from generator.plan.volumes import Volume as Planned
 from generator.release import lock_file
 from generator.release.lock_file import Filesystem
 from tests.silent import Silent

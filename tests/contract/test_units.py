@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from generator.documents import agent, user_data
-from generator.plan.decide import Node, Plan, Volume
+from generator.plan.decide import Node, Plan
+from generator.plan.volumes import Volume
 
 from .. import facts
 from ..conftest import TESTS

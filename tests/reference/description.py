@@ -20,6 +20,8 @@ from .keys import Key, keys
 RELEASE, OTHER_RELEASE = "k8s-1.36", "of-our-own"
 DEBUG = {"ssh_keys": ["anna"], "until": "2026-12-10"}
 GIVEN = {"certificate": "tls.crt", "key": "tls.key"}
+SHOP = {"name": "shop", "manifests": "addons/shop"}
+KUSTOMIZED = {"name": "shop", "kustomization": "overlays/test"}
 WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"}
 
 
@@ -27,8 +29,9 @@ WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"
 class Change:
     """Another value of a key; None where there is none.
 
-    `pool` is the place of the pool that changes; `workers`, `debug` and `given` say that the tutorial's cluster has two
-    workers, a `debug` or a certificate of the user's beside, because the change would not be valid without.
+    `pool` is the place of the pool or addon; `workers`, `debug` and `given` say that the tutorial's cluster
+    has two workers, a `debug` or a certificate of the user's beside, because the change would not be valid without;
+    `own` is an addon of the user's that it has besides.
     """
 
     value: Any
@@ -36,6 +39,7 @@ class Change:
     workers: bool = False
     debug: bool = False
     given: bool = False
+    own: Mapping[str, Any] | None = None
 
 
 CHANGES: Mapping[str, Change] = {
@@ -73,7 +77,10 @@ CHANGES: Mapping[str, Change] = {
     "order_book.wipe": Change(True),
     "order_book.image": Change(f"docker.io/me/book:1@sha256:{'1a2b' * 16}"),
     "order_book.pull_secret": Change("docker.json"),
-    "addons": Change(["bridge", "coredns", "ingress"]),
+    "addons[].name": Change("store", pool=-1, own=SHOP),
+    "addons[].manifests": Change("addons/other", pool=-1, own=SHOP),
+    "addons[].kustomization": Change("overlays/production", pool=-1, own=KUSTOMIZED),
+    "addons[].after": Change(["coredns"], pool=-1, own=SHOP),
     "debug.ssh_keys": Change(["anna", "ben"], debug=True),
     "debug.until": Change("2026-12-24", debug=True),
 }
@@ -99,10 +106,10 @@ TOGETHER = """\
 * Some node takes pods: a worker, or a control-plane node that is `schedulable`. A worker can't be told not to.
 * Pools have different names, and `network.vpc`, `network.nodes` and `network.pods` have room for every node.
 * Volumes of a pool have different names; in the account each is named by cluster, node and volume, in 64 characters.
-* Addons are {addons}, each once and `bridge` first. {needs}.
+* Addons are {addons}, each once. The first is {networks}, and there is no other of these. {needs}. One of your own has
+  `manifests` or `kustomization`, and a name that none of these has.
 * `debug` is left out, or has both of its keys: the section as a whole is what nobody should need.
 * A certificate of yours is both `order_book.certificate` and `order_book.key`.
-* {later} and the datapath `vpc` are refused for now.
 """
 
 
@@ -119,14 +126,14 @@ def _section(key: Key, effects: Effects) -> str:
     before, after = (_tutorial(change) for _ in range(2))
     place, name = _place(after, key.path, change.pool)
     old, place[name] = place.get(name, key.field.default), change.value
-    example = _shown(WORKERS.get(name, old) if change.pool else change.value if old is None else old)
+    example = _shown(change.value if old in (None, ()) else WORKERS.get(name, old) if change.workers else old)
     rows = [("type", key.kind), ("default", key.default), ("takes", "; ".join(key.rules)), ("example", f"`{example}`")]
     if change.value is None:
         rows += [("a change", "there is no other value yet")]
     else:
         effect = effects.of(before, after)
         beside = ", in a cluster with two workers more" if change.workers else ""
-        was = "nothing" if old is None else f"`{_shown(old)}`"
+        was = "nothing" if old in (None, ()) else f"`{_shown(old)}`"
         rows += [("a change", f"{was} to `{_shown(change.value)}`{beside}")]
         rows += [("rendered", effect.rendered), ("launch", effect.launch)]
     table = [f"| {head} | {text} |" for head, text in rows if text]
@@ -138,6 +145,7 @@ def _tutorial(change: Change) -> dict[str, Any]:
     value["pools"] += [dict(WORKERS)] if change.workers else []
     value |= {"debug": dict(DEBUG)} if change.debug else {}
     value |= {"order_book": dict(GIVEN)} if change.given else {}
+    value["addons"] += [dict(change.own)] if change.own else []
     return value
 
 
@@ -159,10 +167,11 @@ def _shown(value: Any) -> str:
 
 def _together() -> str:
     counts = [str(count) for count in rules.CONTROL_PLANE_COUNTS]
-    needs = {addon: [need for need in before if need != "bridge"] for addon, before in rules.ADDONS.items()}
     return TOGETHER.format(
         counts=f"{', '.join(counts[:-1])} or {counts[-1]}",
         addons=listed(list(rules.ADDONS)),
-        needs="; ".join(f"`{addon}` needs {listed(before)} before it" for addon, before in needs.items() if before),
-        later=listed(sorted(rules.LATER)),
+        networks=listed(list(rules.NETWORKS)),
+        needs="; ".join(
+            f"`{addon}` needs {listed(before)} before it" for addon, before in rules.ADDONS.items() if before
+        ),
     )

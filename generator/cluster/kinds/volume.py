@@ -13,7 +13,7 @@ from generator.cluster.observed import VOLUMES, Observed
 from generator.errors import Problem
 from generator.plan import names
 from generator.plan.decide import Node, Plan
-from generator.plan.decide import Volume as Planned
+from generator.plan.volumes import Volume as Planned
 from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import Volume

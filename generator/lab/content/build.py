@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from generator.errors import Problem
-from generator.lab.content import archive, debian, images, postgres, pull, recipes
+from generator.lab.content import archive, cilium, debian, images, postgres, pull, recipes
 from generator.lab.content.archive import Member
 from generator.lab.content.cache import Cache, recipe_key, tree_sha256
 from generator.lab.content.fetch import Fetcher
@@ -191,6 +191,8 @@ class _Builder:
         tag = registry.split(image.reference)[2]
         makers: Mapping[str, Callable[[str], _Making]] = {
             "pause": self._pause,
+            "cilium": self._cilium,
+            "cilium-operator": self._cilium_operator,
             "coredns": self._coredns,
             "metrics-server": self._metrics_server,
             "traefik": self._traefik,
@@ -221,6 +223,23 @@ class _Builder:
 
         settings = Settings(["/pause"], "65535:65535")
         return self._single("pause", "/pause", tree_sha256(SOURCE / "pause"), compiled, settings)
+
+    def _cilium(self, tag: str) -> _Making:
+        # As of Postgres, the packages' versions are no input.
+        recipe = recipes.cilium(tag)
+        inputs = {"kind": "cilium", "binaries": recipe.inputs(self.go_version), "recipe": cilium.RECIPE}
+
+        def make() -> str:
+            binaries = self.go.build(recipe, self.cache, self.progress)
+            sources = self.go.download(recipe.module, recipe.version, "cilium")
+            return cilium.make(self.cache, self.fetcher, binaries, sources)
+
+        return _Making(inputs, make)
+
+    def _cilium_operator(self, tag: str) -> _Making:
+        path = "/usr/bin/cilium-operator-generic"
+        settings = Settings([path], "0:0", environment={"PATH": "/usr/bin"}, ports=[9234])
+        return self._of_go(recipes.cilium(tag), path, settings)
 
     def _coredns(self, tag: str) -> _Making:
         return self._of_go(recipes.coredns(f"v{tag}"), "/coredns", Settings(["/coredns"], NOBODY, ports=[53]))

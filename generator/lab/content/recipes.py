@@ -118,6 +118,27 @@ def traefik(version: str) -> GoRecipe:
     )
 
 
+def cilium(version: str) -> GoRecipe:
+    """The agent, what the runtime calls for each pod, and the operator without any cloud's addresses.
+
+    Two modules that the module proxy lacks are replaced: a revision by the release after it, and a nested one.
+    """
+    package = "github.com/cilium/cilium"
+    return GoRecipe(
+        "cilium",
+        package,
+        version,
+        {
+            "cilium-agent": f"{package}/daemon",
+            "cilium-cni": f"{package}/plugins/cilium-cni",
+            "cilium-operator-generic": f"{package}/operator",
+        },
+        own=SOURCE / "cilium",
+        tags="ipam_provider_operator",
+        stamps={f"{package}/pkg/version.ciliumVersion": "{number}"},
+    )
+
+
 def order_book() -> GoRecipe:
     """The stand-in for the application, whose own source is published without a licence."""
     return GoRecipe("order-book", "hardway/orderbook", "", {"orderbook": "."}, own=ORDER_BOOK)

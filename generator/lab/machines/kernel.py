@@ -56,6 +56,16 @@ MODULES = {
     "cls_bpf": ("NET_CLS_BPF", "net/sched"),
 }
 
+# By number. Source: https://github.com/torvalds/linux/blob/master/include/uapi/linux/capability.h
+CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
+    "CHECKPOINT_RESTORE",
+)
+
 
 def available() -> tuple[str, ...]:
     """List which of `MODULES` are built into the kernel or loaded."""
@@ -94,12 +104,14 @@ def builtin_list() -> str:
     return "".join(f"kernel/{MODULES[name][1]}/{name}.ko\n" for name in available())
 
 
-def has_resource_capability() -> bool:
-    """Say whether processes started here may raise limits and lower OOM scores (CAP_SYS_RESOURCE, number 24)."""
+def lacking_capabilities() -> tuple[str, ...]:
+    """Name the capabilities that nothing started here may have, as OCI's `config.json` does."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapBnd:"):
-            return bool(int(line.split()[1], 16) >> 24 & 1)
-    return False
+            bound = int(line.split()[1], 16)
+            last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+            return tuple(f"CAP_{name}" for bit, name in enumerate(CAPABILITIES[: last + 1]) if not bound >> bit & 1)
+    return ()
 
 
 def release() -> str:

@@ -41,6 +41,16 @@ PACKAGES = (
 # the one thing a cloud image has not: it stands for WireGuard in the cloud kernel, and brings no `wg`
 KERNEL_STAND_INS = ("wireguard-go",)
 _UNWANTED_PATHS = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+# A container that asks for what the machine lacks, or for a better score than it has, would not start.
+_LACKING = """\
+version = 3
+
+[plugins.'io.containerd.cri.v1.runtime']
+restrict_oom_score_adj = true
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+BinaryName = '/usr/lib/hardway-lab/runc'
+"""
 _TIDY = """
 set -eu
 cd "$1"
@@ -104,7 +114,7 @@ def layer(state: State, root: Path, ca_certificate: bytes) -> Path:
 
     It holds the lab's certification authority in the trust store, the provider's cloud-init data sources, the first
     process, a module list, and drop-ins: for a disk that is the host's, as a droplet's is its own, and for what a host
-    with cgroup version 1 or without CAP_SYS_RESOURCE needs.
+    with cgroup version 1 or without some capability needs.
     """
     files = _layer_files(ca_certificate)
     recipe = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
@@ -124,7 +134,7 @@ def layer(state: State, root: Path, ca_certificate: bytes) -> Path:
             path = upper / name
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             path.write_bytes(content)
-            path.chmod(0o755 if name == "usr/lib/hardway-lab/lab-init" else 0o644)
+            path.chmod(0o755 if content.startswith(b"#!") else 0o644)
         script = (
             'mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4"\n'
             'mount -t proc proc "$4/proc"\n'
@@ -156,10 +166,10 @@ def _layer_files(ca_certificate: bytes) -> dict[str, bytes]:
         f"usr/lib/modules/{kernel.release()}/modules.order": b"",
     }
     files["etc/kubernetes/kubelet.conf.d/90-lab.conf"] = _KUBELET
-    if not kernel.has_resource_capability():
-        files["etc/containerd/conf.d/90-lab.toml"] = (
-            b"version = 3\n\n[plugins.'io.containerd.cri.v1.runtime']\n  restrict_oom_score_adj = true\n"
-        )
+    if lacking := kernel.lacking_capabilities():
+        runc = (Path(__file__).parent / "lab-runc").read_text().replace("@LACKING@", " ".join(lacking))
+        files["usr/lib/hardway-lab/runc"] = runc.encode()
+        files["etc/containerd/conf.d/90-lab.toml"] = _LACKING.encode()
     return files
 
 

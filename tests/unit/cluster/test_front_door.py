@@ -7,18 +7,33 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from generator.cluster import front_door
+from generator.cluster.front_door import Trust
+from generator.plan.serving import Given
+from tests.keyring import NOW, planned
+from tests.signed import Signed
 
 HOST, PATH = "limit-order-book.local", "/ob"
+AUTHORITY = Signed("authority")
+OWN, LATER = Signed("order-book", AUTHORITY, HOST), Signed("order-book", AUTHORITY, HOST)
+TRUST = Trust(AUTHORITY.pem.decode())
 
 
 @contextmanager
-def answering(*pieces: bytes, pause: float = 0.0, heard: list[bytes] | None = None) -> Iterator[int]:
-    """Answer each connection with some pieces."""
+def answering(
+    *pieces: bytes,
+    pause: float = 0.0,
+    heard: list[bytes] | None = None,
+    certificate: Signed | None = OWN,
+    hops: int = 0,
+) -> Iterator[int]:
+    """Answer each connection with some pieces, over TLS after so many hops; without a certificate never."""
     listener = socket.create_server(("127.0.0.1", 0))
+    context = certificate.context() if certificate else None
     over = threading.Event()
 
     def serve() -> None:
@@ -27,10 +42,12 @@ def answering(*pieces: bytes, pause: float = 0.0, heard: list[bytes] | None = No
                 client, _ = listener.accept()
             except OSError:
                 return
-            with client:
-                client.settimeout(10)
+            client.settimeout(10)
+            try:
                 try:
-                    for piece in pieces:
+                    for number, piece in enumerate(pieces):
+                        if context is not None and number == hops:
+                            client = context.wrap_socket(client, server_side=True)
                         request = client.recv(4096)
                         if heard is not None:
                             heard.append(request)
@@ -41,6 +58,8 @@ def answering(*pieces: bytes, pause: float = 0.0, heard: list[bytes] | None = No
                             client.sendall(b"x")
                 except OSError:
                     pass
+            finally:
+                client.close()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -60,7 +79,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(monkeypatch: pytest.MonkeyPatch, port: int) -> int | None:
     monkeypatch.setattr(front_door, "PORT", port)
-    return front_door.status("127.0.0.1", HOST, PATH)
+    return front_door.status("127.0.0.1", HOST, PATH, TRUST)
 
 
 def test_a_page_is_asked_for_by_the_host_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,14 +91,53 @@ def test_a_page_is_asked_for_by_the_host_s_name(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_proxy_leads_there() -> None:
     heard: list[bytes] = []
-    with answering(b"HTTP/1.1 200 Connection established\r\n\r\n", b"HTTP/1.1 503 No\r\n\r\n", heard=heard) as port:
-        assert front_door.status("28.51.100.9", HOST, PATH, f"http://127.0.0.1:{port}") == 503
-    assert heard[0].startswith(b"CONNECT 28.51.100.9:80 HTTP/1.1\r\nHost: 28.51.100.9:80\r\n")
+    said = (b"HTTP/1.1 200 Connection established\r\n\r\n", b"HTTP/1.1 503 No\r\n\r\n")
+    with answering(*said, heard=heard, hops=1) as port:
+        assert front_door.status("28.51.100.9", HOST, PATH, TRUST, f"http://127.0.0.1:{port}") == 503
+    assert heard[0].startswith(b"CONNECT 28.51.100.9:443 HTTP/1.1\r\nHost: 28.51.100.9:443\r\n")
 
 
 def test_a_proxy_that_refuses_is_no_answer_of_the_node() -> None:
-    with answering(b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as port:
-        assert front_door.status("28.51.100.9", HOST, PATH, f"http://127.0.0.1:{port}") is None
+    with answering(b"HTTP/1.1 502 Bad Gateway\r\n\r\n", certificate=None) as port:
+        assert front_door.status("28.51.100.9", HOST, PATH, TRUST, f"http://127.0.0.1:{port}") is None
+
+
+PAGE = b"HTTP/1.1 200 OK\r\n\r\nbook"
+
+
+@pytest.mark.parametrize(
+    ("trust", "certificate", "status"),
+    [
+        (TRUST, OWN, 200),
+        (TRUST, LATER, 200),
+        (TRUST, Signed("order-book", Signed("authority"), HOST), None),
+        (TRUST, Signed("order-book", AUTHORITY, "other.local"), None),
+        (TRUST, Signed("order-book", AUTHORITY, HOST, end=NOW), None),
+        (Trust(sha256=OWN.sha256), OWN, 200),
+        (Trust(sha256=OWN.sha256), LATER, None),
+        (Trust(), OWN, None),
+    ],
+)
+def test_nobody_is_believed_who_is_not_the_host(
+    monkeypatch: pytest.MonkeyPatch, trust: Trust, certificate: Signed, status: int | None
+) -> None:
+    with answering(PAGE, certificate=certificate) as port:
+        monkeypatch.setattr(front_door, "PORT", port)
+        assert front_door.status("127.0.0.1", HOST, PATH, trust) == status
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\x03\x03\x00\x7a\x02"])
+def test_who_speaks_no_tls_or_never_ends_to_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    begun = time.monotonic()
+    with answering(said, pause=0.1, certificate=None) as port:
+        assert asked(monkeypatch, port) is None
+        assert time.monotonic() - begun < 3
+
+
+def test_the_plan_says_whom_to_believe() -> None:
+    plan = replace(planned(), authorities={"ingress-ca": "PEM"})
+    assert front_door.trusted(plan) == Trust("PEM")
+    assert front_door.trusted(replace(plan, given=Given("tls.crt", "tls.key", "ab"))) == Trust(sha256="ab")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from generator.cluster.kube_api import REPORT, Credentials, Kube, KubeNode
+from generator.cluster.kube_api import REPORT, Applied, Credentials, Kube, KubeNode
 
 NODE = {
     "metadata": {"name": "node01", "labels": {}},
@@ -67,4 +67,4 @@ def test_a_node_leaves_its_report_at_its_node(monkeypatch: pytest.MonkeyPatch, s
 def test_what_is_no_answer_is_none(monkeypatch: pytest.MonkeyPatch, server: Kube, body: bytes) -> None:
     made = answering(monkeypatch, server, body)
     assert made.nodes() is None
-    assert made.addons() == (None, "")
+    assert made.addons() == Applied()

@@ -31,6 +31,7 @@ FACTS: dict[str, Any] = {
     "pod_cidr": "10.42.0.0/24",
     "vpc": "10.110.0.0/20",
     "mtu": 1420,
+    "datapath": "mesh",
     "wireguard_port": 51820,
     "api_port": 6443,
     "balancer_port": 7443,

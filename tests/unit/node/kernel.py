@@ -27,7 +27,9 @@ class Kernel:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
         self.ran: list[str] = []
         self.handshakes = {"key2": 0, "key3": 0}
+        self.endpoints: dict[str, str] = {}
         self.addresses = ["10.44.0.1", "10.110.0.1"]
+        self.route = {"dev": "wg0"}
         self.missing = missing
         self.says = "RTNETLINK answers: No buffer space available"
         monkeypatch.setattr(here, "run", self.run)
@@ -39,6 +41,10 @@ class Kernel:
             raise Failure(f"{line}: {self.says}")
         if line == "wg show wg0 latest-handshakes":
             return "".join(f"{key}\t{when}\n" for key, when in self.handshakes.items())
+        if line == "wg show wg0 endpoints":
+            return "".join(f"{key}\t{where}:51820\n" for key, where in self.endpoints.items())
+        if line.startswith("ip -json route get"):
+            return json.dumps([self.route])
         if line.startswith("ip -json"):
-            return json.dumps([{"addr_info": [{"local": address}]} for address in self.addresses])
+            return json.dumps([{"ifname": "eth1", "addr_info": [{"local": address}]} for address in self.addresses])
         return ""

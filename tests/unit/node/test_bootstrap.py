@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hardway import addon_secrets, bootstrap, here, kube
+from hardway import addon_secrets, addons, bootstrap, here, kube
 from hardway import sealed as opening
 from hardway.here import Failure
 
-from generator.documents import addons
+from generator.documents import addons as rendering
 from generator.pki import addon_secrets as texts
 from generator.pki import sealing
 
@@ -49,7 +50,7 @@ FILES = {
     "order-book/namespace.yaml": b"kind: Namespace",
     "order-book/service.yaml": b"kind: Service # @secret/order-book/postgres@ @secret/order-book/other@",
 }
-ARCHIVE = addons.archive(FILES)
+ARCHIVE = rendering.archive(FILES)
 DIGEST = hashlib.sha256(ARCHIVE).hexdigest()
 
 
@@ -305,14 +306,61 @@ def test_reads_what_the_generator_packs(cluster: Kubernetes, store: Store) -> No
     from ...conftest import TESTS
 
     plan = tutorial.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
-    manifests = addons.manifests(plan)
-    digest = addons.digest(manifests)
+    manifests = rendering.manifests(plan)
+    digest = rendering.digest(manifests)
     here.write(here.ROSTER, json.dumps({"addons": digest, "generation": 7, "secrets": SEALED}))
-    store.answers[f"/public/{digest}.tar"] = Answer(addons.archive(manifests))
+    store.answers[f"/public/{digest}.tar"] = Answer(rendering.archive(manifests))
     bootstrap.step()
-    assert cluster.objects["configmap"]["data"] == DONE | {"addons": digest}
+    states = json.dumps({"shop": {"state": "applied"}})
+    assert cluster.objects["configmap"]["data"] == DONE | {"addons": digest, "states": states}
     applied = "\n---\n".join(cluster.applied)
     secrets = addon_secrets.wanted(SEALED)
     texts = [addon_secrets.marked(text.decode(), secrets) for path, text in manifests.items() if path.endswith(".yaml")]
     assert all(text in applied for text in texts)
     assert "@secret" not in applied
+
+
+def test_what_was_broken_is_tried_again_after_a_while(
+    cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    bootstrap.step()
+    assert not addons.is_time()
+    states = {"shop": {"state": "broken", "why": "x"}, "other": {"state": "applied"}}
+    cluster.objects["configmap"]["data"]["states"] = json.dumps(states)
+    bootstrap.step()
+    assert not addons.is_time(), "it has just been tried"
+    long_ago = datetime.now(UTC).timestamp() - addons.AGAIN_SECONDS
+    os.utime(here.at(addons.MARK), (long_ago, long_ago))
+    assert addons.is_time()
+    tried: list[Any] = []
+    monkeypatch.setattr(addons, "apply", lambda _, only: tried.append(only))
+    bootstrap.again()
+    assert tried == [["shop"]]
+    assert not addons.is_time()
+    del cluster.objects["configmap"]["data"]["states"]
+    bootstrap.again()
+    assert tried == [["shop"]]
+    assert not here.at(addons.MARK).exists()
+
+
+def test_a_broken_addon_of_ours_fails_the_step_and_others_are_applied(
+    cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = here.run
+
+    def broken(*argv: str, **options: Any) -> str:
+        if argv[3:5] == ("delete", "role"):
+            raise Failure("no role goes")
+        return run(*argv, **options)
+
+    monkeypatch.setattr(here, "run", broken)
+    with pytest.raises(Failure, match="addon base: no role goes"):
+        bootstrap.step()
+    assert [text for text in cluster.applied if "order-book" in text] == []
+    record = cluster.objects["configmap"]["data"]
+    assert record["addons"] == ""
+    assert json.loads(record["states"]) == {"base": {"state": "broken", "why": "no role goes"}}
+    assert bootstrap.is_due(here.read(here.ROSTER), cluster.objects["configmap"])
+    monkeypatch.setattr(here, "run", run)
+    bootstrap.step()
+    assert cluster.objects["configmap"]["data"] == DONE

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
-from hardway import balancer, follow, here, mesh, roster
+from hardway import balancer, follow, here, mesh, peers, roster, survey
 from hardway.here import Failure
 
 from .kernel import Kernel, peer
@@ -90,6 +91,29 @@ def balanced(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return found
 
 
+def test_the_paths_are_probed_now_and_then(
+    said: dict[str, Any], followed: list[int], commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+
+    def take() -> None:
+        taken.append("probed")
+        here.write(survey.KEPT, "{}")
+
+    monkeypatch.setattr(survey, "take", take)
+    follow.changes()
+    assert taken == [], "this node is not ready yet"
+    survey.begin()
+    assert commands == [("systemctl", "start", "--no-block", "hardway-roster.service")]
+    follow.changes()
+    follow.changes()
+    assert taken == ["probed"]
+    past = here.at(survey.KEPT).stat().st_mtime - survey.AGAIN_SECONDS - 1
+    os.utime(here.at(survey.KEPT), (past, past))
+    follow.changes()
+    assert taken == 2 * ["probed"]
+
+
 @pytest.fixture
 def said(facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the store says; a test may change it."""
@@ -111,7 +135,7 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def apply(said: dict[str, Any]) -> None:
         found.append(said["generation"])
-        here.write(mesh.APPLIED, json.dumps(mesh.peers(here.facts(), said)))
+        here.write(mesh.APPLIED, json.dumps(peers.others(here.facts(), said)))
 
     monkeypatch.setattr(mesh, "follow", apply)
     return found

@@ -25,8 +25,8 @@ LAYERS = (
         "upkeep",
         "volumes",
     ),  # what the loader runs
-    ("addons", "duties", "restoring"),
-    ("survey",),
+    ("duties", "restoring"),
+    ("addons", "survey"),
     ("datapath", "paths", "services"),
     ("belongings",),
     ("dump", "snapshot"),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import socket
 from typing import Any
 
 import pytest
-from hardway import here, mesh
+from hardway import mesh
 from hardway.here import Failure, Terminal
 
 from .kernel import Kernel, peer
@@ -106,37 +104,3 @@ def test_a_fresh_device_gets_all_endpoints_again(monkeypatch: pytest.MonkeyPatch
     kernel.ran.clear()
     mesh.follow(roster)
     assert kernel.ran[0] == f"{SET} endpoint 10.110.0.2:51820"
-
-
-@pytest.mark.parametrize(
-    ("handshake", "endpoint", "addresses", "knock", "said"),
-    [
-        (1, "10.110.0.2", ["10.110.0.1"], ConnectionRefusedError(), "answers through the mesh"),
-        (1, "10.110.0.2", ["10.110.0.1"], TimeoutError("timed out"), "does not answer: timed out"),
-        (0, "10.110.0.2", ["10.110.0.1"], None, "no handshake with 10.110.0.2: it is down, or UDP 51820 is blocked"),
-        (0, None, ["10.110.0.1"], None, "the roster has no endpoint for it"),
-        (1, "10.110.0.2", ["203.0.113.5"], None, "no address in the VPC 10.110.0.0/20"),
-    ],
-)
-def test_a_probe_names_the_cause(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    facts: dict[str, Any],
-    handshake: int,
-    endpoint: str | None,
-    addresses: list[str],
-    knock: Exception | None,
-    said: str,
-) -> None:
-    kernel = Kernel(monkeypatch)
-    kernel.handshakes = {"key2": handshake}
-    kernel.addresses = addresses
-
-    def connect(*_: object, **__: object) -> socket.socket:
-        assert knock
-        raise knock
-
-    monkeypatch.setattr(mesh.socket, "create_connection", connect)
-    here.write(here.ROSTER, json.dumps({"nodes": [peer(1), peer(2, endpoint)]}))
-    mesh.probe()
-    assert said in capsys.readouterr().out

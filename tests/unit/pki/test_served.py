@@ -18,9 +18,10 @@ from generator.errors import Problems
 from generator.pki import addon_secrets, served, store
 from generator.pki.store import KeyStore
 from generator.plan.certificates import METRICS_SERVER, ORDER_BOOK
-from generator.plan.decide import Given, Plan
+from generator.plan.decide import Plan
 from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
 from generator.plan.project import Project
+from generator.plan.serving import Given
 from tests import keyring
 from tests.keyring import NOW
 from tests.signed import Signed
@@ -34,7 +35,7 @@ SECRET = "it holds one private key in PEM, without a passphrase: nobody could ty
 DAY = datetime.timedelta(days=1)
 ROOT = Signed("root")
 BETWEEN = Signed("between", ROOT)
-LEAF = Signed("leaf", BETWEEN, HOST)
+LEAF = Signed("leaf", BETWEEN, HOST, end=NOW + 90 * DAY)
 OTHER = Signed("other", ROOT, HOST)
 
 
@@ -334,3 +335,12 @@ def test_the_users_is_theirs_to_replace(rotate: Rotate, capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert "put its successor into `keys/orderbook/tls.crt`, then `gen render` and `gen launch`" in said
     assert WHOLE in text
+
+
+def test_the_users_files_may_be_there_before_any_key_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    described(Path(), more="order_book: {certificate: tls.crt, key: tls.key}\n")
+    Path("keys").mkdir(mode=0o700)
+    put(Path("keys/orderbook"), files(OTHER.pem, OTHER.key_pem()))
+    assert run(["render"]) == 0
+    assert run(["render", "--check"]) == 0

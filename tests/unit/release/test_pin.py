@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from generator.cli.main import run
-from generator.errors import Problem
+from generator.errors import Problem, Problems
+from generator.manifests import pins
 from generator.release import lock_file, pin, registry
 from generator.release.lock_file import Image, Release
 
@@ -17,7 +18,15 @@ from ... import registries
 from ...registries import Registry
 from ..plan.test_images import described
 
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: default}}
+spec: {{containers: [{{name: a, image: "{image}"}}]}}
+"""
+TWICE = f"{{reference: 'quay.io/a/b:1', digest: 'sha256:{'ab' * 32}'}}"
 REPOSITORIES = {"pause": "pause", "coredns": "coredns/coredns", "traefik": "library/traefik"}
+REPOSITORIES |= {"metrics-server": "metrics-server/metrics-server"}
 REPOSITORIES |= {"postgres": "library/postgres", "order-book": "amagnu/limit-order-book"}
 
 
@@ -68,7 +77,7 @@ def test_every_image_gets_the_digest_of_its_tag(served: Registry, capsys: pytest
     before = path.read_bytes()
     assert run(["release", "pin", "mine"]) == 0
     said = capsys.readouterr().err
-    assert said.count(": as pinned\n") == len(said.splitlines()) == 5
+    assert said.count(": as pinned\n") == len(said.splitlines()) == 6
     assert path.read_bytes() == before
 
 
@@ -194,7 +203,7 @@ def test_where_nothing_is_found_nothing_is_written(served: Registry, capsys: pyt
     before = path.stat()
     assert run(["release", "pin", "mine"]) == 1
     said = capsys.readouterr().err
-    assert said.count("error: ") == 5
+    assert said.count("error: ") == 6
     assert "wrote" not in said
     assert path.stat() == before
 
@@ -205,7 +214,7 @@ def test_a_rate_limit_is_called_one_and_not_asked_again(served: Registry, capsys
     write(lock(served))
     assert run(["release", "pin", "mine"]) == 1
     said = capsys.readouterr().err
-    for name in ("traefik", "postgres", "order-book"):
+    for name in ("traefik", "metrics-server", "postgres", "order-book"):
         problem = f"{served.reference(REPOSITORIES[name], '1.0')}: the registry answers no more for now"
         assert f"error: {problem}: its rate limit is used up (429)\n  hint: what is asked without logging in" in said
     assert not any("postgres" in path for path in served.asked)
@@ -225,7 +234,7 @@ def test_a_registry_that_is_away_is_asked_once(served: Registry, monkeypatch: py
 
     monkeypatch.setattr(registry.urllib3.PoolManager, "request", counted)
     answers = pin.ask(images, registry.pool())
-    assert [problem.message for problem in answers.problems] == ["the registry cannot be reached"] * 5
+    assert [problem.message for problem in answers.problems] == ["the registry cannot be reached"] * 6
     assert len(asked) == 1
 
 
@@ -235,3 +244,47 @@ def test_what_is_not_what_its_digest_says_is_refused(served: Registry) -> None:
     repository = registry.Repository(served.reference("pause", "1.0"), registry.pool())
     with pytest.raises(Problem, match=f"the registry sent .* for {digest}"):
         repository.manifest(digest)
+
+
+def test_images_of_own_addons_are_pinned_beside_the_description(
+    served: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = lock(served, **add_all(served))
+    digest, kept = served.add("me/app", "1.0"), f"sha256:{'ab' * 32}"
+    write(release)
+    app, other, gone = (served.reference(f"me/{name}", "1.0") for name in ("app", "other", "gone"))
+    Path("addons").mkdir()
+    images = (app, release.images[0].reference, f"quay.io/x/y@{kept}", other)
+    Path("addons/pods.yaml").write_text("---\n".join(POD.format(name=f"p{n}", image=i) for n, i in enumerate(images)))
+    Path("addons.lock").write_text(f"version: 1\nimages:\n- {{reference: '{gone}', digest: '{kept}'}}\n")
+    with pytest.raises(Problems, match="has no digest"):
+        described(Path(), addons="addons: [bridge, {name: shop, manifests: addons}]", release="mine")
+    assert run(["release", "pin"]) == 1
+    said = capsys.readouterr().err
+    assert f"{app}@{digest}\n" in said
+    assert "wrote addons.lock\n" in said
+    assert f"error: {other}: " in said
+    assert pins.load(Path()) == {app: digest}, "what is found is kept, what nothing runs is not"
+    served.add("me/other", "1.0")
+    assert run(["release", "pin"]) == 0
+    assert pins.load(Path()).keys() == {app, other}
+    before = Path("addons.lock").read_bytes()
+    assert run(["release", "pin"]) == 0
+    assert Path("addons.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("version: 2\nimages: []\n", "addons.lock:1: `version` is 2"),
+        ("version: 1\nimages: [{reference: nginx, digest: x}]\n", "addons.lock:2: `images[0].reference` is 'nginx'"),
+        ("version: 1\nimages: [{reference: 'quay.io/a/b:1', digest: x}]\n", "not `sha256:` and 64 hex digits"),
+        ("version: 1\nimages: [7]\n", "addons.lock:2: `images[0]` is 7"),
+        (f"version: 1\nimages: [{', '.join(2 * [TWICE])}]\n", "`quay.io/a/b:1` is listed twice"),
+    ],
+)
+def test_what_is_wrong_in_the_lock_of_addons_is_said(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "addons.lock").write_text(text)
+    with pytest.raises(Problems) as caught:
+        pins.load(tmp_path)
+    assert message in str(caught.value)

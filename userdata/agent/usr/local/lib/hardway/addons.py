@@ -12,6 +12,7 @@ import json
 import tarfile
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 from hardway import addon_secrets, belongings, fetch, here
@@ -21,6 +22,7 @@ from hardway.kubectl import find, kubectl, server_side
 RECORD = {"name": "hardway", "namespace": "kube-system"}
 BASE = "base"
 # There while an addon of a user's is not up: its age says when it is tried again.
+AGAIN = "hardway-again.service"
 MARK, AGAIN_SECONDS = "/run/hardway/addons.again", 300
 WHY_LENGTH, MOST_KEPT = 500, 20
 
@@ -94,6 +96,13 @@ def is_time() -> bool:
         return time.time() - here.at(MARK).stat().st_mtime >= AGAIN_SECONDS
     except FileNotFoundError:
         return False
+
+
+def try_again() -> None:
+    """Start, beside everything else, a run for addons that were not up; one that is still at it is left alone."""
+    words = ("--no-block", "--collect", "--quiet", f"--unit={AGAIN}", "--property=MemoryMax=512M")
+    with suppress(Failure):
+        here.run("systemd-run", *words, "/usr/local/sbin/hardway", "again")
 
 
 class Run:

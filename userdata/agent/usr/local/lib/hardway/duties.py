@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hardway import dump, etcdctl, fetch, here, snapshot, survey
+from hardway import addons, dump, etcdctl, fetch, here, snapshot, survey
 from hardway.here import Failure
 
 # In the order in which they end: what asks the API server before the API server itself.
@@ -42,6 +42,11 @@ def paths(_: dict[str, Any]) -> dict[str, Any]:
 def etcd(_: dict[str, Any]) -> dict[str, Any]:
     """Say what etcd is like."""
     return etcdctl.bookkeeping()
+
+
+def again(_: dict[str, Any]) -> None:
+    """Begin to try those addons once more that were not up; how they are is in the cluster's record."""
+    addons.try_again()
 
 
 def lead(_: dict[str, Any]) -> dict[str, Any]:
@@ -127,6 +132,7 @@ def _trouble(address: str) -> str | None:
 
 # What may be asked; each takes the request's arguments, and gives what JSON can hold.
 VERBS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+    "again": again,
     "etcd": etcd,
     "keep": keep,
     "lead": lead,

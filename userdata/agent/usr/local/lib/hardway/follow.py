@@ -13,7 +13,6 @@ from hardway.waiting import patiently
 
 MET = "/var/lib/hardway/mesh.met"
 PATIENCE = 120.0
-AGAIN = "hardway-again.service"
 
 
 class Lost(Failure):
@@ -57,15 +56,8 @@ def changes() -> None:
     if is_other and here.facts()["role"] == "control-plane":
         if here.at(addons.MARK).exists():
             with suppress(Failure):
-                here.run("systemctl", "stop", AGAIN)
+                here.run("systemctl", "stop", addons.AGAIN)
         here.run("systemctl", "try-restart", "--no-block", "hardway-bootstrap.service")
     elif addons.is_time():
-        try_again()
+        addons.try_again()
     survey.again()
-
-
-def try_again() -> None:
-    """Start, beside everything else, a run for addons that were not up; one that is still at it is left alone."""
-    words = ("--no-block", "--collect", "--quiet", f"--unit={AGAIN}", "--property=MemoryMax=512M")
-    with suppress(Failure):
-        here.run("systemd-run", *words, "/usr/local/sbin/hardway", "again")
