@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def living(tmp_path: Path) -> Iterator[Living]:
     beside = tuple(replace(image, name=f"{image.name}-later") for image in current.values())
     images.bring(directory, (*before.images, *beside, probe))
     before.gen(directory, "render")
-    with stage.up(cluster, CHOSEN), stage.working(cluster, probe) as ways:
+    with stage.up(cluster, CHOSEN, partial(before.gen, directory)), stage.working(cluster, probe) as ways:
         yield Living(ways, current, before)
 
 
