@@ -16,7 +16,7 @@ from tests.chaos import invariants
 from tests.chaos.steps import ALL, POOL, commit
 from tests.chaos.walk import FAULTS, Step
 from tests.chaos.walk import walk as choose
-from tests.e2e.harness import Cluster, run
+from tests.e2e.harness import Cluster, connected_by_bridge, run
 from tests.e2e.load import Objects
 
 
@@ -42,6 +42,7 @@ def main() -> int:
 def begin(cluster: Cluster) -> None:
     """Launch the tutorial's cluster and a worker in a lab of its own, in which addresses are soon another's."""
     cluster.gen("init", "orderbook", "--release", "k8s-1.36-source", "--api", "28.51.100.7")
+    connected_by_bridge(cluster.directory)
     cluster.gen("lab", "build", timeout=3600)
     file = cluster.directory / "cluster.yaml"
     file.write_text(re.sub(r"(- \{name: node[^\n]*\n)", rf"\1{POOL}\n", file.read_text()))

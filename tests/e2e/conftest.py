@@ -18,7 +18,7 @@ from generator.lab.state import OPERATOR_ADDRESS
 from tests import images
 from tests.datapath.workload import NAMESPACE
 from tests.e2e import secrets
-from tests.e2e.harness import NODES, Cluster, Sampler, host_facts
+from tests.e2e.harness import NODES, Cluster, Sampler, connected_by_bridge, host_facts
 
 CANARY = "canary-3f9c1d27a6be4c58b0e1d2c3f4a59687"
 
@@ -107,6 +107,7 @@ def cluster(directory: Path, host_before: dict[str, list[str]]) -> Iterator[Clus
         return
     cluster = Cluster(directory)
     cluster.gen("init", "orderbook", "--release", "k8s-1.36-source", "--api", str(OPERATOR_ADDRESS))
+    connected_by_bridge(directory)
 
     def timed(stage: str, *argv: str, timeout: float = 1800) -> None:
         started = time.monotonic()

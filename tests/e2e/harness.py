@@ -31,6 +31,14 @@ def run(
     return done
 
 
+def connected_by_bridge(directory: Path) -> None:
+    """Describe a cluster with the small network for pods: what `gen init` chooses has a test module of its own."""
+    file = directory / "cluster.yaml"
+    text = file.read_text()
+    assert "addons: [cilium," in text
+    file.write_text(text.replace("addons: [cilium,", "addons: [bridge,"))
+
+
 def until(what: str, probe: Callable[[], object], seconds: float = 180) -> object:
     """Wait until a probe answers something true; a failed assertion inside it means not yet."""
     end = time.monotonic() + seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import NODES, Cluster
+from tests.e2e.harness import NODES, Cluster, connected_by_bridge
 from tests.e2e.load import Account, Objects, Orders
 from tests.e2e.test_5_replace import holder
 
@@ -20,6 +20,7 @@ def three(tmp_path: Path) -> Iterator[Cluster]:
     """Launch the tutorial's three nodes in a lab of their own."""
     cluster = Cluster(tmp_path)
     cluster.gen("init", "orderbook", "--release", "k8s-1.36-source", "--api", "28.51.100.7")
+    connected_by_bridge(tmp_path)
     cluster.gen("lab", "build", timeout=3600)
     cluster.gen("render")
     try:

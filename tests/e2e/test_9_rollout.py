@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import NODES, Cluster
+from tests.e2e.harness import NODES, Cluster, connected_by_bridge
 from tests.e2e.load import Objects, Orders
 
 pytestmark = pytest.mark.long
@@ -24,6 +24,7 @@ def six(tmp_path: Path) -> Iterator[Cluster]:
     """Launch three control-plane nodes, two workers, and one whose balancer and ingress the client uses."""
     cluster = Cluster(tmp_path)
     cluster.gen("init", "orderbook", "--release", "k8s-1.36-source", "--api", "28.51.100.7")
+    connected_by_bridge(tmp_path)
     file = tmp_path / "cluster.yaml"
     pools = POOL.format(name="work", count=2) + POOL.format(name="client", count=1)
     file.write_text(re.sub(r"(- \{name: node[^\n]*\n)", rf"\1{pools}", file.read_text()))

@@ -11,7 +11,7 @@ from generator.lab.content.archive import Member
 from generator.lab.content.cache import Cache
 from generator.lab.content.fetch import Fetcher
 
-RECIPE = 1
+RECIPE = 2
 """Changes with what the image is made of, beside the binaries."""
 # The agent compiles its programs for the node it runs on, writes the node's packet filter and loads its modules; the
 # script that installs the plugin is bash.
@@ -39,6 +39,8 @@ SCRIPT = "plugins/cilium-cni/install-plugin.sh"
 BPF = "bpf"
 TESTS = ("complexity-tests", "test-progs", "tests")
 CLANG = "usr/lib/llvm-19/bin/clang"
+# What Debian's alternatives would choose.
+XTABLES = [f"ip{version}tables{what}" for version in ("", "6") for what in ("", "-restore", "-save")]
 
 
 def make(cache: Cache, fetcher: Fetcher, binaries: Mapping[str, str], sources: Path) -> str:
@@ -57,6 +59,7 @@ def make(cache: Cache, fetcher: Fetcher, binaries: Mapping[str, str], sources: P
         Member("opt/cni/bin/cilium-cni", cache.blob(binaries["cilium-cni"])),
         Member("install-plugin.sh", (sources / SCRIPT).read_bytes()),
         Member("usr/bin/clang", link=f"/{CLANG}"),
+        *(Member(f"usr/sbin/{name}", link="xtables-nft-multi") for name in XTABLES),
         Member("tmp", mode=0o1777),
         Member("var/run", link="/run"),
         *_programs(sources / BPF),

@@ -8,6 +8,7 @@ from typing import Any
 from hardway import here, mesh, peers, vpc
 
 WAYS: dict[str, ModuleType] = {"mesh": mesh, "vpc": vpc}
+CILIUM = ("cilium_host", "cilium_net")
 
 
 def chosen(facts: dict[str, Any]) -> Any:
@@ -18,7 +19,16 @@ def chosen(facts: dict[str, Any]) -> Any:
 def create(facts: dict[str, Any]) -> None:
     """Make it, and have this node's own address among its pods, which answers before any of them is there."""
     chosen(facts).create(facts)
-    here.run("ip", "address", "replace", f"{peers.gateway(facts['pod_cidr'])}/32", "dev", "lo")
+    own = f"{peers.gateway(facts['pod_cidr'])}/32"
+    if facts["network"] != "cilium":
+        here.run("ip", "address", "replace", own, "dev", "lo")
+        return
+    # Cilium takes over the pair that it finds, with the address: that of this scope is the node's, and no pod's.
+    if not here.at(f"/sys/class/net/{CILIUM[0]}").exists():
+        here.run("ip", "link", "add", CILIUM[0], "type", "veth", "peer", "name", CILIUM[1])
+    here.run("ip", "address", "replace", own, "dev", CILIUM[0], "scope", "link")
+    for device in CILIUM:
+        here.run("ip", "link", "set", device, "up")
 
 
 def follow(roster: dict[str, Any]) -> None:

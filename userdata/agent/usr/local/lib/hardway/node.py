@@ -56,8 +56,6 @@ def planned(facts: dict[str, Any]) -> dict[str, Any]:
     if not facts["schedulable"]:
         spec["taints"] = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
     metadata = {"name": facts["node"], "labels": {"kubernetes.io/hostname": facts["node"]}}
-    if "annotations" in facts:  # they tell the network for pods which address among them is the node's own
-        metadata["annotations"] = facts["annotations"]
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 
 
