@@ -65,7 +65,8 @@ def problems(states: Collection[AddonState]) -> Iterator[Problem]:
     for one in states:
         if not one.is_well:
             hint = "mend it, `gen render`, and launch again; nodes try it again every five minutes"
-            yield Problem(f"is {one.state}" + (f": {one.why}" if one.why else ""), where=f"addon {one.name}", hint=hint)
+            why = f": {one.why}" if one.why else ""
+            yield Problem(f"the addon is {one.state}{why}", where=one.name, hint=hint)
 
 
 def _state(name: str, entry: Mapping[str, Any]) -> AddonState:

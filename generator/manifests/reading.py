@@ -11,6 +11,7 @@ from generator import strict_yaml, worktree
 from generator.errors import Problem, Problems
 from generator.manifests import kinds
 from generator.strict_yaml import Document
+from generator.validation import shown
 
 LIMIT_BYTES = 2 * 1024 * 1024
 """Of one file."""
@@ -85,9 +86,10 @@ def directory(base: Path, path: str, problems: list[Problem]) -> list[Item]:
     items: list[Item] = []
     for name, entry in found.items():
         where = str(base / path / name)
-        if entry.kind != "file":
-            what = "a symbolic link, and no link is followed here" if entry.kind == "link" else "not a regular file"
-            problems.append(Problem(f"is {what}", where=where, hint=_LINK if entry.kind == "link" else None))
+        if entry.kind == "link":
+            problems.append(Problem("lies among manifests as a symbolic link", where=where, hint=_LINK))
+        elif entry.kind == "special":
+            problems.append(Problem("lies among manifests, and is no regular file", where=where))
         elif name.rpartition("/")[2] in KUSTOMIZATIONS:
             hint = f"write `kustomization: {path}` instead of `manifests`, or take the file away"
             problems.append(Problem("is a kustomization among plain manifests", where=where, hint=hint))
@@ -108,8 +110,7 @@ def file(base: Path, path: str, problems: list[Problem]) -> list[Item]:
             if isinstance(document.value, dict):
                 items.append(Item(document.value, document))
             elif document.value is not None:
-                what = "a list" if isinstance(document.value, list) else "text"
-                problems.append(Problem(f"is {what}, not an object", where=document.where(())))
+                problems.append(Problem(f"{shown(document.value)} is no object", where=document.where(())))
     except Problem as problem:
         problems.append(problem)
     except Problems as found:

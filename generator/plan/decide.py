@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
-from itertools import count
 from typing import Literal, cast
 from uuid import UUID, uuid5
 
@@ -16,7 +15,7 @@ from generator.description.schema import ClusterSpec, OrderBookSpec, PoolSpec, V
 from generator.description.values import Datapath
 from generator.errors import Problem, raise_all
 from generator.manifests.own import OwnAddon
-from generator.plan import certificates, images, names, ports, serving
+from generator.plan import certificates, images, names, numbering, ports, serving
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
@@ -265,7 +264,7 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None, own: 
     """
     known = inventory or Inventory(cluster_id="", name=spec.name)
     pools = {name: pool for pool in spec.pools for name in _names(pool)}
-    numbers = assign(tuple(pools), known.numbers)
+    numbers = numbering.assign(tuple(pools), known.numbers)
     raise_all([*_beyond(spec, {name: numbers[name] for name in pools}), *_unmade(spec, release)])
     return Plan(
         name=spec.name,
@@ -296,21 +295,6 @@ def plan(spec: ClusterSpec, release: Release, inventory: Inventory | None, own: 
         kept=Kept(spec.snapshots.hourly, spec.snapshots.daily, spec.snapshots.weekly),
         debug=Debugging(spec.debug.ssh_keys, spec.debug.until) if spec.debug else None,
     )
-
-
-def assign(names: tuple[str, ...], known: Mapping[str, int]) -> dict[str, int]:
-    """Give every node its number: the one it has, else the lowest that nobody ever had.
-
-    >>> assign(("node01", "node02"), {"node01": 1, "gone01": 2})
-    {'node01': 1, 'gone01': 2, 'node02': 3}
-    """
-    numbers = dict(known)
-    taken = set(known.values())
-    free = (number for number in count(1) if number not in taken)
-    for name in names:
-        if name not in numbers:
-            numbers[name] = next(free)
-    return numbers
 
 
 def _names(pool: PoolSpec) -> list[str]:

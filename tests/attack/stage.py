@@ -47,7 +47,7 @@ pools:
 - {name: worker, role: worker, count: 1, size: s-2vcpu-4gb}
 access: {api: [28.51.100.7/32]}
 spaces: {bucket: orderbook-hardway, region: fra1}
-addons: [bridge, coredns, ingress, order-book]
+addons: [bridge, coredns, ingress, metrics-server, order-book]
 """
 
 

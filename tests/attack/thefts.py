@@ -17,7 +17,7 @@ from tests.attack.pull_request import pull_request
 from tests.attack.stage import CONTROL_PLANE, WORKER, Stage
 from tests.e2e import secrets
 
-PORTS = (22, 80, 443, 2379, 2380, 6443, 7443, 10249, 10250, 10256, 10257, 10259)
+PORTS = (22, 80, 443, 2379, 2380, 4443, 6443, 7443, 10249, 10250, 10256, 10257, 10259)
 AT_ONCE = 4
 Reached = dict[str, list[str]]
 
@@ -93,6 +93,7 @@ THEFTS = (
     Theft("the key of the bucket for snapshots", _state_key),
     Theft("the order book's pod", _pod("limit-order-book")),
     Theft("the ingress's pod", _pod("traefik")),
+    Theft("metrics-server's pod", _pod("metrics-server")),
     Theft("root of a worker", _root(WORKER)),
     Theft("root of a control-plane node", _control_plane),
     Theft("the kubeconfig of every day, on the operator's network", _kubeconfig),

@@ -87,7 +87,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": "node01", "labels": {"kubernetes.io/hostname": "node01"}},
-            "status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]},
+            "status": {
+                "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
         }
         (directory / "node.json").write_text(json.dumps(node))
         assert server.kubectl("create", "-f", str(directory / "node.json")).returncode == 0
@@ -216,7 +219,7 @@ def test_what_nodes_and_pods_use_is_told(stage: Stage, kubelet: Kubelet, tmp_pat
         nodes = until("kubectl top nodes", "100Mi", server, "top", "nodes", log=log)
         pods = until("kubectl top pods", "20Mi", server, "top", "pods", log=log)
         allowed = server.kubectl("top", "pods", "--as=anybody")
-        server.kubectl("create", "rolebinding", "looker", "--clusterrole=view", "--user=looker")
+        server.kubectl("create", "rolebinding", "looker", "--clusterrole=metrics-reader", "--user=looker")
         seen = until("one who may look", "20Mi", server, "top", "pods", "--as=looker", log=log)
     assert "node01" in nodes
     assert "book" in pods

@@ -240,7 +240,7 @@ def test_a_broken_addon_stops_at_itself_and_is_mended_later(cluster: Cluster, co
         "next": "applied",
         "slow": "broken",
     }
-    assert 'must be of type number: "string"' in states["first"]["why"]
+    assert ".spec.price: expected numeric (int or float), got string" in states["first"]["why"]
     assert states["needs"]["why"] == "for first"
     assert "timed out waiting" in states["slow"]["why"]
     assert cluster.get("configmap", "needs") is None

@@ -34,8 +34,8 @@ def test_a_launch_says_what_is_broken_and_has_it_tried_again(world: World, proje
     world.kubernetes.states = STATES
     done = gen(world, project, "launch", "--yes")
     assert done.code == 1
-    assert "error: addon till: is broken: deployment/till of namespace till: timed out\n" in done.err
-    assert "error: addon zoo: is waiting: for till\n" in done.err
+    assert "error: till: the addon is broken: deployment/till of namespace till: timed out\n" in done.err
+    assert "error: zoo: the addon is waiting: for till\n" in done.err
     assert "note: 2 objects left their addons and are kept" in done.err
     assert [verb for verb, _ in world.kubernetes.asked if verb == "again"] == ["again"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import shlex
 
 import pytest
 
 from tests.e2e.conftest import in_pod
-from tests.e2e.harness import NODES, Cluster, until
+from tests.e2e.harness import HOST, NODES, Cluster, run, until
 
 
 def request(address: str, port: int, path: str) -> str:
@@ -29,6 +30,53 @@ def test_only_the_paths_of_the_application_are_routed(cluster: Cluster) -> None:
     assert json.loads(cluster.book("/api/health")) == {"ok": True}
     with pytest.raises(AssertionError, match="404"):
         cluster.book("/api/wipe")
+
+
+def test_who_comes_without_tls_is_led_to_it_and_other_names_get_no_certificate(cluster: Cluster) -> None:
+    way = ("--proxytunnel", "--proxy", cluster.proxy, "--suppress-connect-headers")
+    address = cluster.address("node02")
+    plain = run("curl", "-sSi", *way, "--connect-to", f"{HOST}:80:{address}:80", f"http://{HOST}/ob").stdout
+    assert plain.startswith("HTTP/1.1 308 ")
+    assert f"\nLocation: https://{HOST}/ob" in plain
+    other = ("--connect-to", f"other.local:443:{address}:443", "--insecure", "https://other.local/ob")
+    refused = run("curl", "-sS", *way, *other, check=False)
+    assert refused.returncode != 0
+    assert "unrecognized name" in refused.stderr
+
+
+def test_how_to_open_the_order_book_is_a_command(cluster: Cluster) -> None:
+    told = json.loads(cluster.gen("open", "order-book", "--lab", "--json").stdout)
+    assert "side" in run(*shlex.split(told["curl"]), "-sS", "--fail", cwd=cluster.directory).stdout
+    assert told["hosts"] == f"{cluster.address('node01')} {HOST}"
+
+
+def test_a_new_certificate_is_served_and_nothing_is_restarted(cluster: Cluster) -> None:
+    way = ("-proxy", cluster.proxy.removeprefix("http://"), "-connect", f"{cluster.address('node01')}:443")
+
+    def shown() -> str:
+        said = run("openssl", "s_client", *way, "-servername", HOST, stdin="", check=False).stdout
+        return said.partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END")[0]
+
+    def running() -> list[tuple[str, int]]:
+        pods = json.loads(cluster.kubectl("get", "pods", "-n", "ingress", "-o", "json").stdout)["items"]
+        statuses = [(pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]) for pod in pods]
+        return sorted((uid, status["restartCount"]) for uid, status in statuses)
+
+    before, pods = shown(), running()
+    cluster.gen("rotate", "order-book")
+    said = cluster.gen("launch", "--lab", "--yes").stderr
+    assert "droplet" not in said
+    until("the new certificate", lambda: shown() not in ("", before), 60)
+    assert cluster.book("/ob")
+    assert running() == pods
+
+
+def test_what_nodes_and_pods_use_is_known(cluster: Cluster) -> None:
+    def top(*words: str) -> str:
+        return cluster.kubectl("top", *words, "--no-headers").stdout
+
+    until("what nodes use", lambda: all(node in top("nodes") for node in NODES), 90)
+    until("what pods use", lambda: "postgres-0" in top("pods", "-n", "order-book"), 90)
 
 
 def test_nodes_are_as_planned(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from generator.lab.state import ANYBODY_ADDRESS
 from tests.e2e.conftest import in_pod
 from tests.e2e.harness import NODES, Cluster, run, until
 
-TCP = (22, 80, 443, 2379, 2380, 6443, 7443, 10249, 10250, 10256, 10257, 10259)
+TCP = (22, 80, 443, 2379, 2380, 4443, 6443, 7443, 10249, 10250, 10256, 10257, 10259)
 PROBE = """
 import concurrent.futures, json, socket, sys
 def reached(port):
@@ -106,14 +106,16 @@ def test_from_a_stranger(droplets: dict[str, dict[str, str]], stranger: dict[str
         assert reached(stranger["namespace"], f"10.44.0.{int(node[-2:])}") == set()
 
 
-def test_from_a_peer(droplets: dict[str, dict[str, str]]) -> None:
+def test_from_a_peer(cluster: Cluster, droplets: dict[str, dict[str, str]]) -> None:
+    metrics = {pod["spec"]["nodeName"] for pod in cluster.items("pods", "-n", "metrics-server")}  # type: ignore[index]
+    assert len(metrics) == 2
     for source in NODES:
         for node in NODES:
             if node == source:
                 continue
             assert reached(droplets[source]["namespace"], droplets[node]["private"]) <= {80, 443}
             inside = reached(droplets[source]["namespace"], f"10.44.0.{int(node[-2:])}")
-            assert inside == {80, 443, 2379, 2380, 6443, 10250}
+            assert inside == {80, 443, 2379, 2380, 6443, 10250} | ({4443} if node in metrics else set())
 
 
 def test_frames_with_foreign_sources_are_dropped(cluster: Cluster, droplets: dict[str, dict[str, str]]) -> None:

@@ -56,6 +56,16 @@ class Effect:
     launch: str = ""
 
 
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: default}\n"
+TREE = {
+    "addons/shop/all.yaml": CONFIG % "shop",
+    "addons/other/all.yaml": CONFIG % "other",
+    "overlays/test/kustomization.yaml": "resources: [../../addons/shop/all.yaml]\n",
+    "overlays/production/kustomization.yaml": "resources: [../../addons/shop/all.yaml]\nnamePrefix: production-\n",
+}
+"""What addons of one's own are made of."""
+
+
 class Effects:
     """Renders below an empty directory; each cluster is really rendered once, and copied for each change.
 
@@ -75,6 +85,9 @@ class Effects:
             images=tuple(replace(one, digest=f"sha256:{lock.artifacts[0].sha256}") for one in lock.images),
         )
         (self._locks / f"{other}.yaml").write_text(lock_file.dump(changed))
+        for path, text in TREE.items():
+            (scratch / "tree" / path).parent.mkdir(parents=True, exist_ok=True)
+            (scratch / "tree" / path).write_text(text)
         self._bases: dict[str, tuple[Project, Mapping[str, bytes]]] = {}
         self._copies = 0
 
@@ -114,6 +127,7 @@ class Effects:
         text = yaml.safe_dump(value)
         if text not in self._bases:
             directory = self._scratch / f"base-{len(self._bases)}"
+            shutil.copytree(self._scratch / "tree", directory)
             shutil.copytree(self._locks, directory / "releases")
             file = directory / "cluster.yaml"
             file.write_text(text)

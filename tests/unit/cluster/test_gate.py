@@ -24,7 +24,7 @@ def closed(
     site: Any = SimpleNamespace(plan=PLAN, connection=SimpleNamespace(proxy=None), case=SimpleNamespace(here=here))
     monkeypatch.setattr(gate.front_door, "status", lambda address, *_: answers.get(address))
     if not gates:
-        monkeypatch.setattr(gate.addons, "manifests", lambda _: {"index.json": b"{}"})
+        monkeypatch.setattr(gate.addons, "manifests", lambda _: {"index.json": b'{"addons": []}'})
         gates.append(Gate(PLAN, said.append))
     return list(gates[0]._closed(site, NAMES))
 

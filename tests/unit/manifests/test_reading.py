@@ -48,9 +48,9 @@ def test_no_link_and_nothing_special_is_opened(place: Path) -> None:
     items, problems = read(place)
     assert items == []
     assert problems == [
-        "directory: is a symbolic link, and no link is followed here",
-        "link.yaml: is a symbolic link, and no link is followed here",
-        "pipe.yaml: is not a regular file",
+        "directory: lies among manifests as a symbolic link",
+        "link.yaml: lies among manifests as a symbolic link",
+        "pipe.yaml: lies among manifests, and is no regular file",
     ]
 
 

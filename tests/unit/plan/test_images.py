@@ -20,13 +20,15 @@ from generator.release import lock_file
 LOCK = lock_file.load("k8s-1.36", Path("nowhere"))
 DIGEST = f"sha256:{'a' * 64}"
 OWN = f"registry.example.com/team/book:2@{DIGEST}"
-WHOLE, BARE = "addons: [bridge, coredns, ingress, metrics-server, order-book]", "addons: [bridge, coredns]"
+TUTORIAL = "addons: [cilium, coredns, ingress, metrics-server, order-book]"
+CILIUM = ("cilium", "cilium-operator")
+WHOLE, BARE = "addons: [cilium, coredns, ingress, metrics-server, order-book]", "addons: [bridge, coredns]"
 
 
 def described(directory: Path, *, addons: str = WHOLE, more: str = "", release: str = "k8s-1.36") -> Project:
     text = tutorial.description("orderbook", release, ["28.51.100.7"])
-    assert WHOLE in text
-    (directory / "cluster.yaml").write_text(text.replace(WHOLE, addons) + more)
+    assert TUTORIAL in text
+    (directory / "cluster.yaml").write_text(text.replace(TUTORIAL, addons) + more)
     return Project.load(directory / "cluster.yaml")
 
 
@@ -44,7 +46,17 @@ def test_every_image_of_the_programs_lock_is_pinned_but_the_order_books() -> Non
 @pytest.mark.parametrize(
     ("addons", "names"),
     [
-        (WHOLE, ["pause", "coredns", "traefik", "metrics-server", "postgres", "order-book"]),
+        (
+            TUTORIAL,
+            [
+                *("pause", "cilium", "cilium-operator", "coredns", "traefik"),
+                *("metrics-server", "postgres", "order-book"),
+            ],
+        ),
+        (
+            WHOLE,
+            ["pause", "cilium", "cilium-operator", "coredns", "traefik", "metrics-server", "postgres", "order-book"],
+        ),
         ("addons: [bridge, coredns, ingress]", ["pause", "coredns", "traefik"]),
         (BARE, ["pause", "coredns"]),
         ("addons: [bridge]", ["pause"]),
@@ -118,6 +130,6 @@ def test_a_lock_has_to_have_what_the_cluster_runs_and_nothing_more(tmp_path: Pat
         described(tmp_path, release="mine")
 
 
-@pytest.mark.parametrize("addons", [WHOLE, "addons: [bridge, coredns, ingress]", BARE, "addons: [bridge]"])
+@pytest.mark.parametrize("addons", [TUTORIAL, WHOLE, "addons: [bridge, coredns, ingress]", BARE, "addons: [bridge]"])
 def test_no_template_asks_for_another_image(tmp_path: Path, addons: str) -> None:
     rendering.rehearse(described(tmp_path, addons=addons))
