@@ -1,10 +1,9 @@
-"""What `gen init` writes, with one node: Cilium connects its pods, and keeps them from what policies and plan forbid."""
+"""What `gen init` writes, with one node: Cilium connects its pods, and keeps them from what policy and plan forbid."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -86,7 +85,9 @@ def test_a_policy_of_its_own_kind_is_enforced(ways: Ways) -> None:
 
 def test_nothing_is_left_of_what_cilium_stands_for(ways: Ways) -> None:
     on = ways.cluster.on
-    assert on("node01", "systemctl", "show", "--property=LoadState", "kube-proxy").stdout.strip() == "LoadState=not-found"
+    assert (
+        on("node01", "systemctl", "show", "--property=LoadState", "kube-proxy").stdout.strip() == "LoadState=not-found"
+    )
     assert on("node01", "ls", "/etc/cni/net.d").stdout.split() == ["05-cilium.conflist"]
     (address,) = json.loads(on("node01", "ip", "-json", "-4", "address", "show", "cilium_host").stdout)[0]["addr_info"]
     assert address["local"] == str(ways.plan.node("node01").gateway)

@@ -47,7 +47,7 @@ def test_every_certificate_is_counted_once_for_each_node(project: Project) -> No
 
 def test_what_is_not_protected(project: Project) -> None:
     text = " ".join(summary.caveats(project.plan))
-    assert "NetworkPolicy is not enforced" in text
+    assert "NetworkPolicy" not in text, "Cilium enforces it"
     assert "the database" not in text, "it has its volume"
     nodes = (replace(project.plan.nodes[0], volumes=()), *project.plan.nodes[1:])
     bare = " ".join(summary.caveats(replace(project.plan, nodes=nodes)))
@@ -56,6 +56,7 @@ def test_what_is_not_protected(project: Project) -> None:
     assert "losing it loses the cluster" not in text
     small = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
     text = " ".join(summary.caveats(small))
+    assert "NetworkPolicy is not enforced" in text
     assert "losing it loses the cluster" in text
     assert "the bucket is in fra1, the nodes are in ams3" in text
     assert "database" not in text
