@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,11 +203,21 @@ def test_4_the_kubelet(files: dict[str, user_data.NodeFile]) -> None:
     assert kubelet["protectKernelDefaults"] is True
 
 
-def test_4_3_1_kube_proxy_tells_its_metrics_to_the_node_alone(files: dict[str, user_data.NodeFile]) -> None:
+def test_4_3_1_kube_proxy_tells_its_metrics_to_the_node_alone(plan: Plan) -> None:
+    bridged = replace(plan, addons=("bridge", *plan.addons[1:]))
+    files = {str(file.path): file for file in user_data.files(bridged, plan.nodes[0])}
     (path,) = [path for path in files if "kube-proxy" in path and path.endswith(".yaml")]
     proxy = config(files, path)
     assert proxy["metricsBindAddress"].startswith("127.0.0.1:")
     assert proxy["mode"] == "nftables"
+
+
+def test_4_3_where_cilium_stands_for_it_there_is_no_kube_proxy(
+    plan: Plan, files: dict[str, user_data.NodeFile]
+) -> None:
+    assert plan.network == "cilium"
+    assert [path for path in files if "kube-proxy" in path] == []
+    assert "kube-proxy" not in files["/etc/hardway/artifacts.json"].content
 
 
 def test_5_2_pods_are_held_to_the_baseline(files: dict[str, user_data.NodeFile]) -> None:

@@ -21,7 +21,8 @@ LOCK = lock_file.load("k8s-1.36", Path("nowhere"))
 DIGEST = f"sha256:{'a' * 64}"
 OWN = f"registry.example.com/team/book:2@{DIGEST}"
 TUTORIAL = "addons: [cilium, coredns, ingress, metrics-server, order-book]"
-WHOLE, BARE = "addons: [bridge, coredns, ingress, metrics-server, order-book]", "addons: [bridge, coredns]"
+CILIUM = ("cilium", "cilium-operator")
+WHOLE, BARE = "addons: [cilium, coredns, ingress, metrics-server, order-book]", "addons: [bridge, coredns]"
 
 
 def described(directory: Path, *, addons: str = WHOLE, more: str = "", release: str = "k8s-1.36") -> Project:
@@ -52,7 +53,10 @@ def test_every_image_of_the_programs_lock_is_pinned_but_the_order_books() -> Non
                 *("metrics-server", "postgres", "order-book"),
             ],
         ),
-        (WHOLE, ["pause", "coredns", "traefik", "metrics-server", "postgres", "order-book"]),
+        (
+            WHOLE,
+            ["pause", "cilium", "cilium-operator", "coredns", "traefik", "metrics-server", "postgres", "order-book"],
+        ),
         ("addons: [bridge, coredns, ingress]", ["pause", "coredns", "traefik"]),
         (BARE, ["pause", "coredns"]),
         ("addons: [bridge]", ["pause"]),
