@@ -33,7 +33,7 @@ PACKAGES = (
 )
 # The second is what Debian's alternatives would make.
 LINKS = {"agnhost-2": "agnhost", "usr/bin/nc": "nc.openbsd"}
-FILES = {
+FILES: Mapping[str, str] = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/bash\nuser-defined-in-image:x:1000:1000::/home:/bin/sh\n",
     "etc/group": "root:x:0:\nuser-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n",
 }
@@ -67,11 +67,15 @@ def programs(maker: Maker, release: Release) -> dict[str, Path]:
 
 def images(maker: Maker, release: Release) -> tuple[Image, ...]:
     """Make the images that network specs run."""
-    agnhost = maker.programs(suite(release.kubernetes))["agnhost"]
+    recipe = suite(release.kubernetes)
+    agnhost = maker.programs(recipe)["agnhost"]
+    # its TLS servers' certificate and key, published with it
+    porter = maker.go.download(recipe.module, recipe.version, recipe.name) / "test/images/agnhost/porter"
+    files = {**FILES} | {name: (porter / name).read_text() for name in ("localhost.crt", "localhost.key")}
     made = []
     for name, (reference, entrypoint, command) in STAND_INS.items():
         settings = Settings(entrypoint, "0:0", command=command, environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
         made.append(
-            maker.image(Recipe(name, f"{UPSTREAM}/{reference}", PACKAGES, {"agnhost": agnhost}, settings, LINKS, FILES))
+            maker.image(Recipe(name, f"{UPSTREAM}/{reference}", PACKAGES, {"agnhost": agnhost}, settings, LINKS, files))
         )
     return tuple(made)

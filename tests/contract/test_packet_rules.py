@@ -137,7 +137,8 @@ def planned_for(caller: Caller, node: Node) -> set[tuple[str, int]]:
     if caller.forwarded is not None:
         published = {("tcp", number) for number in PLAN.published}
         return {"nothing": set(), "what is published": published, "everything": set(EVERY)}[caller.forwarded]
-    return {(row.protocol, row.number) for row in ports.of(node.role) if caller.counts_as & set(row.sources)}
+    rows = ports.of(node.role, PLAN.datapath)
+    return {(row.protocol, row.number) for row in rows if caller.counts_as & set(row.sources)}
 
 
 @dataclass(frozen=True)

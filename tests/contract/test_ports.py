@@ -96,23 +96,29 @@ def hosts(addon: str = "ingress") -> set[tuple[str, int]]:
 
 def test_whoever_listens_has_a_row_and_each_row_somebody_who_listens(node: Node) -> None:
     files = contents(node)
-    rows = {(row.unit, row.number) for row in ports.of(node.role)}
+    rows = {(row.unit, row.number) for row in ports.of(node.role, PLAN.datapath)}
     assert rows - NOBODY - NOT_OURS == (said(files) | defaults(files) | hosts()) - NOBODY
 
 
 def test_what_the_node_keeps_to_itself_listens_on_loopback(node: Node) -> None:
     files = "\n".join(contents(node).values())
-    for row in ports.of(node.role):
+    for row in ports.of(node.role, PLAN.datapath):
         if not row.sources and row.number not in (10248, 10257, 10259):
             (bound,) = {found[0] for found in re.findall(rf"(\S*?\b([\d.]+)):{row.number}\b", files)}
             assert bound.endswith("127.0.0.1"), (row, bound)
 
 
-@pytest.mark.parametrize(("plan", "people"), [(PLAN, {"operators"}), (DEBUGGED, {"operators", "debuggers"})])
+@pytest.mark.parametrize(
+    ("plan", "people"),
+    [(PLAN, {"operators"}), (DEBUGGED, {"operators", "debuggers"}), (replace(PLAN, datapath="vpc"), {"operators"})],
+)
 def test_the_providers_firewall_says_the_same(plan: Plan, people: set[str]) -> None:
-    rows = {(row.protocol, str(row.number)): row for row in ports.PORTS}
+    rows = {(row.protocol, str(row.number)): row for row in ports.PORTS if row.datapath in (None, plan.datapath)}
+    planned = tuple(sorted((str(plan.node_cidr), str(plan.pod_cidr))))
+    seen = [rule.protocol for rule in firewall.inbound(plan) if rule.addresses == planned]
+    assert sorted(seen) == (["icmp", "tcp", "udp"] if plan.datapath == "vpc" else [])
     for rule in firewall.inbound(plan):
-        if rule.protocol == "icmp":
+        if rule.protocol == "icmp" or rule.addresses == planned:
             continue
         row: Port = rows.pop((rule.protocol, rule.ports))
         if "anyone" in row.sources:
@@ -144,7 +150,7 @@ def test_the_rules_are_there_before_anything_can_be_reached(node: Node) -> None:
         text = units[f"/etc/systemd/system/{unit}.service"]
         for key in ("Requires", "After"):
             assert re.search(rf"^{key}=.*\bhardway-firewall\.service\b", text, re.M), unit
-    for row in ports.of(node.role):
+    for row in ports.of(node.role, PLAN.datapath):
         text = units.get(f"/etc/systemd/system/{row.unit}", "")
         if row.sources and text and row.unit not in ("hardway-mesh.service", "containerd.service"):
             assert re.search(r"^Requires=.*\bhardway-mesh\.service\b", text, re.M), row.unit

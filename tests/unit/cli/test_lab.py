@@ -56,7 +56,15 @@ def test_without_a_lab_the_hint_is_to_bring_one_up(arguments: list[str], capsys:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["stop", "everything"], ["spoofing", "perhaps"], ["exec", "node01"], ["address"], ["forward", "x"]]
+    "arguments",
+    [
+        ["stop", "everything"],
+        ["break", "everything"],
+        ["spoofing", "perhaps"],
+        ["exec", "node01"],
+        ["address"],
+        ["forward", "x"],
+    ],
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lab", *arguments]) == 2

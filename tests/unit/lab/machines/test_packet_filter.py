@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from generator.lab.machines.packet_filter import antispoof, firewall
+from generator.lab.machines.packet_filter import antispoof, firewall, narrowed
 from generator.lab.machines.port import Port
 from generator.lab.policy import DropletPolicy, Rule
 
@@ -21,7 +21,7 @@ def lines(text: str) -> list[str]:
 
 
 def test_every_table_replaces_itself_in_one_transaction() -> None:
-    for text in (antispoof([PORT], True), firewall({}), firewall(policy())):
+    for text in (antispoof([PORT], True), firewall({}), firewall(policy()), narrowed(PORT, 1452)):
         name = lines(text)[0]
         assert lines(text)[1] == f"delete {name}"
         assert lines(text)[2] == f"{name} {{"
@@ -76,3 +76,11 @@ def test_switching_off_opens_the_vpc_port_alone() -> None:
     assert PORT.public_name in held
     assert PORT.vpc_name not in held
     assert PORT.vpc_name in antispoof([PORT], True)
+
+
+def test_a_narrow_wire_is_so_both_ways_and_is_widened_again() -> None:
+    text = narrowed(PORT, 1452)
+    for side in ("iifname", "oifname"):
+        assert f'{side} "{PORT.vpc_name}" ether type ip ip length > 1452 drop' in lines(text)
+    assert lines(narrowed(PORT, None))[0] == lines(text)[0]
+    assert "drop" not in narrowed(PORT, None)
