@@ -61,7 +61,7 @@ def test_the_tutorial_is_read_as_it_is_meant(tmp_path: Path) -> None:
     assert read.network.pods == IPv4Network("10.42.0.0/16")
     assert [pool.name for pool in read.pools] == ["node"]
     assert read.pools[0].schedulable is True
-    assert read.addons == ("cilium", "coredns", "ingress", "metrics-server", "order-book")
+    assert [addon.name for addon in read.addons] == ["cilium", "coredns", "ingress", "metrics-server", "order-book"]
     with pytest.raises(ValueError, match="frozen"):
         read.name = "other"  # type: ignore[misc]
 

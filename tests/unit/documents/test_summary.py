@@ -58,6 +58,7 @@ def test_what_is_not_protected(project: Project) -> None:
     text = " ".join(summary.caveats(small))
     assert "NetworkPolicy is not enforced" in text
     assert "losing it loses the cluster" in text
+    assert "NetworkPolicy is not enforced" in text
     assert "the bucket is in fra1, the nodes are in ams3" in text
     assert "database" not in text
 

@@ -32,6 +32,7 @@ FACTS: dict[str, Any] = {
     "vpc": "10.110.0.0/20",
     "mtu": 1420,
     "datapath": "mesh",
+    "network": "bridge",
     "wireguard_port": 51820,
     "api_port": 6443,
     "balancer_port": 7443,

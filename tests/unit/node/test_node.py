@@ -137,6 +137,13 @@ def test_ready_means_in_this_boot(status: int, state: str, boot: str, expected: 
     assert readiness.says_ready(status, found, "b") is expected
 
 
+def test_a_node_says_why_it_is_not_ready() -> None:
+    why = "container runtime network not ready: cni plugin not initialized"
+    conditions = [{"type": "Ready", "status": "False", "message": why}]
+    with pytest.raises(Failure, match=f"^{why}$"):
+        readiness.says_ready(200, {"status": {"nodeInfo": {"bootID": "b"}, "conditions": conditions}}, "b")
+
+
 def test_a_node_that_never_reported_is_not_ready() -> None:
     assert not readiness.says_ready(200, {"status": {}}, "b")
 

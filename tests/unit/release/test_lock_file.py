@@ -28,7 +28,7 @@ def test_upstream_lock_pins_every_file_and_names_upstream_alone() -> None:
     assert len({file.sha256 for file in (*lock.artifacts, *lock.packages)}) == len(lock.artifacts) + len(lock.packages)
     assert set(lock.hosts) <= {
         *("dl.k8s.io", "github.com", "deb.debian.org", "security.debian.org", "snapshot.debian.org"),
-        *("registry.k8s.io", "docker.io"),
+        *("registry.k8s.io", "docker.io", "quay.io"),
     }
     for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"):
         assert lock.artifact(name).version == lock.kubernetes

@@ -153,7 +153,7 @@ def test_a_lock_of_the_program_is_pinned_under_another_name_and_what_was_found_s
     served: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = lock_file.load("k8s-1.36", Path())
-    for host in ("registry.k8s.io", "docker.io"):
+    for host in ("registry.k8s.io", "docker.io", "quay.io"):
         monkeypatch.setitem(registry.HOSTS, host, f"registry.test:{served.port}")
     tags = {image.name: registry.split(image.reference)[1:] for image in known.images}
     digests = {name: served.add(*place) for name, place in tags.items()}

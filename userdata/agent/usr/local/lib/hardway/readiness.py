@@ -22,11 +22,17 @@ def is_ready() -> bool:
 
 
 def says_ready(status: int, node: Any, boot_id: str) -> bool:
-    """Tell whether an answer is a Node that is ready; what an earlier boot reported does not count."""
+    """Tell whether an answer is a Node that is ready; what an earlier boot reported does not count.
+
+    Raises:
+        Failure: the kubelet says why not, as long as pods have no network for one.
+    """
     if status != 200 or node["status"].get("nodeInfo", {}).get("bootID") != boot_id:
         return False
-    conditions = node["status"].get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    ready = next((one for one in node["status"].get("conditions", []) if one["type"] == "Ready"), {"status": "Unknown"})
+    if ready["status"] == "False" and ready.get("message"):
+        raise Failure(ready["message"])
+    return bool(ready["status"] == "True")
 
 
 def expect(complaint: str, test: Callable[[], bool]) -> None:
