@@ -1,4 +1,4 @@
-"""What `gen init` writes, with one node: Cilium connects its pods, and keeps them from what policy and plan forbid."""
+"""What `gen init` writes, with one node: Cilium connects its pods, and policies and plan keep them from the rest."""
 
 from __future__ import annotations
 
