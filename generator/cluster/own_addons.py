@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import astuple
 from http import HTTPStatus
 
 from generator.cluster.addon_state import PLACES, AddonState
-from generator.cluster.kube_api import Kube
+from generator.cluster.kube_api import ADDONS_RECORD, Kube
 from generator.manifests.own import LABEL
 from generator.manifests.reading import Identity
 
@@ -18,7 +19,10 @@ def deletable(states: Collection[AddonState], wanted: Collection[Identity]) -> l
 
 
 def delete(server: Kube, kept: Collection[tuple[str, Identity]]) -> Iterator[tuple[Identity, str]]:
-    """Delete what is kept, the last first, unless it bears another label by now; say what came of each."""
+    """Delete what is kept, the last first, unless it bears another label by now; say what came of each.
+
+    What is left alone is nobody's of ours any more, so all of it can be forgotten.
+    """
     for addon, one in reversed(list(kept)):
         path = PLACES[one.group, one.kind].format(namespace=one.namespace, name=one.name)
         status, body = server.request("GET", path)
@@ -29,6 +33,18 @@ def delete(server: Kube, kept: Collection[tuple[str, Identity]]) -> Iterator[tup
         else:
             server.delete(path)
             yield one, "is deleted"
+
+
+def forget(server: Kube, states: Collection[AddonState], gone: Collection[Identity]) -> None:
+    """Take what is gone out of the cluster's record; nodes find it out by themselves when they next apply addons."""
+    left = {}
+    for one in states:
+        kept = [list(astuple(each)) for each in one.kept if each not in gone]
+        if kept or one.state != "removed":
+            left[one.name] = {"state": one.state, "why": one.why, "kept": kept}
+    text = json.dumps({name: {key: value for key, value in one.items() if value} for name, one in left.items()})
+    change = {"data": {"states": text if left else None}}
+    server.request("PATCH", ADDONS_RECORD, change, kind="application/merge-patch+json")
 
 
 def _owner(body: bytes) -> str | None:

@@ -57,6 +57,9 @@ class LittleKubernetes:
         """Answer one request."""
         if call.path == "/readyz":
             return Reply(200, b"ok")
+        if call.path == ADDONS_RECORD and call.method == "PATCH":
+            self.states = json.loads(json.loads(call.body)["data"]["states"] or "{}")
+            return _json(200, {})
         if call.path == ADDONS_RECORD:
             states = {"states": json.dumps(self.states)} if self.states else {}
             data = {"addons": self.world.applied, "secrets": self.world.applied_secrets, **states}

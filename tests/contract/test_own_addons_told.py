@@ -67,6 +67,7 @@ def test_data_is_deleted_when_somebody_says_so_and_only_what_is_the_addons(world
     assert "PersistentVolumeClaim data of namespace shop is deleted" in done.err
     assert "Namespace shop was left alone" in done.err
     assert world.kubernetes.objects.keys() == {SPACE}
+    assert world.kubernetes.states == {"shop": {"state": "applied"}}, "nothing is said of it any more"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +62,19 @@ def described(directory: Path, chosen: Chosen) -> Cluster:
 
 
 @contextmanager
-def up(cluster: Cluster, chosen: Chosen) -> Iterator[Row]:
-    """Launch what is rendered, tell how long it took, and take the lab down in the end."""
+def up(cluster: Cluster, chosen: Chosen, gen: Callable[..., object] | None = None) -> Iterator[Row]:
+    """Launch what is rendered, tell how long it took, and take the lab down in the end.
+
+    Args:
+        gen: runs a verb of the program that rendered it; this one's unless given.
+    """
     try:
         cluster.gen("lab", "up", timeout=900)
         if chosen.datapath == "vpc":
             # Plain routes work where a VPC lets pods' addresses pass; the lab's does when it is told to.
             cluster.gen("lab", "spoofing", "on")
         begun = time.monotonic()
-        cluster.gen("launch", "--lab", "--yes")
+        (gen or cluster.gen)("launch", "--lab", "--yes")
         yield Row("launched in", True, f"{time.monotonic() - begun:.0f} s")
     finally:
         cluster.gen("lab", "down", check=False)

@@ -20,8 +20,8 @@ from .keys import Key, keys
 RELEASE, OTHER_RELEASE = "k8s-1.36", "of-our-own"
 DEBUG = {"ssh_keys": ["anna"], "until": "2026-12-10"}
 GIVEN = {"certificate": "tls.crt", "key": "tls.key"}
-SHOP = {"name": "shop", "manifests": "addons/shop"}
-KUSTOMIZED = {"name": "shop", "kustomization": "overlays/test"}
+SHOP = {"name": "shop", "manifests": "deploy/shop"}
+KUSTOMIZED = {"name": "shop", "kustomization": "deploy/test"}
 WORKERS = {"name": "worker", "role": "worker", "count": 2, "size": "s-2vcpu-4gb"}
 
 
@@ -78,8 +78,8 @@ CHANGES: Mapping[str, Change] = {
     "order_book.image": Change(f"docker.io/me/book:1@sha256:{'1a2b' * 16}"),
     "order_book.pull_secret": Change("docker.json"),
     "addons[].name": Change("store", pool=-1, own=SHOP),
-    "addons[].manifests": Change("addons/other", pool=-1, own=SHOP),
-    "addons[].kustomization": Change("overlays/production", pool=-1, own=KUSTOMIZED),
+    "addons[].manifests": Change("deploy/other", pool=-1, own=SHOP),
+    "addons[].kustomization": Change("deploy/production", pool=-1, own=KUSTOMIZED),
     "addons[].after": Change(["coredns"], pool=-1, own=SHOP),
     "debug.ssh_keys": Change(["anna", "ben"], debug=True),
     "debug.until": Change("2026-12-24", debug=True),

@@ -58,10 +58,10 @@ class Effect:
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: default}\n"
 TREE = {
-    "addons/shop/all.yaml": CONFIG % "shop",
-    "addons/other/all.yaml": CONFIG % "other",
-    "overlays/test/kustomization.yaml": "resources: [../../addons/shop/all.yaml]\n",
-    "overlays/production/kustomization.yaml": "resources: [../../addons/shop/all.yaml]\nnamePrefix: production-\n",
+    "deploy/shop/all.yaml": CONFIG % "shop",
+    "deploy/other/all.yaml": CONFIG % "other",
+    "deploy/test/kustomization.yaml": "resources: [../shop/all.yaml]\n",
+    "deploy/production/kustomization.yaml": "resources: [../shop/all.yaml]\nnamePrefix: production-\n",
 }
 """What addons of one's own are made of."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SLOT_SECONDS = 0.5
+# Each attempt has a port of its own.
+_CALLER = re.compile(r"[\d.]+:\d+->")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def account(attempts: Sequence[Attempt]) -> Account:
     """Sum up attempts of one kind."""
     good = sorted(attempt.at for attempt in attempts if not attempt.error)
     gap = max((later - earlier for earlier, later in itertools.pairwise(good)), default=float("inf"))
-    reasons = Counter(attempt.error for attempt in attempts if attempt.error)
+    reasons = Counter(_CALLER.sub("", attempt.error) for attempt in attempts if attempt.error)
     return Account(len(attempts), reasons.total(), gap, tuple(f"{n} × {why}" for why, n in reasons.most_common(4)))
 
 
@@ -66,12 +69,11 @@ class Load:
         self._process.stdin.flush()
 
     def stop(self) -> dict[str, list[Attempt]]:
-        """End, and give all attempts by name."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """End, and give all attempts by name; what was under way then is of no account."""
+        self._process.terminate()
         self._process.wait(timeout=60)
         found: dict[str, list[Attempt]] = {name: [] for name in self._names}
-        for line in self._log.read_text().splitlines():
+        for line in self._log.read_text().split("\n")[:-1]:
             attempt = json.loads(line)
             found[self._names[attempt["try"]]].append(Attempt(attempt["at"], attempt["error"]))
         return found

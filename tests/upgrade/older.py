@@ -50,7 +50,7 @@ class Older:
         """Run a verb of the older program."""
         command = [sys.executable, "-m", "generator", *argv]
         environment = {**os.environ, "PYTHONPATH": str(self.program)}
-        subprocess.run(command, cwd=directory, env=environment, check=True, timeout=300)
+        subprocess.run(command, cwd=directory, env=environment, check=True, timeout=900)
 
 
 def older(maker: Maker, current: Sequence[Image], directory: Path) -> Older:

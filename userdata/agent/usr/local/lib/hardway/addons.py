@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tarfile
 import time
 from collections.abc import Collection, Iterator
@@ -25,6 +26,8 @@ BASE = "base"
 AGAIN = "hardway-again.service"
 MARK, AGAIN_SECONDS = "/run/hardway/addons.again", 300
 WHY_LENGTH, MOST_KEPT = 500, 20
+# With which a failure of kubectl begins: everybody knows that it was one.
+COMMAND = re.compile(r"^`[^`]*`: (error: )?")
 
 
 def archive(digest: str) -> bytes:
@@ -236,7 +239,8 @@ class Run:
 def state(word: str, why: str, kept: Collection[tuple[str, ...]] = ()) -> dict[str, Any]:
     """Write how an addon is."""
     found: dict[str, Any] = {"state": word}
-    found |= {"why": " ".join(why.split())[-WHY_LENGTH:]} if why else {}
+    why = " ".join(COMMAND.sub("", why).split())
+    found |= {"why": why[-WHY_LENGTH:]} if why else {}
     return found | ({"kept": [list(one) for one in list(kept)[:MOST_KEPT]]} if kept else {})
 
 
