@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hardway import addon_secrets, addons, bootstrap, here, kube
+from hardway import addon_secrets, addons, bootstrap, here, kube, timeline
 from hardway import sealed as opening
 from hardway.here import Failure
 
@@ -129,6 +129,14 @@ def test_applies_in_order_and_records(cluster: Kubernetes) -> None:
     assert cluster.calls[0] == "label --overwrite"
     assert {"rollout status", "delete role"} <= set(cluster.calls)
     assert cluster.objects["configmap"]["data"] == DONE
+
+
+def test_what_was_waited_for_is_told(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(1000))
+    monkeypatch.setattr(timeline, "now", lambda: float(next(seconds)))
+    bootstrap.step()
+    found = [(unit, what) for unit, _, _, what in timeline.waits()]
+    assert found == [("hardway-bootstrap.service", "deployment/x of namespace order-book")]
 
 
 def test_the_secret_comes_from_the_sealed_archive(cluster: Kubernetes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
-from hardway import addon_secrets, belongings, fetch, here
+from hardway import addon_secrets, belongings, fetch, here, timeline
 from hardway.here import Failure
 from hardway.kubectl import find, kubectl, server_side
 
@@ -189,7 +189,11 @@ class Run:
         for words in waits:
             if self.is_own(name):
                 self.tell(name, "applying", f"waits for {subject(words)}")
-            kubectl(*words, timeout=900)
+            began = timeline.now()
+            try:
+                kubectl(*words, timeout=900)
+            finally:
+                timeline.note("bootstrap", subject(words), began)
 
     @property
     def all_wanted(self) -> set[belongings.Identity]:
