@@ -99,7 +99,7 @@ class Assembly:
             if action.changes:
                 self._tries.count(action)
                 self._keep()
-                with site.trail.step(str(action)):
+                with site.trail.step(f"{action.verb} {action.where}"):
                     site.observed = action.kind.apply(action, site.work, site.observed)
         self._acted = actions
 
