@@ -168,6 +168,21 @@ def test_a_worker_has_no_phases_of_the_control_plane(system: System) -> None:
     assert tuple(phase.name for phase in status.observe()[0]) == phases_of(control_plane=False)
 
 
+def test_what_runs_again_and_again_is_told_as_it_was_at_first(system: System) -> None:
+    roster = "hardway-roster.service"
+    first = None
+    for began, ended in ((2, 3), (60, 61), (120, 121)):
+        for state, down in (("activating", ended - 59), ("inactive", ended)):
+            times = {status.BEGAN: f"{began}000000", status.DOWN: f"{max(down, 0)}000000"}
+            system.units[roster] = said(ActiveState=state, **times)
+            found = status.report(*status.observe())
+            phase = next(one for one in found["phases"] if one["name"] == "roster")
+            told = [one for one in found["timeline"] if one["name"] == "roster"]
+        first = first or (phase, told)
+        assert (phase, told) == first
+        assert all(one["began"] <= one["ended"] for one in told)
+
+
 def test_a_step_that_is_tried_again_says_why(system: System) -> None:
     system.units["hardway-mesh.service"] = said(ActiveState="activating", NRestarts="1", **{status.BEGAN: "5000000"})
     found = status.report(*status.observe())

@@ -193,7 +193,8 @@ class Run:
             try:
                 kubectl(*words, timeout=900)
             finally:
-                timeline.note("bootstrap", subject(words), began)
+                if self.only is None:
+                    timeline.note("bootstrap", subject(words), began)
 
     @property
     def all_wanted(self) -> set[belongings.Identity]:

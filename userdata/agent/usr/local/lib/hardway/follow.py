@@ -45,7 +45,6 @@ def looks() -> Iterator[dict[str, Any]]:
 
 def changes() -> None:
     """Read the roster again; ways, balancer and addons follow its changes. What else has time is done as well."""
-    installed.settle()
     before = here.read(here.ROSTER)
     after, _ = roster.refresh()
     if datapath.exists():
@@ -61,3 +60,5 @@ def changes() -> None:
     elif addons.is_time():
         addons.try_again()
     survey.again()
+    with suppress(OSError):
+        installed.settle()

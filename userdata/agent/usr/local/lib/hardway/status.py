@@ -101,6 +101,7 @@ def observe() -> tuple[list[Phase], list[Phase]]:
         for (name, unit), said in zip(names, blocks, strict=True)
         if said["LoadState"] == "loaded"
     ]
+    found = timeline.at_first(found)
     return [phase for phase in found if phase.name in PHASES], [phase for phase in found if phase.name not in PHASES]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +22,13 @@ STEPS = {
     "turn": "kube-apiserver.service",
 }
 """Units that are not called like the step that they run; others are `hardway-<step>.service`."""
+FIRST_RUNS = "/run/hardway/first-runs.json"
+AGAIN, NO_BOOT = ("roster",), ("hardway-grow.service",)
+"""Steps that run again and again, of which the first run counts, and what has nothing to do with a boot."""
 SHORTEST = 0.3
 """Seconds; a wait that is shorter is nobody's news."""
+# What waits again and again, long after the boot, is not told for ever.
+LARGEST_BYTES = 32 << 10
 MOST, LONGEST = 40, 120
 """So many waits are told, and so many characters of what each was for."""
 JUMP = 0.5
@@ -74,11 +81,15 @@ def stamp(moment: float | None) -> str | None:
 
 
 def note(step: str, what: str, began: float) -> None:
-    """Remember that a step has waited for something until now."""
+    """Remember that a step has waited for something until now; where that can't be, nothing else suffers."""
     ended = now()
-    if ended - began >= SHORTEST:
-        path = here.at(WAITS)
+    if ended - began < SHORTEST:
+        return
+    path = here.at(WAITS)
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > LARGEST_BYTES:
+            return
         with path.open("a") as file:
             file.write(f"{step} {began:.3f} {ended:.3f} {' '.join(what.split())[:LONGEST]}\n")
 
@@ -91,11 +102,30 @@ def waits() -> Iterator[tuple[str, float, float, str]]:
         yield STEPS.get(step, f"hardway-{step}.service"), float(began), float(ended), what
 
 
+def at_first(phases: Sequence[Phase]) -> list[Phase]:
+    """Give the phases, and of steps that run again and again how their first run in this boot was."""
+    kept = here.read(FIRST_RUNS) or {}
+    for phase in phases:
+        is_over = phase.state == "done" and phase.began and phase.since and phase.began <= phase.since
+        if phase.name in AGAIN and phase.name not in kept and is_over:
+            kept[phase.name] = [phase.began, phase.since]
+            here.write(FIRST_RUNS, json.dumps(kept))
+    return [
+        replace(phase, began=kept[phase.name][0], since=kept[phase.name][1])
+        if phase.name in kept and phase.state == "done"
+        else phase
+        for phase in phases
+    ]
+
+
 def spans(phases: Sequence[Phase]) -> list[dict[str, Any]]:
     """Give what was begun, in the order of beginning: name, begin, end where it is over, what came before, waits."""
     names = {phase.unit: phase.name.removesuffix(".service").removeprefix("hardway-") for phase in phases}
     longest = sorted(waits(), key=lambda wait: wait[1] - wait[2])[:MOST]
-    begun = sorted(((phase.began, phase) for phase in phases if phase.began is not None), key=lambda one: one[0])
+    begun = sorted(
+        ((phase.began, phase) for phase in phases if phase.began is not None and phase.name not in NO_BOOT),
+        key=lambda one: one[0],
+    )
     told = list(_before(begun[0][0])) if begun else []
     for began, phase in begun:
         ended = phase.since if phase.state == "done" else None
