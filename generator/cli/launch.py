@@ -110,9 +110,7 @@ def launch(
         for addon, one in kept:
             say(f"  delete {one}, which left {addon}, and all that is in it")
         ask(yes=yes, question="Delete for ever?", undone="nothing was deleted")
-        for one, came_of_it in own_addons.delete(up.server, kept):
-            say(f"{one} {came_of_it}")
-        own_addons.forget(up.server, states, {one for _, one in kept})
+        own_addons.delete(up.server, states, kept, say)
     elif kept:
         say(f"note: {len(kept)} objects left their addons and are kept: `gen status` lists them")
         say("  hint: `gen launch --prune-data` deletes them, with all data")

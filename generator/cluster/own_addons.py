@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import astuple
 from http import HTTPStatus
 
 from generator.cluster.addon_state import PLACES, AddonState
-from generator.cluster.kube_api import ADDONS_RECORD, Kube
+from generator.cluster.kube_api import ADDONS_RECORD, Kube, NotYet
+from generator.errors import Problem, raise_all
 from generator.manifests.own import LABEL
 from generator.manifests.reading import Identity
 
@@ -18,25 +19,59 @@ def deletable(states: Collection[AddonState], wanted: Collection[Identity]) -> l
     return [(one.name, kept) for one in states for kept in one.kept if kept not in wanted]
 
 
-def delete(server: Kube, kept: Collection[tuple[str, Identity]]) -> Iterator[tuple[Identity, str]]:
+def delete(
+    server: Kube, states: Collection[AddonState], kept: Collection[tuple[str, Identity]], say: Callable[[str], None]
+) -> None:
     """Delete what is kept, the last first, unless it bears another label by now; say what came of each.
 
-    What is left alone is nobody's of ours any more, so all of it can be forgotten.
+    What is gone, or left alone and so nobody's of ours any more, is forgotten; also when this is cut off.
+
+    Raises:
+        Problems: of what could not be asked for or deleted; it stays in the record, and is deleted the next time.
+        NotYet: the record could not be written.
     """
-    for addon, one in reversed(list(kept)):
-        path = PLACES[one.group, one.kind].format(namespace=one.namespace, name=one.name)
-        status, body = server.request("GET", path)
-        if status == HTTPStatus.NOT_FOUND:
-            yield one, "was gone already"
-        elif status != HTTPStatus.OK or _owner(body) != addon:
-            yield one, "was left alone: it is not this addon's by its label"
-        else:
-            server.delete(path)
-            yield one, "is deleted"
+    done: set[Identity] = set()
+    troubles: list[Problem] = []
+    try:
+        for addon, one in reversed(list(kept)):
+            try:
+                say(f"{one} {_delete(server, addon, one)}")
+                done.add(one)
+            except NotYet as trouble:
+                troubles.append(trouble)
+    finally:
+        if done:
+            forget(server, states, done)
+    raise_all(troubles)
+
+
+def _delete(server: Kube, addon: str, one: Identity) -> str:
+    path = PLACES[one.group, one.kind].format(namespace=one.namespace, name=one.name)
+    status, body = server.request("GET", path)
+    if status == HTTPStatus.NOT_FOUND:
+        return "was gone already"
+    if status != HTTPStatus.OK:
+        raise _refusal(server, f"does not give {one}", status)
+    if _owner(body) != addon:
+        return "was left alone: it is not this addon's by its label"
+    status, _ = server.request("DELETE", path)
+    if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND):
+        raise _refusal(server, f"does not delete {one}", status)
+    return "is deleted"
+
+
+def _refusal(server: Kube, what: str, status: int | None) -> NotYet:
+    said = "it does not answer" if status is None else f"it answers {status}"
+    hint = "`gen launch --prune-data` tries it again"
+    return NotYet(f"the API server {what}: {said}", where=server.address, hint=hint)
 
 
 def forget(server: Kube, states: Collection[AddonState], gone: Collection[Identity]) -> None:
-    """Take what is gone out of the cluster's record; nodes find it out by themselves when they next apply addons."""
+    """Take what is gone out of the cluster's record; nodes find it out by themselves when they next apply addons.
+
+    Raises:
+        NotYet: the record could not be written.
+    """
     left = {}
     for one in states:
         kept = [list(astuple(each)) for each in one.kept if each not in gone]
@@ -44,7 +79,9 @@ def forget(server: Kube, states: Collection[AddonState], gone: Collection[Identi
             left[one.name] = {"state": one.state, "why": one.why, "kept": kept}
     text = json.dumps({name: {key: value for key, value in one.items() if value} for name, one in left.items()})
     change = {"data": {"states": text if left else None}}
-    server.request("PATCH", ADDONS_RECORD, change, kind="application/merge-patch+json")
+    status, _ = server.request("PATCH", ADDONS_RECORD, change, kind="application/merge-patch+json")
+    if status != HTTPStatus.OK:
+        raise _refusal(server, "does not take the record of addons", status)
 
 
 def _owner(body: bytes) -> str | None:
