@@ -40,13 +40,14 @@ class Ways:
     """What one node found: of `peers` peers all `ways`, or in a report some of those that are blocked.
 
     `checks` has what is wrong beyond peers by its name, empty where nothing is; `unlisted` counts the blocked ways that
-    a report had no room for.
+    a report had no room for. A report holds faults alone: what `is_report` does not name was tried and is right.
     """
 
     peers: int
     ways: tuple[Way, ...]
     checks: Mapping[str, str] = field(default_factory=dict)
     unlisted: int = 0
+    is_report: bool = False
 
     @property
     def faults(self) -> tuple[Way, ...]:
@@ -79,7 +80,7 @@ def read_told(entry: Any) -> Ways:
     """
     faults = tuple(_way(one) for one in entry["faults"][:MOST_PEERS])
     unlisted = max(0, int(entry["blocked"]) - len(faults))
-    return Ways(max(0, int(entry["peers"])), faults, _checks(entry["checks"]), unlisted)
+    return Ways(max(0, int(entry["peers"])), faults, _checks(entry["checks"]), unlisted, is_report=True)
 
 
 def faults(seen: Mapping[str, Ways]) -> Iterator[str]:
@@ -99,7 +100,8 @@ def faults(seen: Mapping[str, Ways]) -> Iterator[str]:
 def matrix(names: Sequence[str], seen: Mapping[str, Ways]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Lay out who reaches whose pods: headings, and a row for each node that was heard.
 
-    A cell has the largest packet that passes, `ok` where that isn't told, or what is wrong in a word.
+    A cell has the largest packet that passes, `ok` where that isn't told, what is wrong in a word, or `-` for what was
+    not tried.
     """
     columns = list(names)
     if len(columns) > WIDE:
@@ -109,14 +111,19 @@ def matrix(names: Sequence[str], seen: Mapping[str, Ways]) -> tuple[tuple[str, .
     rows = []
     for node, ways in seen.items():
         by_peer = {way.peer: way for way in ways.ways}
-        cells = ("-" if name == node else _cell(by_peer.get(name)) for name in columns)
-        rows.append((node, ways.reached, *cells, *("no" if ways.checks.get(name) else "ok" for name in CHECKS)))
+        unnamed = "ok" if ways.is_report else "-"
+        cells = ("-" if name == node else _cell(by_peer.get(name), unnamed) for name in columns)
+        rows.append((node, ways.reached, *cells, *(_check(ways.checks.get(name), unnamed) for name in CHECKS)))
     return head, rows
 
 
-def _cell(way: Way | None) -> str:
+def _check(trouble: str | None, unnamed: str) -> str:
+    return unnamed if trouble is None else "no" if trouble else "ok"
+
+
+def _cell(way: Way | None, unnamed: str) -> str:
     if way is None:
-        return "ok"
+        return unnamed
     if not way.reached:
         return "no"
     size = str(way.mtu) if way.mtu else "ok"

@@ -79,6 +79,17 @@ def test_the_matrix_shows_who_reaches_whom() -> None:
     ]
 
 
+def test_what_a_node_did_not_try_is_not_said_to_be_right() -> None:
+    asked = ways.read_ways({"peers": [RIGHT], "checks": {"egress": None}})
+    told = ways.read_told({"peers": 2, "blocked": 0, "faults": [], "checks": {}})
+    seen = {"node01": asked, "node02": ways.read_ways([RIGHT | {"peer": "node01"}]), "node03": told}
+    assert ways.matrix(("node01", "node02", "node03"), seen)[1] == [
+        ("node01", "1 of 1", "-", "1420", "-", "-", "-", "ok"),
+        ("node02", "1 of 1", "1420", "-", "-", "-", "-", "-"),
+        ("node03", "2 of 2", "ok", "ok", "-", "ok", "ok", "ok"),
+    ]
+
+
 def test_of_many_nodes_those_alone_have_a_column_that_somebody_does_not_reach() -> None:
     names = [f"node{number:02}" for number in range(1, 251)]
     peers = [RIGHT | {"peer": name} for name in names[1:]]

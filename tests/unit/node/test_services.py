@@ -42,7 +42,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[bytes
         server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         server.bind((DNS, 0))
         monkeypatch.setattr(services, "DNS_PORT", server.getsockname()[1])
-        monkeypatch.setattr(kube, "api", lambda *_: (200, {}))
+        monkeypatch.setattr(kube, "api", lambda *_, seconds: (200, {}))
         threads: list[threading.Thread] = []
 
         def start(answer: Callable[[bytes], bytes | None]) -> None:
@@ -94,18 +94,26 @@ def test_dns_has_to_know_the_api(
     assert list(services.dns(loopback, ROSTER)) == said
 
 
-@pytest.mark.parametrize("answer", [(404, {}), Failure("refused")])
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ((404, {}), {}),
+        ((503, {}), {"dns": "the API does not say whether there is DNS"}),
+        (Failure("refused"), {"dns": "the API does not say whether there is DNS"}),
+    ],
+)
 def test_a_cluster_without_dns_is_not_asked_for_it(
-    loopback: dict[str, Any], monkeypatch: pytest.MonkeyPatch, answer: Any
+    loopback: dict[str, Any], monkeypatch: pytest.MonkeyPatch, answer: Any, found: dict[str, str]
 ) -> None:
-    def ask(*_: str) -> Any:
+    def ask(*_: str, seconds: float) -> Any:
+        assert seconds == services.SECONDS, "all probes have to fit one answer"
         if isinstance(answer, Failure):
             raise answer
         return answer
 
     monkeypatch.setattr(kube, "api", ask)
     monkeypatch.setattr(services, "CHECKS", {"dns": services.dns})
-    assert services.probe(loopback, ROSTER) == {}
+    assert services.probe(loopback, ROSTER) == found
 
 
 class Authority:

@@ -19,6 +19,7 @@ DNS_PORT, HTTPS_PORT = 53, 443
 DNS_SERVICE = "/api/v1/namespaces/kube-system/services/kube-dns"
 CA = "/etc/kubernetes/pki/ca.crt"
 ANSWER_BYTES = 4096
+OK = 200
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
 
 
@@ -43,11 +44,14 @@ def dns(facts: dict[str, Any], roster: dict[str, Any]) -> Iterator[str]:
         LookupError: the cluster has no DNS.
     """
     try:
-        is_there = kube.api("GET", DNS_SERVICE)[0] != kube.NOT_KNOWN
+        status, _ = kube.api("GET", DNS_SERVICE, seconds=SECONDS)
     except Failure:
-        is_there = False  # nobody tells, and there is worse to mend
-    if not is_there:
+        status = None
+    if status == kube.NOT_KNOWN:
         raise LookupError("kube-dns")
+    if status != OK:
+        yield "the API does not say whether there is DNS"
+        return
     services, domain = ip_network(roster["founding"]["services"]), roster["founding"]["domain"]
     server, name = str(services[10]), f"kubernetes.default.svc.{domain}"
     ident = int.from_bytes(os.urandom(2), "big")
