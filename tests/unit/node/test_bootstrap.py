@@ -328,6 +328,15 @@ def test_reads_what_the_generator_packs(cluster: Kubernetes, store: Store) -> No
     assert "@secret" not in applied
 
 
+@pytest.mark.parametrize(
+    ("state", "is_unwell"),
+    [("applied", False), ("removed", False), ("applying", True), ("waiting", True), ("broken", True), ("other", True)],
+)
+def test_whatever_is_not_up_is_tried_again(cluster: Kubernetes, state: str, is_unwell: bool) -> None:
+    record = {"data": DONE | {"states": json.dumps({"shop": {"state": state}})}}
+    assert addons.unwell(record) == ["shop"] * is_unwell
+
+
 def test_what_was_broken_is_tried_again_after_a_while(
     cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> None:

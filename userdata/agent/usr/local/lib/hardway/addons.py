@@ -22,6 +22,8 @@ from hardway.kubectl import find, kubectl, server_side
 
 RECORD = {"name": "hardway", "namespace": "kube-system"}
 BASE = "base"
+# Nothing is still to come of an addon in these states.
+UP = ("applied", "removed")
 # There while an addon of a user's is not up: its age says when it is tried again.
 AGAIN = "hardway-again.service"
 MARK, AGAIN_SECONDS = "/run/hardway/addons.again", 300
@@ -80,9 +82,9 @@ def unpacked(content: bytes) -> dict[str, str]:
 
 
 def unwell(record: dict[str, Any] | None) -> list[str]:
-    """Name the addons that the record says are not up."""
+    """Name the addons that the record says are not up; also those at which a run was cut off."""
     states = json.loads(record["data"].get("states") or "{}") if record else {}
-    return [name for name, one in states.items() if one["state"] in ("broken", "waiting")]
+    return [name for name, one in states.items() if one["state"] not in UP]
 
 
 def mark(record: dict[str, Any] | None) -> None:
