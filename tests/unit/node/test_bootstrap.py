@@ -71,6 +71,7 @@ class Kubernetes:
         self.applied: list[str] = []
         self.secrets: dict[str, dict[str, Any]] = {}
         self.version = 0
+        self.nodes = "node01=True "
         monkeypatch.setattr(here, "run", self.run)
 
     def run(self, *argv: str, stdin: str | None = None, timeout: float = 0) -> str:
@@ -82,6 +83,8 @@ class Kubernetes:
                 if words[1] == "secrets":
                     assert "--selector=hardway/sealed=true" in words
                     return json.dumps({"items": list(self.secrets.values())})
+                if words[1] == "nodes":
+                    return self.nodes
                 found = self.objects.get(words[1])
                 return json.dumps(found) if found else ""
             case "delete" if words[1] == "secret":
@@ -358,6 +361,60 @@ def test_what_was_broken_is_tried_again_after_a_while(
     bootstrap.again()
     assert tried == [["shop"]]
     assert not here.at(addons.MARK).exists()
+
+
+def test_what_failed_before_everything_was_there_is_tried_again_as_a_whole(
+    cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"states": json.dumps({"order-book": {"state": "broken", "why": "x"}})}
+    cluster.objects["configmap"] = {"data": {"addons": "", "generation": "0", "secrets": ""} | states}
+    bootstrap.again()
+    assert cluster.objects["configmap"]["data"] == DONE
+    assert any(text.startswith("kind: Role") for text in cluster.applied)
+
+
+def test_a_retry_that_fails_has_its_time_before_the_next(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"states": json.dumps({"order-book": {"state": "broken", "why": "x"}})}
+    cluster.objects["configmap"] = {"data": {"addons": "", "generation": "0", "secrets": ""} | states}
+
+    def fail(*_: object) -> None:
+        raise Failure("addon order-book: x")
+
+    monkeypatch.setattr(addons, "apply", fail)
+    with pytest.raises(Failure):
+        bootstrap.again()
+    assert here.at(addons.MARK).exists()
+    assert not addons.is_time()
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes", "said"),
+    [
+        ("daemonset", "node01=True node02=Unknown ", "; node02 is not ready (lost for good? `gen replace node02`)"),
+        ("daemonset", "node01=True ", ""),
+        ("deployment", "node02=Unknown ", ""),
+    ],
+)
+def test_a_daemonset_that_does_not_come_up_names_the_nodes_that_are_lost(
+    cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch, kind: str, nodes: str, said: str
+) -> None:
+    run, cluster.nodes = here.run, nodes
+
+    def late(*argv: str, **options: Any) -> str:
+        if argv[3:5] == ("rollout", "status"):
+            raise Failure("timed out")
+        return run(*argv, **options)
+
+    monkeypatch.setattr(here, "run", late)
+    work = addons.Run(here.read(here.ROSTER), [], None, None)
+    with pytest.raises(Failure) as caught:
+        work.wait("bridge", [["rollout", "status", f"{kind}/x", "-n", "bridge"]])
+    assert str(caught.value) == f"timed out{said}"
+
+
+def test_of_many_lost_nodes_some_are_named(cluster: Kubernetes) -> None:
+    cluster.nodes = "".join(f"node{number:02}=False " for number in range(1, 6))
+    assert addons.absent().endswith("`gen replace node03`) and 2 more")
 
 
 def test_a_broken_addon_of_ours_fails_the_step_and_others_are_applied(

@@ -27,7 +27,7 @@ UP = ("applied", "removed")
 # There while an addon of a user's is not up: its age says when it is tried again.
 AGAIN = "hardway-again.service"
 MARK, AGAIN_SECONDS = "/run/hardway/addons.again", 300
-WHY_LENGTH, MOST_KEPT = 500, 20
+WHY_LENGTH, MOST_KEPT, MOST_NAMED = 500, 20, 3
 # With which a failure of kubectl begins: everybody knows that it was one.
 COMMAND = re.compile(r"^`[^`]*`: (error: )?")
 
@@ -194,6 +194,9 @@ class Run:
             began = timeline.now()
             try:
                 kubectl(*words, timeout=900)
+            except Failure as error:
+                lost = absent() if words[2].startswith("daemonset/") else ""
+                raise Failure(f"{error}; {lost}" if lost else str(error)) from None
             finally:
                 if self.only is None:
                     timeline.note("bootstrap", subject(words), began)
@@ -249,6 +252,19 @@ def state(word: str, why: str, kept: Collection[tuple[str, ...]] = ()) -> dict[s
     why = " ".join(COMMAND.sub("", why).split())
     found |= {"why": why[-WHY_LENGTH:]} if why else {}
     return found | ({"kept": [list(one) for one in list(kept)[:MOST_KEPT]]} if kept else {})
+
+
+def absent() -> str:
+    """Name nodes that are not ready, and what brings each back: no DaemonSet is whole without them."""
+    shape = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'
+    try:
+        said = [one.partition("=") for one in kubectl("get", "nodes", f"--output=jsonpath={shape}").split()]
+    except Failure:
+        return ""
+    names = [name for name, _, is_ready in said if is_ready != "True"]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    shown = [f"{name} is not ready (lost for good? `gen replace {name}`)" for name in names[:MOST_NAMED]]
+    return ", ".join(shown) + more
 
 
 def subject(words: list[str]) -> str:

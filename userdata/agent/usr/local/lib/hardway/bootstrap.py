@@ -34,21 +34,30 @@ def step() -> None:
 
 
 def again() -> None:
-    """Try those addons of a user's once more that are not up."""
-    name, roster, record = here.facts()["node"], here.read(here.ROSTER), find("configmap", RECORD["name"])
-    if not is_due(roster, record) and (unwell := addons.unwell(record)):
-        work(name, roster, unwell)
-        record = find("configmap", RECORD["name"])
-    addons.mark(record)
-
-
-def work(name: str, roster: dict[str, Any], only: Collection[str] | None = None) -> bool:
-    """Apply addons if this node has or gets the lease; tell whether it did."""
+    """Try those addons once more that are not up; all of them where the cluster lacks what the roster pins."""
+    name, roster = here.facts()["node"], here.read(here.ROSTER)
     with alone():
-        if not hold(name):
-            return False
-        with held(name):
-            addons.apply(roster, only)
+        record = find("configmap", RECORD["name"])  # what a run has left that was at it until now
+        try:
+            if unwell := addons.unwell(record):
+                lead(name, roster, None if is_due(roster, record) else unwell)
+                record = find("configmap", RECORD["name"])
+        finally:
+            addons.mark(record)
+
+
+def work(name: str, roster: dict[str, Any]) -> bool:
+    """Apply the addons, once no other run of this node does; tell whether it did."""
+    with alone():
+        return lead(name, roster)
+
+
+def lead(name: str, roster: dict[str, Any], only: Collection[str] | None = None) -> bool:
+    """Apply addons if this node has or gets the lease; tell whether it did."""
+    if not hold(name):
+        return False
+    with held(name):
+        addons.apply(roster, only)
     return True
 
 
