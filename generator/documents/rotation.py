@@ -29,7 +29,7 @@ def rotate(project: Project, path: str, *, now: datetime) -> tuple[Project, Chan
         raise Problem("nothing was rendered yet", where=str(project.rendered_path), hint="run `gen render`")
     raise_all(rendering.unsigned(project))
     rest = replace(known, keys=tuple(fact for fact in known.keys if fact.path != path))
-    with retiring(project.keys_path, project.plan, rest, path):
+    with retiring(project.keys_path, project.plan, rest, path, now=now):
         worktree.write(project.directory, f"{project.rendered}/{INVENTORY}", inventory.dump(rest).encode())
     made = rendering.refresh(replace(project, inventory=rest), now=now)
     return made, committed.write(made, rendering.documents(made))

@@ -27,7 +27,7 @@ from generator.plan.inventory import OPERATOR_KEY, RESTORE, Inventory, KeyFact
 class Check:
     """One look at a store: `files` is what was read of it, by path below `store_path`.
 
-    Without an inventory no fingerprint is compared, without `now` nothing is expired.
+    Without an inventory no fingerprint is compared, without `now` nothing is expired, nor is a row of `ageless`.
     """
 
     store_path: Path
@@ -35,6 +35,7 @@ class Check:
     inventory: Inventory | None
     files: Mapping[str, bytes]
     now: datetime | None
+    ageless: Collection[str] = ()
 
     def lost(self) -> Iterator[Problem]:
         """Find what must not be made anew: it has a row in the inventory, or others depend on it."""
@@ -108,7 +109,8 @@ class Check:
         signer = authorities.get(row.signer or row.path)
         for difference in differences(row, certificate, key, signer):
             yield self._problem(name, difference, self._anew(row))
-        if self.now is not None and certificate.not_valid_after_utc <= self.now:
+        until = None if row.path in self.ageless else self.now
+        if until is not None and certificate.not_valid_after_utc <= until:
             yield self._problem(name, f"expired at {stamp(certificate.not_valid_after_utc)}", self._anew(row))
         yield from self._other_than_listed(name, certificate_fact(row.path, certificate))
 

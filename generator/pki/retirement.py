@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from generator.errors import Problem, raise_all
@@ -14,7 +15,7 @@ from generator.plan.inventory import Inventory
 
 
 @contextmanager
-def retiring(store_path: Path, plan: Plan, rest: Inventory, path: str) -> Iterator[None]:
+def retiring(store_path: Path, plan: Plan, rest: Inventory, path: str, *, now: datetime) -> Iterator[None]:
     """See that a certificate can be made anew, let its row go, and then delete it and its key.
 
     Args:
@@ -22,10 +23,11 @@ def retiring(store_path: Path, plan: Plan, rest: Inventory, path: str) -> Iterat
         plan: has the certificate.
         rest: the inventory without its row.
         path: which it is.
+        now: what has expired by then keeps another from being made.
 
     Raises:
         Problem: the authority's key is not here.
-        Problems: the store is not what the inventory tells of.
+        Problems: the store is not what the inventory tells of, or would not be completed.
     """
     row = next(row for row in plan.certificates if row.path == path)
     own = {f"{path}.crt", f"{path}.key"}
@@ -33,7 +35,7 @@ def retiring(store_path: Path, plan: Plan, rest: Inventory, path: str) -> Iterat
     raise_all(store.openness(store_path, names, plan))
     with private_directory.held(store_path):
         files = {name: content for name, content in store.contents(store_path, names).items() if name not in own}
-        raise_all(key_check.Check(store_path, plan, rest, files, None).lost())
+        raise_all(_obstacles(store_path, plan, rest, files, now))
         authority = f"{row.signer}.key"
         if authority not in files:
             hint = "bring it here from where it is kept, for as long as this takes"
@@ -43,3 +45,18 @@ def retiring(store_path: Path, plan: Plan, rest: Inventory, path: str) -> Iterat
         for name in sorted(own):
             (store_path / name).unlink(missing_ok=True)
         private_directory.settle(store_path)
+
+
+def _obstacles(
+    store_path: Path, plan: Plan, rest: Inventory, files: Mapping[str, bytes], now: datetime
+) -> Iterator[Problem]:
+    """Find what would keep a store from being completed of which no more than `files` is left, as `rest` lists it.
+
+    Another certificate that can be made anew may have expired: it is made anew in its turn.
+    """
+    ageless = [row.path for row in plan.certificates if row.is_rotated]
+    check = key_check.Check(store_path, plan, rest, files, now, ageless)
+    yield from store.misplaced(store_path, plan, now)
+    yield from store.strangers(store_path, store.read_id(store_path), plan, rest)
+    yield from check.lost()
+    yield from check.faults()

@@ -55,10 +55,10 @@ class KeyStore:
         """
         names = key_check.names(plan)
         raise_all(openness(store_path, names, plan))
-        raise_all(_misplaced(store_path, plan, now))
-        identity = _read_id(store_path)
+        raise_all(misplaced(store_path, plan, now))
+        identity = read_id(store_path)
         files = contents(store_path, names)
-        problems = [*_strangers(store_path, identity, plan, inventory)]
+        problems = [*strangers(store_path, identity, plan, inventory)]
         needed = [name for name in names if name not in key_check.elsewhere(plan)]
         absent = [name for name in needed if name not in files]
         if absent:
@@ -207,7 +207,7 @@ def cluster_id(store_path: Path, inventory: Inventory | None = None) -> str:
         Problems: the id is lost, or the store is not private.
     """
     raise_all(openness(store_path, [_CLUSTER_ID]))
-    known = _read_id(store_path)
+    known = read_id(store_path)
     if known is not None:
         return known
     listed = len(inventory.keys) if inventory else 0
@@ -216,7 +216,7 @@ def cluster_id(store_path: Path, inventory: Inventory | None = None) -> str:
         raise_all([Problem(message, where=str(store_path), hint=key_check.backup_hint(store_path))])
     make_private_directory(store_path)
     with private_directory.held(store_path):
-        known = _read_id(store_path)
+        known = read_id(store_path)
         if known is None:
             known = str(uuid.uuid4())
             write_atomic(store_path / _CLUSTER_ID, f"{known}\n".encode(), _MODE)
@@ -235,12 +235,12 @@ def ensure(store_path: Path, plan: Plan, inventory: Inventory | None, *, now: da
     """
     names = key_check.names(plan)
     raise_all(openness(store_path, names, plan))
-    raise_all(_misplaced(store_path, plan, now))
+    raise_all(misplaced(store_path, plan, now))
     identity = cluster_id(store_path, inventory)
     with private_directory.held(store_path):
         files = contents(store_path, names)
         check = key_check.Check(store_path, plan, inventory, files, now)
-        raise_all([*_strangers(store_path, identity, plan, inventory), *check.lost(), *check.faults()])
+        raise_all([*strangers(store_path, identity, plan, inventory), *check.lost(), *check.faults()])
         for name, content in _gaps(plan, files, now):
             path = store_path / name
             make_private_directory(path.parent)
@@ -291,7 +291,7 @@ def openness(store_path: Path, names: Iterable[str], plan: Plan | None = None) -
     return faults or private_directory.exposed(store_path, {*names, *addon_files(store_path), *theirs})
 
 
-def _misplaced(store_path: Path, plan: Plan, now: datetime | None) -> list[Problem]:
+def misplaced(store_path: Path, plan: Plan, now: datetime | None) -> list[Problem]:
     """Find files of addons that are no secrets, and what the description names that is not what it should be."""
     return [
         *_as_problems(store_path, addon_secrets.mistakes(addon_files(store_path))),
@@ -316,7 +316,12 @@ def contents(store_path: Path, names: Iterable[str]) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if content is not None}
 
 
-def _read_id(store_path: Path) -> str | None:
+def read_id(store_path: Path) -> str | None:
+    """Read the cluster's id, None where there is none and no key either.
+
+    Raises:
+        Problem: it is gone or damaged.
+    """
     content = private_directory.read(store_path / _CLUSTER_ID)
     if content is None:
         if any((store_path / name).exists() for name in _ALWAYS):
@@ -334,7 +339,7 @@ def _read_id(store_path: Path) -> str | None:
     return known
 
 
-def _strangers(store_path: Path, identity: str | None, plan: Plan, inventory: Inventory | None) -> Iterator[Problem]:
+def strangers(store_path: Path, identity: str | None, plan: Plan, inventory: Inventory | None) -> Iterator[Problem]:
     """Tell when the store is another cluster's than the inventory or the plan."""
     others = {"inventory": inventory.cluster_id if inventory else identity, "plan": plan.cluster_id}
     for what, other in others.items():

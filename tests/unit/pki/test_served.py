@@ -15,8 +15,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from generator.cli.main import run
 from generator.errors import Problems
-from generator.pki import addon_secrets, served, store
+from generator.pki import addon_secrets, issue, served, store
+from generator.pki import check as key_check
 from generator.pki.store import KeyStore
+from generator.plan import inventory
 from generator.plan.certificates import METRICS_SERVER, ORDER_BOOK
 from generator.plan.decide import Plan
 from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
@@ -315,6 +317,57 @@ def test_without_its_authority_nothing_is_deleted(rotate: Rotate, capsys: pytest
     assert rotate(ORDER_BOOK) == 1
     assert "ingress-ca.key: is not here, and `order-book` has to be signed with it" in capsys.readouterr().err
     assert state() == before
+
+
+def expired(path: str) -> None:
+    """Put a certificate that has run out in the place of one, here and in the inventory."""
+    project = Project.load()
+    open_store = KeyStore.open(project.keys_path, project.plan, project.inventory)
+    row = next(row for row in project.plan.certificates if row.path == path)
+    signer = issue.Issued(
+        issue.read_certificate(open_store.certificate(str(row.signer))), issue.read_key(open_store.key(str(row.signer)))
+    )
+    long_ago = datetime.datetime.now(datetime.UTC) - row.lifetime - 30 * DAY
+    made = issue.issue(row, issue.read_key(open_store.key(path)), signer, now=long_ago)
+    (project.keys_path / f"{path}.crt").write_bytes(issue.certificate_pem(made))
+    assert project.inventory is not None
+    fact = key_check.certificate_fact(path, made)
+    keys = tuple(fact if one.path == path else one for one in project.inventory.keys)
+    Path("rendered/orderbook/inventory.yaml").write_text(inventory.dump(replace(project.inventory, keys=keys)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda keys: (keys / "admin.crt").write_bytes(b"x"), "admin.crt: is damaged"),
+        (lambda keys: (keys / "admin.key").unlink(), "admin.key: is gone"),
+        (lambda keys: (keys / "cluster-id").write_text(f"{keyring.CLUSTER_ID}\n"), "the keys are those of cluster"),
+        (lambda keys: put(keys / "addons/ns", {"UPPER_": b"x"}), "addons/ns/UPPER_: "),
+        (lambda _: expired("admin"), "admin.crt: expired at"),
+    ],
+)
+def test_where_no_other_could_be_made_nothing_is_deleted(
+    rotate: Rotate, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], object], said: str
+) -> None:
+    spoil(Path("keys/orderbook"))
+    before = state()
+    capsys.readouterr()
+    assert rotate(ORDER_BOOK) == 1
+    assert said in capsys.readouterr().err
+    assert state() == before
+
+
+def test_two_that_have_expired_are_made_anew_one_after_the_other(
+    rotate: Rotate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expired(ORDER_BOOK)
+    expired(METRICS_SERVER)
+    assert rotate(ORDER_BOOK) == 1
+    assert f"hint: `gen rotate {METRICS_SERVER}` makes a new one" in capsys.readouterr().err
+    assert rotate(METRICS_SERVER) == 0
+    project = Project.load()
+    now = datetime.datetime.now(datetime.UTC)
+    KeyStore.open(project.keys_path, project.plan, project.inventory, now=now)
 
 
 @pytest.mark.parametrize("certificate", ["kubernetes-ca", "admin", "nodes/node01/kubelet", "", "../x"])
