@@ -40,12 +40,22 @@ class Place:
         return KeyStore.open(self.project.keys_path, self.project.plan, self.project.inventory)
 
     def nameless(self) -> bytes:
-        """Issue the API server's certificate without the address at which pods find it."""
+        """Issue the API server's certificate without the address at which pods find it.
+
+        Raises:
+            Problem: the authority's key is not here.
+        """
         store = self.store()
         row = next(one for one in self.project.plan.certificates if one.path == self.certificate)
         service = self.project.plan.kubernetes_service_ip
         names = replace(row.names, addresses=tuple(one for one in row.names.addresses if one != service))
         authority = str(row.signer)
+        if f"{authority}.key" not in store.files:
+            where = self.project.keys_path / f"{authority}.key"
+            hint = "bring it here from where it is kept, for as long as this takes"
+            raise Problem(
+                f"is not here, and `{self.certificate}` has to be signed with it", where=str(where), hint=hint
+            )
         signer = issue.Issued(
             issue.read_certificate(store.certificate(authority)), issue.read_key(store.key(authority))
         )

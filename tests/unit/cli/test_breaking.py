@@ -33,6 +33,15 @@ def test_the_certificate_lacks_the_services_address_and_nothing_else(project: Pr
     assert issue.is_signed_by(wrong, issue.read_certificate(store.certificate("kubernetes-ca")))
 
 
+def test_an_authority_that_is_kept_elsewhere_is_asked_for(project: Project) -> None:
+    key = project.keys_path / "kubernetes-ca.key"
+    key.unlink()
+    place = Place(project, project.plan.nodes[0], None)  # type: ignore[arg-type]
+    with pytest.raises(Problem, match="is not here, and `nodes/node01/apiserver` has to be signed with it") as caught:
+        place.nameless()
+    assert (caught.value.where, bool(caught.value.hint)) == (str(key), True)
+
+
 @pytest.mark.parametrize(
     ("what", "node", "said"),
     [
