@@ -1,4 +1,4 @@
-"""Runs Kubernetes' own suite against a cluster of a lab of its own; exits 1 if a spec fails, 0 if all pass."""
+"""Runs Kubernetes' own suite against a cluster of a lab of its own; exits 1 if a spec or the suite fails, else 0."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def main() -> int:
         with stage.launched(directory, chosen, brought) as (cluster, took):
             err.print(f"launched in {took.seen}")
             begun = time.monotonic()
-            specs = run(cluster, programs, given, directory)
+            specs, code = run(cluster, programs, given, directory)
             seconds = time.monotonic() - begun
     if not specs:
         err.print("no spec has such a name, or the suite ended before it began")
@@ -56,13 +56,18 @@ def main() -> int:
     given.junit.write_bytes(report.junit(specs, seconds))
     out.print(report.table(specs))
     out.print(f"{chosen.cni} × {chosen.datapath}: {report.summary(specs, seconds)}")
-    return 1 if any(spec.state == report.FAILED for spec in specs) else 0
+    if code:
+        err.print(f"the suite ended with {code}")
+    return 0 if report.is_passed(specs, code) else 1
 
 
 def run(
     cluster: Cluster, programs: Mapping[str, Path], given: argparse.Namespace, directory: Path
-) -> tuple[report.Spec, ...]:
-    """Run the suite on this machine, which reaches the cluster as a person does; its own words go to stderr."""
+) -> tuple[tuple[report.Spec, ...], int]:
+    """Run the suite on this machine, which reaches the cluster as a person does; its own words go to stderr.
+
+    Give what it reports, and how it ended.
+    """
     kubectl = Kubectl(cluster)
     tools = directory / "tools"
     tools.mkdir()
@@ -77,9 +82,9 @@ def run(
     theirs += ["--node-os-distro=debian", "--dns-domain=cluster.local", "--minStartupPods=0"]
     command = [str(tools / "ginkgo"), *words, str(tools / "e2e.test"), "--", *theirs]
     # whatever ends us ends its processes too
-    subprocess.run(bound(command), cwd=directory, stdout=sys.stderr, check=False)
+    code = subprocess.run(bound(command), cwd=directory, stdout=sys.stderr, check=False).returncode
     file = directory / "report.json"
-    return report.read(file) if file.exists() else ()
+    return (report.read(file) if file.exists() else ()), code
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def read(file: Path) -> tuple[Spec, ...]:
     """Read the specs that were chosen, in the order of their names.
 
     Ginkgo calls both what nobody chose and what a spec itself gave up `skipped`: only the latter says why. What
-    happened in the suite's own beginning or end counts when it failed.
+    happened in the suite's own beginning or end counts when it failed, and so does a suite that failed otherwise.
     """
     found = []
     for suite in json.loads(file.read_text()):
@@ -42,7 +42,16 @@ def read(file: Path) -> tuple[Spec, ...]:
                 found.append(Spec(name, SKIPPED, spec["RunTime"] / 1e9, message))
             elif state not in (PASSED, SKIPPED, "pending"):
                 found.append(Spec(name, FAILED, spec["RunTime"] / 1e9, f"{state}: {message}"))
+        if not suite["SuiteSucceeded"] and not any(spec.state == FAILED for spec in found):
+            why = "; ".join(suite.get("SpecialSuiteFailureReasons") or ("it does not say why",))
+            found.append(Spec("[suite]", FAILED, 0, why))
     return tuple(sorted(found, key=lambda spec: spec.name))
+
+
+def is_passed(specs: Sequence[Spec], code: int) -> bool:
+    """Tell whether something passed, nothing failed, and the suite ended well."""
+    states = {spec.state for spec in specs}
+    return code == 0 and PASSED in states and FAILED not in states
 
 
 def table(specs: Sequence[Spec]) -> Table:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.conformance import report, selection
 from tests.conformance.report import FAILED, PASSED, SKIPPED, Spec
 
@@ -34,7 +36,7 @@ def test_what_nobody_chose_is_left_out(tmp_path: Path) -> None:
         spec("", "passed", kind="SynchronizedBeforeSuite"),
         spec("", "panicked", "nil", kind="SynchronizedAfterSuite"),
     ]
-    file.write_text(json.dumps([{"SpecReports": reports}]))
+    file.write_text(json.dumps([{"SuiteSucceeded": False, "SpecReports": reports}]))
     found = report.read(file)
     assert {(each.name, each.state) for each in found} == {
         ("[sig-network] Services b passes", PASSED),
@@ -45,6 +47,38 @@ def test_what_nobody_chose_is_left_out(tmp_path: Path) -> None:
     }
     assert len(found) == 5
     assert report.summary(found, 60) == "1 passed, 3 failed, 1 skipped in 60 s"
+
+
+@pytest.mark.parametrize(
+    ("suite", "failed"),
+    [
+        ({"SuiteSucceeded": True}, []),
+        ({"SuiteSucceeded": False}, [Spec("[suite]", FAILED, 0, "it does not say why")]),
+        (
+            {"SuiteSucceeded": False, "SpecialSuiteFailureReasons": ["Suite Timeout Elapsed", "Interrupted by User"]},
+            [Spec("[suite]", FAILED, 0, "Suite Timeout Elapsed; Interrupted by User")],
+        ),
+    ],
+)
+def test_a_suite_fails_without_any_spec_too(tmp_path: Path, suite: dict[str, Any], failed: list[Spec]) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps([suite | {"SpecReports": [spec("b passes", "passed")]}]))
+    assert [each for each in report.read(file) if each.state != PASSED] == failed
+
+
+@pytest.mark.parametrize(
+    ("states", "code", "is_passed"),
+    [
+        ([PASSED, SKIPPED], 0, True),
+        ([PASSED], 1, False),
+        ([PASSED], -9, False),
+        ([PASSED, FAILED], 0, False),
+        ([SKIPPED], 0, False),
+        ([], 0, False),
+    ],
+)
+def test_all_is_well_only_if_something_passed(states: list[str], code: int, is_passed: bool) -> None:
+    assert report.is_passed([Spec("a", state, 1) for state in states], code) is is_passed
 
 
 def test_junit_says_what_failed_and_why() -> None:
