@@ -148,6 +148,10 @@ def _text(status: ClusterStatus) -> str:
     for one in status.own_addons:
         lines.append(f"addon {one}")
         lines += [f"addon {one.name}: keeps {kept}, which left it" for kept in one.kept]
+        if one.more:
+            lines.append(
+                f"addon {one.name}: keeps {one.more} more, named once addons are applied after these are deleted"
+            )
     if status.etcd_mib:
         lines.append(f"etcd has {status.etcd_mib[0]} of {status.etcd_mib[1]} MiB")
     lines += [f"kept {line}" for line in status.kept]

@@ -14,7 +14,7 @@ from generator.manifests.rules import CLOSED
 from generator.plain_text import harmless
 
 STATES = ("applied", "applying", "waiting", "broken", "removed")
-LIMIT_ADDONS, LIMIT_KEPT, LENGTH = 200, 50, 500
+LIMIT_ADDONS, LIMIT_KEPT, LIMIT_MORE, LENGTH = 200, 50, 1_000_000, 500
 PLACES: Mapping[tuple[str, str], str] = {
     ("", "Namespace"): "/api/v1/namespaces/{name}",
     ("", "PersistentVolume"): "/api/v1/persistentvolumes/{name}",
@@ -30,12 +30,16 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class AddonState:
-    """How one addon is: a word of `STATES`, why, and what is kept of it though it left, as data would go with it."""
+    """How one addon is: a word of `STATES`, why, and what is kept of it though it left, as data would go with it.
+
+    `more` counts what is kept besides; the record had no room for its names.
+    """
 
     name: str
     state: str
     why: str = ""
     kept: tuple[Identity, ...] = ()
+    more: int = 0
 
     @property
     def is_well(self) -> bool:
@@ -76,7 +80,9 @@ def _state(name: str, entry: Mapping[str, Any]) -> AddonState:
     wrong = [one for one in kept if not _may_be_kept(one)]
     if wrong:
         raise ValueError(wrong)
-    return AddonState(harmless(name)[:63], entry["state"], harmless(str(entry.get("why") or ""))[:LENGTH], tuple(kept))
+    why, more = harmless(str(entry.get("why") or ""))[:LENGTH], entry.get("more")
+    more = more if isinstance(more, int) and 0 < more < LIMIT_MORE else 0
+    return AddonState(harmless(name)[:63], entry["state"], why, tuple(kept), more)
 
 
 def _may_be_kept(one: Identity) -> bool:

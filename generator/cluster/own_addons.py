@@ -75,8 +75,8 @@ def forget(server: Kube, states: Collection[AddonState], gone: Collection[Identi
     left = {}
     for one in states:
         kept = [list(astuple(each)) for each in one.kept if each not in gone]
-        if kept or one.state != "removed":
-            left[one.name] = {"state": one.state, "why": one.why, "kept": kept}
+        if kept or one.more or one.state != "removed":
+            left[one.name] = {"state": one.state, "why": one.why, "kept": kept, "more": one.more}
     text = json.dumps({name: {key: value for key, value in one.items() if value} for name, one in left.items()})
     change = {"data": {"states": text if left else None}}
     status, _ = server.request("PATCH", ADDONS_RECORD, change, kind="application/merge-patch+json")

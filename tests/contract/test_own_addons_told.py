@@ -19,6 +19,7 @@ STATES = {
     "shop": {
         "state": "applied",
         "kept": [["", "Namespace", "", "shop"], ["", "PersistentVolumeClaim", "shop", "data"]],
+        "more": 3,
     },
     "till": {"state": "broken", "why": "deployment/till of namespace till: timed out"},
     "zoo": {"state": "waiting", "why": "for till"},
@@ -43,6 +44,7 @@ def test_a_launch_says_what_is_broken_and_has_it_tried_again(world: World, proje
     assert shown.code == 1
     assert "addon till: broken, deployment/till of namespace till: timed out\n" in shown.out
     assert "addon shop: keeps PersistentVolumeClaim data of namespace shop, which left it\n" in shown.out
+    assert "addon shop: keeps 3 more, named once addons are applied after these are deleted\n" in shown.out
     told = json.loads(gen(world, project, "status", "--json").out)
     assert told["whole"] is False
     assert [(one["name"], one["state"]) for one in told["own_addons"]] == [
@@ -67,7 +69,7 @@ def test_data_is_deleted_when_somebody_says_so_and_only_what_is_the_addons(world
     assert "PersistentVolumeClaim data of namespace shop is deleted" in done.err
     assert "Namespace shop was left alone" in done.err
     assert world.kubernetes.objects.keys() == {SPACE}
-    assert world.kubernetes.states == {"shop": {"state": "applied"}}, "nothing is said of it any more"
+    assert world.kubernetes.states == {"shop": {"state": "applied", "more": 3}}, "no more is said of it"
 
 
 @pytest.mark.parametrize(

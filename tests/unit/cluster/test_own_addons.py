@@ -43,8 +43,8 @@ class Server(Kube):
         return answer, OURS
 
 
-def prune(server: Server) -> list[str]:
-    states = addon_state.read(json.dumps({"shop": {"state": "removed", "kept": KEPT}}))
+def prune(server: Server, more: int = 0) -> list[str]:
+    states = addon_state.read(json.dumps({"shop": {"state": "removed", "kept": KEPT, "more": more}}))
     said: list[str] = []
     own_addons.delete(server, states, own_addons.deletable(states, set()), said.append)
     return said
@@ -78,6 +78,18 @@ def test_what_could_not_be_deleted_is_told_and_kept(method: str, answer: int | N
     assert "PersistentVolumeClaim data" in problem.message
     assert (problem.where, problem.hint) == ("203.0.113.7", "`gen launch --prune-data` tries it again")
     assert server.record == {"shop": {"state": "removed", "kept": [KEPT[1]]}}, "the namespace alone is gone"
+
+
+def test_what_had_no_room_in_the_record_is_not_forgotten() -> None:
+    server = Server({})
+    prune(server, more=5)
+    assert server.record == {"shop": {"state": "removed", "more": 5}}
+
+
+@pytest.mark.parametrize("more", ["-1", "1e999", "null", '"x"', "[]", "true1", "10000000"])
+def test_what_is_no_count_counts_nothing(more: str) -> None:
+    states = addon_state.read(f'{{"shop": {{"state": "applied", "more": {more}}}}}')
+    assert [one.more for one in states] in ([0], [])
 
 
 def test_who_is_cut_off_forgets_what_is_deleted_by_then() -> None:

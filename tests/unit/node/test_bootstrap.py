@@ -331,6 +331,13 @@ def test_reads_what_the_generator_packs(cluster: Kubernetes, store: Store) -> No
     assert "@secret" not in applied
 
 
+@pytest.mark.parametrize(("count", "more"), [(0, None), (20, None), (21, 1), (70, 50)])
+def test_what_is_kept_beyond_the_room_for_it_is_counted(count: int, more: int | None) -> None:
+    found = addons.state("removed", "", [("", "Namespace", "", f"n{number}") for number in range(count)])
+    assert len(found.get("kept", ())) == min(count, addons.MOST_KEPT)
+    assert found.get("more") == more
+
+
 @pytest.mark.parametrize(
     ("state", "is_unwell"),
     [("applied", False), ("removed", False), ("applying", True), ("waiting", True), ("broken", True), ("other", True)],

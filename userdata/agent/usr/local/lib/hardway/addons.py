@@ -114,7 +114,7 @@ class Run:
     """One run over the addons: what is found, and how each is.
 
     A record's `states` has for each addon that is not simply applied, or is a user's: `state` (`applied`, `applying`,
-    `waiting`, `broken` or `removed`), `why` and what of it is `kept`.
+    `waiting`, `broken` or `removed`), `why`, what of it is `kept`, and how much `more` is that has no room.
     """
 
     def __init__(
@@ -251,7 +251,8 @@ def state(word: str, why: str, kept: Collection[tuple[str, ...]] = ()) -> dict[s
     found: dict[str, Any] = {"state": word}
     why = " ".join(COMMAND.sub("", why).split())
     found |= {"why": why[-WHY_LENGTH:]} if why else {}
-    return found | ({"kept": [list(one) for one in list(kept)[:MOST_KEPT]]} if kept else {})
+    found |= {"kept": [list(one) for one in list(kept)[:MOST_KEPT]]} if kept else {}
+    return found | ({"more": len(kept) - MOST_KEPT} if len(kept) > MOST_KEPT else {})
 
 
 def absent() -> str:
