@@ -166,7 +166,12 @@ def _text(source: Path, plan: Plan) -> str:
         # In a pod's annotations, so that pods are replaced when the configuration they read at their start changes.
         return hashlib.sha256(_text(source.with_name(name), plan).encode()).hexdigest()[:16]
 
-    return templates.render(source, plan=plan, digest=config_digest)
+    def listed(name: str) -> list[str]:
+        # What more than one manifest has to say is in a file of its own, which is no manifest.
+        found: list[str] = yaml.safe_load(_text(source.with_name(name), plan))
+        return found
+
+    return templates.render(source, plan=plan, digest=config_digest, listed=listed)
 
 
 def _rank(objects: Iterable[Mapping[str, Any]]) -> int:
