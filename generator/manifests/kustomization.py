@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from generator import strict_yaml, worktree
+from generator.description.values import closed_part
 from generator.errors import Problem, Problems
 from generator.manifests import generating, merging, naming, reading, transforming
 from generator.manifests.merging import CannotPatch
@@ -155,8 +156,8 @@ class _Build:
             self.wrong(f"{shown(reference)} is not in this repository", *path, hint=hint)
             return None
         found = posixpath.normpath(posixpath.join(self.path, reference))
-        if reference.startswith("/") or found.startswith("..") or found.split("/")[0] in ("keys", "rendered"):
-            hint = "everything lies below the description's directory, outside of `keys/` and `rendered/`"
+        if reference.startswith("/") or closed_part(found):
+            hint = "everything lies below the description's directory, outside of `keys/`, `rendered/` and what is hidden"
             self.wrong(f"{shown(reference)} leads out of what may be read", *path, hint=hint)
             return None
         return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from generator import strict_yaml, worktree
+from generator.description.values import closed_part
 from generator.errors import Problem, Problems
 from generator.manifests import kinds
 from generator.strict_yaml import Document
@@ -90,6 +91,9 @@ def directory(base: Path, path: str, problems: list[Problem]) -> list[Item]:
             problems.append(Problem("lies among manifests as a symbolic link", where=where, hint=_LINK))
         elif entry.kind == "special":
             problems.append(Problem("lies among manifests, and is no regular file", where=where))
+        elif name.endswith(ENDINGS) and (closed := closed_part(name)):
+            message = f"lies among manifests, but in `{closed}`, of which nothing is read"
+            problems.append(Problem(message, where=where, hint="put it elsewhere, or what is beside it"))
         elif name.rpartition("/")[2] in KUSTOMIZATIONS:
             hint = f"write `kustomization: {path}` instead of `manifests`, or take the file away"
             problems.append(Problem("is a kustomization among plain manifests", where=where, hint=hint))
