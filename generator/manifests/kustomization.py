@@ -157,7 +157,9 @@ class _Build:
             return None
         found = posixpath.normpath(posixpath.join(self.path, reference))
         if reference.startswith("/") or closed_part(found):
-            hint = "everything lies below the description's directory, outside of `keys/`, `rendered/` and what is hidden"
+            hint = (
+                "everything lies below the description's directory, outside of `keys/`, `rendered/` and what is hidden"
+            )
             self.wrong(f"{shown(reference)} leads out of what may be read", *path, hint=hint)
             return None
         return found

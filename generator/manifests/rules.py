@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from generator.description.values import CLOSED_NAMESPACES, OWN_NAMESPACES
 from generator.errors import Problem
-from generator.manifests import images, pins
+from generator.manifests import images, pins, shapes
 from generator.manifests.reading import Item
 from generator.release import lock_file
 from generator.validation import Misfit, shown, suggestion
@@ -59,6 +59,7 @@ def shape(item: Item) -> Iterator[Problem]:
     elif not _is_name(item.kind, name):
         hint = "use a-z, 0-9, `-` and `.`, at most 253 characters"
         yield Problem(f"{shown(name)} is no name of a {item.kind}", where=item.where("metadata", "name"), hint=hint)
+    yield from shapes.problems(item)
 
 
 def _is_name(kind: str, name: str) -> bool:
