@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "webhooks": ("name",),
 }
 _DIRECTIVE = "$patch"
+_INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 
 
 class CannotPatch(ValueError):  # noqa: N818 - it becomes a problem, with the patch's place before it
@@ -145,7 +147,7 @@ def _at(root: Any, path: str) -> Any:
 def _child(value: Any, step: str, path: str) -> Any:
     if isinstance(value, dict) and step in value:
         return value[step]
-    if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+    if isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):
         return value[int(step)]
     raise CannotPatch(f"there is no `{path}`")
 
@@ -161,7 +163,7 @@ def _put(root: Any, path: str, value: Any, *, insert: bool) -> None:
     parent, last = _parent(root, path)
     if isinstance(parent, dict):
         parent[last] = value
-    elif isinstance(parent, list) and (last == "-" or (last.isdigit() and int(last) <= len(parent))):
+    elif isinstance(parent, list) and (last == "-" or (_INDEX.fullmatch(last) and int(last) <= len(parent))):
         place = len(parent) if last == "-" else int(last)
         parent[place : place if insert else place + 1] = [value]
     else:

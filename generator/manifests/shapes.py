@@ -28,7 +28,7 @@ _TERMS = tuple(
 _PODS = (*_METADATA, "spec", "spec.affinity", "spec.affinity.podAffinity", "spec.affinity.podAntiAffinity", *_TERMS)
 _PODS = (*_PODS, "spec.topologySpreadConstraints[]", "spec.topologySpreadConstraints[].labelSelector")
 _JOB = ("spec!", "spec.selector", "spec.template!", *(f"spec.template.{part}" for part in _PODS))
-_WORKLOAD = (*_JOB, "spec.updateStrategy")
+_WORKLOAD = (*_JOB, "spec.selector.matchLabels", "spec.updateStrategy")
 _CLAIMS = tuple(f"spec.volumeClaimTemplates[]{part}" for part in ("", *(f".{one}" for one in _METADATA)))
 _WEBHOOKS = ("webhooks[]", "webhooks[].clientConfig", "webhooks[].clientConfig.service")
 _CONVERSION = ("spec.conversion", "spec.conversion.webhook")
@@ -54,7 +54,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "NetworkPolicy": ("spec.podSelector", *_PEERS),
     "PodDisruptionBudget": ("spec.selector",),
     "ReplicaSet": _WORKLOAD,
-    "ReplicationController": _WORKLOAD,
+    "ReplicationController": _JOB,
     "RoleBinding": ("roleRef", "subjects[]"),
     "Service": ("spec.selector",),
     "ServiceAccount": ("secrets[]",),

@@ -1,0 +1,122 @@
+"""A mistake in a kustomization is a message with its line, whatever is written there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generator.errors import Problem
+from generator.manifests import kustomization, matching
+
+WEB = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, labels: {a: b}}
+spec:
+  selector: {matchLabels: {a: b}}
+  template: {metadata: {labels: {a: b}}, spec: {containers: [{name: web, image: nginx}]}}
+"""
+
+
+def build(base: Path, text: str, web: str = WEB) -> tuple[list[dict[str, object]], list[str]]:
+    (base / "a").mkdir(exist_ok=True)
+    (base / "a/web.yaml").write_text(web)
+    (base / "a/kustomization.yaml").write_text(text)
+    problems: list[Problem] = []
+    items = kustomization.build(base, "a", problems)
+    return [item.value for item in items], [f"{Path(one.where or '').name}: {one.message}" for one in problems]
+
+
+WRONG = {
+    'patches: [{target: {name: "*"}, patch: "a: b"}]': "`patches[0].target.name` is '*', not a name",
+    'patches: [{target: {kind: "(a+)+"}, patch: "a: b"}]': "`patches[0].target.kind` is '(a+)+', not a name",
+    "patches: [{target: {name: [a]}, patch: 'a: b'}]": "`patches[0].target.name` is a list, not a name",
+    "patches: [{target: text, patch: 'a: b'}]": "`patches[0].target` is 'text', not a mapping",
+    "patches: [{target: {name: web}, patch: text}]": "`patches[0]` is 'text', not a patch",
+    "patches: [{target: {name: web}, patch: 7}]": "`patches[0].patch` is 7, not text",
+    "patches: [{target: {name: web}, patch: 'metadata: text'}]": None,
+    "patches: [{target: {name: web}, patch: 'spec: text'}]": "`spec` of Deployment is 'text', not a mapping",
+    "patches: [{target: {name: web}, patch: '[{op: remove, path: /metadata}]'}]": "Deployment has no `metadata`",
+    "patches: [{target: {name: web}, patch: '[{op: remove, path: /metadata/name/²}]'}]": "`patches[0]` can't be",
+    "patches: [{target: {name: web}, patch: '[{op: add, path: /spec/template/spec/containers/²}]'}]": "`patches[0]`",
+    "commonLabels: [a]": "`commonLabels` is a list, not a mapping of texts",
+    "commonLabels: {a: 1}": "`commonLabels` is a mapping, not a mapping of texts",
+    "commonAnnotations: text": "`commonAnnotations` is 'text', not a mapping of texts",
+    "namePrefix: [a]": "`namePrefix` is a list, not text",
+    "namespace: 7": "`namespace` is 7, not text",
+    "generatorOptions: [a]": "`generatorOptions` is a list, not a mapping",
+    "generatorOptions: {labels: [a]}\nconfigMapGenerator: [{name: a}]": "`generatorOptions.labels` is a list",
+    "configMapGenerator: [{name: a, literals: 5}]": "`configMapGenerator[0].literals` is 5, not a list of texts",
+    "configMapGenerator: [{name: a, options: {immutable: 5}}]": "`configMapGenerator[0].options.immutable` is 5",
+    "configMapGenerator: [{literals: [a=b]}]\nnamePrefix: x-": "ConfigMap has no name",
+    "images: [{name: nginx, newTag: 15}]": "`images[0].newTag` is",
+    "replicas: [{name: web}]": "`replicas[0]` has no `count`",
+    'resources: ["a\\0.yaml"]': "is no path",
+    f"resources: [{'a' * 300}.yaml]": "is no path",
+    "resources: text": "`resources` is 'text', not a list",
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=lambda text: text[:60].replace("\0", ""))
+def test_a_mistake_is_a_message(tmp_path: Path, text: str) -> None:
+    whole = text if text.startswith("resources") else f"resources: [web.yaml]\n{text}"
+    message = WRONG[text]
+    _, problems = build(tmp_path, whole)
+    assert [one for one in problems if message is not None and message in one] or (message is None and not problems)
+
+
+@pytest.mark.parametrize(
+    "web",
+    [
+        "apiVersion: v1\nkind: ConfigMap\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n",
+        WEB.replace("labels: {a: b}}\nspec", "labels: [a]}\nspec"),
+        WEB.replace("matchLabels: {a: b}", "matchLabels: [a]"),
+        WEB.replace("{matchLabels: {a: b}}", "text"),
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: a}\nsubjects: [a]\n",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec: {ingress: [{from: [a]}]}\n",
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec: {jobTemplate: [a]}\n",
+    ],
+)
+def test_what_is_no_object_is_not_changed(tmp_path: Path, web: str) -> None:
+    text = "resources: [web.yaml]\nnamespace: a\nnamePrefix: a-\ncommonLabels: {a: b}\ncommonAnnotations: {a: b}\n"
+    items, problems = build(tmp_path, text, web)
+    assert items == []
+    assert len(problems) == 1
+    assert problems[0].startswith("web.yaml:")
+
+
+@pytest.mark.parametrize("value", ["null", "{}"])
+def test_what_is_empty_is_filled(tmp_path: Path, value: str) -> None:
+    web = WEB.replace("{matchLabels: {a: b}}", value).replace("metadata: {labels: {a: b}}", f"metadata: {value}")
+    (item,), problems = build(tmp_path, "resources: [web.yaml]\ncommonLabels: {c: d}\n", web)
+    assert problems == []
+    spec = item["spec"]
+    assert isinstance(spec, dict)
+    assert spec["selector"] == {"matchLabels": {"c": "d"}}
+    assert spec["template"]["metadata"] == {"labels": {"c": "d"}}
+
+
+@pytest.mark.parametrize("pattern", ["*", "a**", "(a)", "a+", "[a]", "a{3}", "a|*", "a" * 300, "a\n"])
+def test_what_could_be_stretched_is_no_pattern(pattern: str) -> None:
+    assert not matching.is_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        ("web", "web", True),
+        ("web", "web-2", False),
+        (".*", "anything", True),
+        ("web.*|db", "db", True),
+        ("web.*|db", "a-web", False),
+        ("a*b*", "", True),
+        ("x-*y", "x---y", True),
+        (".*" * 100 + "x", "a" * 253, False),
+        ("a*" * 126, "a" * 253, True),
+    ],
+)
+def test_a_name_fits_a_pattern_as_in_any_language(pattern: str, name: str, expected: bool) -> None:
+    assert matching.is_pattern(pattern)
+    assert matching.fits(pattern, name) is expected
