@@ -14,10 +14,11 @@ from typing import Any
 from generator import strict_yaml, worktree
 from generator.description.values import closed_part
 from generator.errors import Problem, Problems
-from generator.manifests import forms, generating, merging, naming, reading, rules, transforming
+from generator.manifests import forms, generating, merging, naming, reading, rules, spending, transforming
 from generator.manifests.merging import CannotPatch
 from generator.manifests.naming import Piece
 from generator.manifests.reading import KUSTOMIZATIONS, Item
+from generator.manifests.spending import Spent
 from generator.strict_yaml import Document
 from generator.validation import shown
 
@@ -33,7 +34,11 @@ def build(base: Path, path: str, problems: list[Problem]) -> list[Item]:
         path: the kustomization's directory.
         problems: takes everything that is wrong, with file and line.
     """
-    pieces = _Build(base, path, (), problems).pieces()
+    try:
+        pieces = _Build(base, path, (), problems, Spent(str(base / path))).pieces()
+    except Problem as problem:
+        problems.append(problem)
+        return []
     naming.rename(
         pieces,
         {id(one): f"{one.item.identity.name}-{naming.content_hash(one.value)}" for one in pieces if one.is_hashed},
@@ -49,8 +54,8 @@ def _is_path(text: str) -> bool:
 class _Build:
     """One kustomization; `around` are those that it is part of."""
 
-    def __init__(self, base: Path, path: str, around: tuple[str, ...], problems: list[Problem]) -> None:
-        self.base, self.path, self.around, self.problems = base, path, around, problems
+    def __init__(self, base: Path, path: str, around: tuple[str, ...], problems: list[Problem], spent: Spent) -> None:
+        self.base, self.path, self.around, self.problems, self.spent = base, path, around, problems, spent
         self.document = self._read()
         value = self.document.value if self.document else None
         self.keys: dict[str, Any] = self._fitting(value if isinstance(value, dict) else {}, forms.KEYS)
@@ -161,15 +166,23 @@ class _Build:
         path = self._inside(reference, "resources", index)
         if path is None:
             return []
+        is_circle = path in (self.path, *self.around)
+        if path in self.spent.listed and not is_circle:
+            hint = "list it once, in a kustomization that the others list"
+            self.wrong(f"{shown(reference)} is listed a second time", "resources", index, hint=hint)
+            return []
+        self.spent.listed.add(path)
         if path.endswith(reading.ENDINGS):
             items = reading.file(self.base, path, self.problems)
+            self.spent.take(objects=len(items))
             return self._shapely([naming.piece(item) for item in items])
-        if path in (self.path, *self.around):
+        if is_circle:
             self.wrong(f"{shown(reference)} leads round in a circle", "resources", index)
             return []
-        return _Build(self.base, path, (self.path, *self.around), self.problems).pieces()
+        return _Build(self.base, path, (self.path, *self.around), self.problems, self.spent).pieces()
 
     def _generated(self, index: int, entry: Mapping[str, Any]) -> Piece:
+        self.spent.take(objects=1)
         place = ("configMapGenerator", index)
         data: dict[str, str] = {}
         for at, one in enumerate(entry.get("literals") or ()):
@@ -198,15 +211,19 @@ class _Build:
         found = self._inside(reference, *path)
         if found is None:
             return ""
+        self.spent.take(size=spending.LEAST_READ_BYTES)
         try:
             content = self._file(found)
             if content is None:
                 raise Problem("no such file", where=str(self.base / found))
-            return content.decode()
+            text = content.decode()
         except Problem as problem:
             self.problems.append(problem)
         except UnicodeDecodeError:
             self.wrong(f"{shown(reference)} is no text", *path)
+        else:
+            self.spent.take(size=len(content))
+            return text
         return ""
 
     def _patched(self, index: int, entry: Mapping[str, Any], pieces: list[Piece]) -> list[Piece]:
@@ -242,16 +259,22 @@ class _Build:
         if not isinstance(patch, list | dict):
             self.wrong(f"`patches[{index}]` is {shown(patch)}, not a patch", *place)
             return pieces
+        self.spent.take(held=len(pieces))
         matching = [piece for piece in pieces if naming.is_meant(piece, patch, target)]
         if not matching:
             self.wrong(
                 f"`patches[{index}]` fits no object", *place, hint="it is found by kind and name, or by `target`"
             )
-        gone = []
+        gone, size = [], merging.size(patch)
+
+        def count(size: int) -> None:
+            self.spent.take(size=size)
+
         for piece in matching:
+            count(size)
             try:
                 if isinstance(patch, list):
-                    value: dict[str, Any] | None = merging.patched(piece.value, patch)
+                    value: dict[str, Any] | None = merging.patched(piece.value, patch, count)
                 else:
                     names = {key: one for key, one in piece.value["metadata"].items() if key in ("name", "namespace")}
                     value = merging.merged(piece.value, patch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from generator.manifests.kinds import SERVED
@@ -27,6 +27,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "volumes": ("name",),
     "webhooks": ("name",),
 }
+LIMIT_COPIED_BYTES, LIMIT_DEPTH = 1024 * 1024, 64
+"""What one JSON patch may copy within an object, and how deep it may put something."""
 _DIRECTIVE = "$patch"
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 
@@ -95,20 +97,53 @@ def _lists(old: Any, wanted: Sequence[dict[str, Any]], field: str) -> list[Any]:
     return [one for one in (*first, *rest) if one is not None]
 
 
-def patched(value: Mapping[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
+def patched(value: Mapping[str, Any], operations: Sequence[Any], count: Callable[[int], None]) -> dict[str, Any]:
     """Give an object with a JSON patch applied.
 
+    Args:
+        value: the object.
+        operations: what is done to it, in order.
+        count: is told how many bytes are copied within the object, before they are.
+
     Raises:
-        CannotPatch: an operation is none, or its place is not there.
+        CannotPatch: an operation is none, its place is not there, or far too much is copied.
 
     Source: https://www.rfc-editor.org/rfc/rfc6902
     """
     result = copy.deepcopy(dict(value))
+    copied = 0
     for operation in operations:
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
             raise CannotPatch("an operation has `op` and `path`")
+        if operation.get("op") == "copy" and isinstance(operation.get("from"), str):
+            copied += (more := size(_at(result, operation["from"])))
+            count(more)
+            if copied > LIMIT_COPIED_BYTES:
+                raise CannotPatch(f"it copies more than {LIMIT_COPIED_BYTES:,} bytes")
         _operate(result, operation)
+        if operation["path"].count("/") > LIMIT_DEPTH or operation.get("op") in ("copy", "move"):
+            size(result)
     return result
+
+
+def size(value: Any) -> int:
+    """Measure a value in bytes, about; every step is one at least.
+
+    Raises:
+        CannotPatch: it is nested too deep for an object.
+    """
+    found, left = 0, [(value, 0)]
+    while left:
+        one, depth = left.pop()
+        if depth > LIMIT_DEPTH:
+            raise CannotPatch(f"it makes something that is nested deeper than {LIMIT_DEPTH} levels")
+        if isinstance(one, dict):
+            found += sum(len(str(key)) for key in one)
+            left += [(child, depth + 1) for child in one.values()]
+        elif isinstance(one, list):
+            left += [(child, depth + 1) for child in one]
+        found += len(one) if isinstance(one, str) else 1
+    return found
 
 
 def _operate(root: dict[str, Any], operation: Mapping[str, Any]) -> None:

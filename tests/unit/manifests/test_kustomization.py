@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from generator.errors import Problem
-from generator.manifests import kustomization, matching
+from generator.manifests import kustomization, matching, rules, spending
 
 WEB = """\
 apiVersion: apps/v1
@@ -17,6 +17,10 @@ spec:
   selector: {matchLabels: {a: b}}
   template: {metadata: {labels: {a: b}}, spec: {containers: [{name: web, image: nginx}]}}
 """
+
+
+def _moved(at: int) -> str:
+    return f"{{op: move, from: /{f'b{at - 1}' if at else 'spec'}, path: /b{at}/x}}"
 
 
 def build(base: Path, text: str, web: str = WEB) -> tuple[list[dict[str, object]], list[str]]:
@@ -120,3 +124,65 @@ def test_what_could_be_stretched_is_no_pattern(pattern: str) -> None:
 def test_a_name_fits_a_pattern_as_in_any_language(pattern: str, name: str, expected: bool) -> None:
     assert matching.is_pattern(pattern)
     assert matching.fits(pattern, name) is expected
+
+
+def test_a_chain_that_doubles_is_refused_where_it_does(tmp_path: Path) -> None:
+    for level in range(30):
+        (tmp_path / f"a{level}").mkdir()
+        (tmp_path / f"a{level}/kustomization.yaml").write_text(f"resources: [../a{level + 1}, ../a{level + 1}/]\n")
+    (tmp_path / "a30").mkdir()
+    (tmp_path / "a30/kustomization.yaml").write_text("resources: []\n")
+    problems: list[Problem] = []
+    assert kustomization.build(tmp_path, "a0", problems) == []
+    assert [one.message for one in problems] == [
+        f"'../a{level}/' is listed a second time" for level in range(30, 0, -1)
+    ]
+
+
+def test_it_stops_at_as_many_objects_as_an_addon_may_have(tmp_path: Path) -> None:
+    entries = ", ".join(f"{{name: c{at}}}" for at in range(rules.LIMIT_OBJECTS + 1))
+    items, problems = build(tmp_path, f"configMapGenerator: [{entries}]\n")
+    assert items == []
+    assert problems == ["a: makes more than 2,000 objects, which are not applied as one addon"]
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_what_is_read_again_and_again_is_summed(tmp_path: Path, size: int) -> None:
+    times = spending.LIMIT_READ_BYTES // (size + spending.LEAST_READ_BYTES) + 1
+    (tmp_path / "text").write_bytes(b"x" * size)
+    entries = ", ".join(["../text"] * times)
+    items, problems = build(tmp_path, f"configMapGenerator: [{{name: c, files: [{entries}]}}]\n")
+    assert items == []
+    assert problems == ["a: takes more than 33,554,432 bytes for its patches and ConfigMaps"]
+
+
+@pytest.mark.parametrize(
+    ("operations", "message"),
+    [
+        (
+            [f"{{op: copy, from: /metadata, path: /metadata/a{at}}}" for at in range(60)],
+            "it copies more than 1,0",
+        ),
+        ([f"{{op: copy, from: /spec, path: /spec{'/a' * 2**at}}}" for at in range(9)], "nested deeper than 64 levels"),
+        (
+            [one for at in range(99) for one in (f"{{op: add, path: /b{at}, value: {{}}}}", _moved(at))],
+            "nested deeper than 64 levels",
+        ),
+        ([f"{{op: add, path: /spec{'/a' * at}, value: {{}}}}" for at in range(1, 99)], "nested deeper than 64 levels"),
+    ],
+    ids=["doubles", "deep", "moved", "added"],
+)
+def test_a_patch_makes_nothing_huge(tmp_path: Path, operations: list[str], message: str) -> None:
+    patch = "[" + ", ".join(operations) + "]"
+    _, problems = build(tmp_path, f"resources: [web.yaml]\npatches: [{{target: {{name: web}}, patch: '{patch}'}}]\n")
+    (found,) = problems
+    assert "can't be applied to Deployment web of namespace shop: " in found
+    assert message in found
+
+
+def test_many_patches_make_nothing_huge_together(tmp_path: Path) -> None:
+    big = WEB.replace("{name: web, image", f"{{name: {'x' * 500_000}, image")
+    copy = "{target: {name: web}, patch: '[{op: copy, from: /spec, path: /metadata/a}]'}"
+    items, problems = build(tmp_path, f"resources: [web.yaml]\npatches: [{', '.join([copy] * 100)}]\n", big)
+    assert items == []
+    assert problems == ["a: takes more than 33,554,432 bytes for its patches and ConfigMaps"]
