@@ -11,22 +11,25 @@ from generator.manifests.kinds import SERVED
 
 # By which field entries of a list are the same, in objects of Kubernetes' own kinds; all other lists are replaced.
 # Source: https://kubernetes.io/docs/reference/kubernetes-api/ ("patch strategy: merge on key")
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "env": ("name",),
-    "ephemeralContainers": ("name",),
-    "hostAliases": ("ip",),
-    "imagePullSecrets": ("name",),
-    "initContainers": ("name",),
-    "ports": ("containerPort", "port"),
-    "resourceClaims": ("name",),
-    "secrets": ("name",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "volumeDevices": ("devicePath",),
-    "volumeMounts": ("mountPath",),
-    "volumes": ("name",),
-    "webhooks": ("name",),
+Fields = tuple[str, ...]
+_KEYS: Mapping[str, tuple[Fields, ...]] = {
+    "containers": (("name",),),
+    "env": (("name",),),
+    "ephemeralContainers": (("name",),),
+    "hostAliases": (("ip",),),
+    "imagePullSecrets": (("name",),),
+    "initContainers": (("name",),),
+    "ports": (("containerPort", "protocol"), ("port", "protocol")),
+    "resourceClaims": (("name",),),
+    "secrets": (("name",),),
+    "topologySpreadConstraints": (("topologyKey", "whenUnsatisfiable"),),
+    "volumeDevices": (("devicePath",),),
+    "volumeMounts": (("mountPath",),),
+    "volumes": (("name",),),
+    "webhooks": (("name",),),
 }
+# What the API server takes where the field is not written.
+_DEFAULTS = {"protocol": "TCP"}
 LIMIT_COPIED_BYTES, LIMIT_DEPTH = 1024 * 1024, 64
 """What one JSON patch may copy within an object, and how deep it may put something."""
 _DIRECTIVE = "$patch"
@@ -65,8 +68,8 @@ def _merged(old: Any, patch: Mapping[str, Any], *, known: bool) -> Any:
         found: Any = wanted
         if isinstance(wanted, dict):
             found = _merged(result.get(key), wanted, known=known)
-        elif isinstance(wanted, list) and (field := _key_of(key, wanted, known=known)):
-            found = _lists(result.get(key), wanted, field)
+        elif isinstance(wanted, list) and (fields := _key_of(key, wanted, known=known)):
+            found = _lists(result.get(key), wanted, fields)
         if found is None:
             result.pop(key, None)
         else:
@@ -74,26 +77,36 @@ def _merged(old: Any, patch: Mapping[str, Any], *, known: bool) -> Any:
     return result
 
 
-def _key_of(name: str, wanted: Sequence[Any], *, known: bool) -> str | None:
-    entries = [one for one in wanted if isinstance(one, dict) and one.keys() != {_DIRECTIVE}]
-    fields = (
-        _KEYS.get(name, ()) if known and len(entries) + sum(_is_replace(one) for one in wanted) == len(wanted) else ()
-    )
-    return next((field for field in fields if all(field in one for one in entries)), None)
+def _key_of(name: str, wanted: Sequence[Any], *, known: bool) -> Fields | None:
+    entries = [one for one in wanted if not _is_replace(one)]
+    found = _KEYS.get(name, ()) if known and all(isinstance(one, dict) for one in entries) else ()
+    return next((fields for fields in found if all(_key(one, fields) is not None for one in entries)), None)
+
+
+def _key(entry: Any, fields: Fields) -> tuple[str, ...] | None:
+    """Give what tells an entry from others; None where it lacks that."""
+    if not isinstance(entry, dict):
+        return None
+    found = [entry.get(field, _DEFAULTS.get(field)) for field in fields]
+    return tuple(repr(one) for one in found) if None not in found else None
 
 
 def _is_replace(entry: Any) -> bool:
     return isinstance(entry, dict) and entry == {_DIRECTIVE: "replace"}
 
 
-def _lists(old: Any, wanted: Sequence[dict[str, Any]], field: str) -> list[Any]:
-    """Merge entries with the same key; those of the patch come first, as kustomize has it."""
+def _lists(old: Any, wanted: Sequence[dict[str, Any]], fields: Fields) -> list[Any]:
+    """Merge entries with the same key, in the order that kustomize has.
+
+    Those of the patch come first; but where several fields are the key, and all are written, only those that are new.
+    """
     before = [] if not isinstance(old, list) or any(_is_replace(one) for one in wanted) else old
     entries = [one for one in wanted if not _is_replace(one)]
-    there = {one.get(field): one for one in before if isinstance(one, dict)}
-    first = [_merged(there.get(one[field], {}), one, known=True) for one in entries]
-    named = {one[field] for one in entries}
-    rest = [one for one in before if not (isinstance(one, dict) and one.get(field) in named)]
+    there = {_key(one, fields): one for one in before}
+    merged = {_key(one, fields): _merged(there.get(_key(one, fields), {}), one, known=True) for one in entries}
+    stays = len(fields) > 1 and all(field in one for one in entries for field in fields)
+    first = [one for key, one in merged.items() if not (stays and key in there)]
+    rest = [merged.get(_key(one, fields), one) for one in before if stays or _key(one, fields) not in merged]
     return [one for one in (*first, *rest) if one is not None]
 
 

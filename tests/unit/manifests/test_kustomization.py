@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,10 @@ WRONG = {
     "commonLabels: [a]": "`commonLabels` is a list, not a mapping of texts",
     "commonLabels: {a: 1}": "`commonLabels` is a mapping, not a mapping of texts",
     "commonAnnotations: text": "`commonAnnotations` is 'text', not a mapping of texts",
+    "labels: [{pairs: [a]}]": "`labels[0].pairs` is a list, not a mapping of texts",
+    "labels: [{pairs: {a: b}, includeSelectors: 5}]": "`labels[0].includeSelectors` is 5, not true or false",
+    "labels: [{pairs: {a: b}, fields: []}]": "`labels[0].fields` is not supported",
+    "labels: [text]": "`labels[0]` is 'text', not a mapping",
     "namePrefix: [a]": "`namePrefix` is a list, not text",
     "namespace: 7": "`namespace` is 7, not text",
     "generatorOptions: [a]": "`generatorOptions` is a list, not a mapping",
@@ -186,3 +191,22 @@ def test_many_patches_make_nothing_huge_together(tmp_path: Path) -> None:
     items, problems = build(tmp_path, f"resources: [web.yaml]\npatches: [{', '.join([copy] * 100)}]\n", big)
     assert items == []
     assert problems == ["a: takes more than 33,554,432 bytes for its patches and ConfigMaps"]
+
+
+@pytest.mark.parametrize("written", ["", ", protocol: TCP"])
+def test_a_port_without_protocol_is_one_of_tcp(tmp_path: Path, written: str) -> None:
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: dns}\n"
+    ports = f"{{port: 53, protocol: UDP}}, {{port: 53{written}}}"
+    patch = json.dumps(f"{service}spec: {{ports: [{{port: 53, targetPort: 1}}]}}\n")
+    text = f"resources: [web.yaml]\npatches: [{{patch: {patch}}}]\n"
+    (item,), problems = build(tmp_path, text, f"{service}spec: {{ports: [{ports}]}}\n")
+    assert problems == []
+    spec = item["spec"]
+    assert isinstance(spec, dict)
+    assert {one.get("targetPort"): one.get("protocol", "TCP") for one in spec["ports"]} == {None: "UDP", 1: "TCP"}
+
+
+def test_the_key_of_an_entry_may_be_anything(tmp_path: Path) -> None:
+    patch = json.dumps(f"{WEB.split('spec')[0]}spec: {{template: {{spec: {{containers: [{{name: [a]}}]}}}}}}\n")
+    _, problems = build(tmp_path, f"resources: [web.yaml]\npatches: [{{patch: {patch}}}]\n")
+    assert problems == []
