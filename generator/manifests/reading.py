@@ -85,6 +85,7 @@ def directory(base: Path, path: str, problems: list[Problem]) -> list[Item]:
         problems.append(problem)
         return []
     items: list[Item] = []
+    known = len(problems)
     for name, entry in found.items():
         where = str(base / path / name)
         if entry.kind == "link":
@@ -99,7 +100,7 @@ def directory(base: Path, path: str, problems: list[Problem]) -> list[Item]:
             problems.append(Problem("is a kustomization among plain manifests", where=where, hint=hint))
         elif name.endswith(ENDINGS):
             items += file(base, f"{path}/{name}", problems)
-    if not items and not problems:
+    if not items and len(problems) == known:
         hint = "manifests are files that end in `.yaml`, `.yml` or `.json`"
         problems.append(Problem("holds no manifests", where=str(base / path), hint=hint))
     return items
