@@ -202,6 +202,8 @@ def replicated(value: dict[str, Any], count: int) -> bool:
     """Set how many pods of an object run; tell whether it is one that has pods."""
     if value.get("kind") not in ("Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"):
         return False
+    if not isinstance(value.get("spec"), dict | None):
+        return False
     _below(value, "spec")["replicas"] = count
     return True
 

@@ -96,6 +96,12 @@ def test_what_is_no_object_is_not_changed(tmp_path: Path, web: str) -> None:
     assert problems[0].startswith("web.yaml:")
 
 
+def test_replicas_of_a_kind_of_the_same_name_need_a_place(tmp_path: Path) -> None:
+    theirs = "apiVersion: example.com/v1\nkind: Deployment\nmetadata: {name: web}\nspec: text\n"
+    _, problems = build(tmp_path, "resources: [web.yaml]\nreplicas: [{name: web, count: 2}]\n", theirs)
+    assert problems == ["kustomization.yaml:2: nothing that has replicas is called 'web'"]
+
+
 @pytest.mark.parametrize("value", ["null", "{}"])
 def test_what_is_empty_is_filled(tmp_path: Path, value: str) -> None:
     web = WEB.replace("{matchLabels: {a: b}}", value).replace("metadata: {labels: {a: b}}", f"metadata: {value}")
