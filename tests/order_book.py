@@ -143,7 +143,7 @@ def refuses(book: Book) -> None:
 
 
 def wipes(book: Book) -> None:
-    """`POST /api/wipe` empties the book and answers `{"ok":true}`; the Ingress does not lead to it."""
+    """`POST /api/wipe` empties the book and answers `{"ok":true}`; the Ingress leads there with `wipe: true` alone."""
     empty = book.emptied()
     book.place("buy", PRICE, 1)
     if book.ask("/ob") == empty or book.emptied() != empty:

@@ -20,6 +20,7 @@ PASS_ON = {
     "generator/description/load.py",
     "generator/description/tutorial.py",
     "generator/lab/daemon/control.py",
+    "generator/manifests/kustomization.py",
     "generator/pki/check.py",
     "generator/pki/store.py",
     "generator/strict_yaml.py",

@@ -61,8 +61,9 @@ class NodeFile:
 def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile, ...]:
     """Give the files of a node's document, sorted by path.
 
-    A file's place below `node/`, the role's directory, that of the network for pods or, where the node has any,
-    `volumes/` and, where somebody debugs, `debug/` is its place on the node; `.j2` is rendered and stripped.
+    A file's place below `node/`, the role's directory, that of the network for pods, `vpc/` where no tunnel leads to
+    peers, `volumes/` where the node has any, or `debug/` where somebody debugs is its place on the node; `.j2` is
+    rendered and stripped.
 
     Raises:
         Problems: a template is wrong, two files have one path, or a file is no plain text.
@@ -71,6 +72,7 @@ def files(plan: Plan, node: Node, *, root: Path | None = None) -> tuple[NodeFile
     found: dict[PurePosixPath, NodeFile] = {}
     problems: list[Problem] = []
     trees = ["node", "controlplane" if node.is_control_plane else "worker", plan.network]
+    trees += ["vpc"] if plan.datapath == "vpc" else []
     trees += ["volumes"] if node.volumes else []
     trees += ["debug"] if plan.debug else []
     for tree in trees:

@@ -131,7 +131,7 @@ def test_a_first_launch_in_an_unkind_world(unkind: World, project: Project) -> N
     is_one_cluster(unkind, project)
     assert unkind.account.failed_creates == 1
     assert told["api_requests"] < 70
-    assert told["url"] == "http://limit-order-book.local/ob"
+    assert told["url"] == "https://limit-order-book.local/ob"
     path = Path(told["kubeconfig"])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     cluster = yaml.safe_load(path.read_text())["clusters"][0]["cluster"]
@@ -398,7 +398,9 @@ def with_other_addons(project: Project) -> Project:
     """Render the cluster without the order book, which changes its addons and no document."""
     before = {path: path.read_bytes() for path in project.rendered_path.glob("nodes/*/user-data")}
     assert len(before) == len(project.plan.nodes)
-    project.file.write_text(project.file.read_text().replace("coredns, ingress, order-book]", "coredns, ingress]"))
+    project.file.write_text(
+        project.file.read_text().replace("ingress, metrics-server, order-book]", "ingress, metrics-server]")
+    )
     changed = render.refresh(Project.load(project.file), now=datetime.now(UTC))
     committed.write(changed, render.documents(changed))
     assert before == {path: path.read_bytes() for path in before}

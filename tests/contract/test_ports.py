@@ -7,18 +7,20 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 import yaml
 
 from generator.cluster.kinds import firewall
-from generator.documents import user_data
+from generator.documents import addons, user_data
 from generator.plan import ports
 from generator.plan.decide import Node, Plan
 from generator.plan.ports import Port
 
 from .. import facts
 from ..conftest import TESTS
+from ..described import TUTORIAL
 from . import binaries
 
 PLAN = facts.load(TESTS / "clusters" / "one-control-plane-two-workers.yaml").plan
@@ -89,15 +91,19 @@ def defaults(files: Mapping[str, str]) -> set[tuple[str, int]]:
     return found
 
 
-def hosts(addon: str = "ingress") -> set[tuple[str, int]]:
-    text = (TESTS.parent / "addons" / addon / "daemon-set.yaml.j2").read_text()
-    return {("containerd.service", int(number)) for number in re.findall(r"hostPort: (\d+)", text)}
+def hosts(directory: Path) -> set[tuple[str, int]]:
+    """Find what addons' pods listen at on their node: at ports of the host, and in its network."""
+    (directory / "cluster.yaml").write_text(TUTORIAL)
+    files = addons.manifests(facts.load(directory / "cluster.yaml").plan)
+    texts = [files[path].decode() for path in ("ingress/daemon-set.yaml", "metrics-server/deployment.yaml")]
+    found = [number for text in texts for number in re.findall(r"hostPort: (\d+)|--secure-port=(\d+)", text)]
+    return {("containerd.service", int(port or secure)) for port, secure in found}
 
 
-def test_whoever_listens_has_a_row_and_each_row_somebody_who_listens(node: Node) -> None:
+def test_whoever_listens_has_a_row_and_each_row_somebody_who_listens(node: Node, tmp_path: Path) -> None:
     files = contents(node)
     rows = {(row.unit, row.number) for row in ports.of(node.role, PLAN.datapath)}
-    assert rows - NOBODY - NOT_OURS == (said(files) | defaults(files) | hosts()) - NOBODY
+    assert rows - NOBODY - NOT_OURS == (said(files) | defaults(files) | hosts(tmp_path)) - NOBODY
 
 
 def test_what_the_node_keeps_to_itself_listens_on_loopback(node: Node) -> None:

@@ -141,7 +141,7 @@ def test_while_another_is_down_nothing_is_replaced(world: World, project: Projec
         if machine.droplet.name == "node03":
             machine.ready = False
     outcome = gen(world, project, "replace", "node02", "--yes")
-    assert (outcome.code, droplets(world), world.kubernetes.maps) == (1, before, {})
+    assert (outcome.code, droplets(world), [*world.kubernetes.maps]) == (1, before, [trail.NAME])
     assert (
         "error: node03: is not Ready, and node02 would be away as well\n  hint: `gen replace node03` first"
         in outcome.err
@@ -171,7 +171,7 @@ def test_a_node_that_is_none(world: World, project: Project) -> None:
 def test_nobody_is_asked_without_a_terminal(world: World, project: Project) -> None:
     before = droplets(world)
     outcome = gen(world, project, "replace", "node02")
-    assert (outcome.code, droplets(world), world.kubernetes.maps) == (1, before, {})
+    assert (outcome.code, droplets(world), [*world.kubernetes.maps]) == (1, before, [trail.NAME])
     assert "nobody is there to be asked" in outcome.err
 
 
@@ -360,7 +360,7 @@ def test_where_no_ingress_can_be_reached_that_is_said_and_the_rest_is_seen(world
     world.closed |= set(droplets(world))
     larger = described(world, project, "s-2vcpu-4gb", "s-4vcpu-8gb")
     said = ok(gen(world, larger, "rollout", "--yes")).err
-    assert said.count("note: no node's port 80 answers here, so the order book is not asked between the steps") == 1
+    assert said.count("note: no node's port 443 answers here, so the order book is not asked between the steps") == 1
     is_whole(world)
 
 

@@ -41,6 +41,7 @@ from generator.lab.services.proxy import Relay, proxy
 from generator.lab.unkindness import KIND, Unkindness
 from generator.lab.webserver import Call, Reply, Server, tcp_listener
 from generator.pki.store import KeyStore
+from generator.plan.certificates import ORDER_BOOK
 from generator.plan.decide import Plan
 from generator.provider.connection import Connection
 from tests.contract.little_kubernetes import LittleKubernetes
@@ -142,9 +143,7 @@ class World:
         archive = Server(tcp_listener("127.0.0.1", 0), self._debian, tls)
         stack.callback(archive.close)
         self.debian_is_gone = False
-        page = Server(tcp_listener("127.0.0.1", 0), lambda _: Reply(200, b"the book"))
-        stack.callback(page.close)
-        self._page = page.port
+        self._page: int | None = None
         self._ports = {API: api.port, SPACES: front, DEBIAN: archive.port}
         self._kube: int | None = None
         self._stack = stack
@@ -174,6 +173,19 @@ class World:
         server = Server(tcp_listener("127.0.0.1", 0), self._kubernetes, tls)
         self._stack.callback(server.close)
         self._kube = server.port
+        if any(one.path == ORDER_BOOK for one in plan.certificates):
+            self._page = self._open_the_book(store)
+
+    def _open_the_book(self, store: KeyStore) -> int:
+        """Serve a page with the order book's own certificate; give the port."""
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        files = {name: self.directory / f"book.{name}" for name in ("crt", "key")}
+        files["crt"].write_bytes(store.certificate(ORDER_BOOK))
+        files["key"].write_bytes(store.key(ORDER_BOOK))
+        tls.load_cert_chain(files["crt"], files["key"])
+        page = Server(tcp_listener("127.0.0.1", 0), lambda _: Reply(200, b"the book"), tls)
+        self._stack.callback(page.close)
+        return page.port
 
     def destroy(self, name: str) -> None:
         """Destroy a node's droplet from outside."""
@@ -251,7 +263,7 @@ class World:
         if port == 6443 and host in serving and is_served:
             return socket.create_connection(("127.0.0.1", self._kube), timeout=10)
         open_ = {one.droplet.public_address for one in self.up() if one.node.name not in self.closed}
-        if port == 80 and host in open_ and self.applied:
+        if port == 443 and host in open_ and self.applied and self._page:
             return socket.create_connection(("127.0.0.1", self._page), timeout=10)
         raise ConnectionRefusedError(111, "refused")
 

@@ -122,6 +122,8 @@ def test_a_lock_has_to_have_what_the_cluster_runs_and_nothing_more(tmp_path: Pat
     with pytest.raises(Problems) as caught:
         described(tmp_path, release="mine", more=f"order_book: {{image: '{OWN}'}}\n")
     assert [str(problem) for problem in caught.value.problems] == [
+        "error: release mine: `cilium` is missing in `images`\n  hint: the addon `cilium` runs it",
+        "error: release mine: `cilium-operator` is missing in `images`\n  hint: the addon `cilium` runs it",
         "error: release mine: `traefik` is missing in `images`\n  hint: the addon `ingress` runs it",
         "error: release mine: `metrics-server` is missing in `images`\n  hint: the addon `metrics-server` runs it",
         "error: release mine: `postgres` is missing in `images`\n  hint: the addon `order-book` runs it",
