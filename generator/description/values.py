@@ -33,6 +33,8 @@ SSH_KEYS, SSH_KEY_NAME_LENGTH = 5, 64
 # The cluster's own, and the addons': the ingress has no business in them.
 CLOSED_NAMESPACES = ("hardway", "ingress", "kube-node-lease", "kube-public", "kube-system")
 OWN_NAMESPACES = ("order-book", "order-book-web")
+# A private key that a manifest brings into `rendered/` is published.
+CLOSED_DIRECTORIES = ("keys", "rendered")
 RESERVED_NAMES = ("default", "kube-node-lease", "kube-public", "kube-system", "kubernetes", "localhost")
 # What somebody's YAML takes for something else than a word.
 NO_NAMES = ("false", "n", "no", "null", "off", "on", "true", "y", "yes")
@@ -122,9 +124,21 @@ def tree_path(value: str) -> str:
     parts = value.split("/")
     if not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", part) for part in parts):
         raise Misfit("not a directory beside the description", "write it like `addons/shop`: no `..`, no `/` before it")
-    if parts[0] in ("keys", "rendered", "releases"):
-        raise Misfit(f"inside `{parts[0]}/`, which has a meaning of its own", "put it elsewhere, as in `addons/shop`")
+    if inside := closed_part(value) or (parts[0] if parts[0] == "releases" else None):
+        raise Misfit(f"inside `{inside}/`, which has a meaning of its own", "put it elsewhere, as in `addons/shop`")
     return value
+
+
+def closed_part(path: str) -> str | None:
+    """Name the part of a path below which no manifest is read: keys, what was rendered, and what is hidden.
+
+    It holds at every depth: several clusters have their directories beside each other.
+
+    >>> closed_part("prod/Keys/prod/operator.key"), closed_part(".git/config"), closed_part("addons/shop")
+    ('Keys', '.git', None)
+    """
+    parts = path.split("/")
+    return next((one for one in parts if one.lower() in CLOSED_DIRECTORIES or (one[:1] == "." and one != ".")), None)
 
 
 def private_file(value: str) -> str:

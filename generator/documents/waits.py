@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from generator.manifests.kinds import JUDGES, WORKLOADS
+from generator.manifests.kinds import JUDGES, SERVED, WORKLOADS
 
 Object = Mapping[str, Any]
 TIMEOUT, ESTABLISHED_TIMEOUT = "--timeout=300s", "--timeout=60s"
@@ -28,11 +28,11 @@ def pauses(files: Sequence[tuple[str, Iterable[Object]]]) -> dict[str, list[list
     for path, _ in kinds[-1:]:
         found[path] = [_established(item) for item in every if _is_definition(item)]
     for path, items in files:
-        judges = [item for item in items if item["kind"] in JUDGES]
+        judges = [item for item in items if _kind(item) in JUDGES]
         if judges and (before := _before(path, files)) is not None:
             words = list(_ready(judges, every))
             found[before] = [*found.get(before, ()), *(one for one in words if one not in found.get(before, ()))]
-        extends = [_available(item) for item in judges if item["kind"] == "APIService" and _service(item)]
+        extends = [_available(item) for item in judges if _kind(item) == "APIService" and _service(item)]
         if extends:
             found[path] = [*found.get(path, ()), *extends]
     return {path: words for path, words in found.items() if words}
@@ -42,9 +42,9 @@ def at_the_end(objects: Iterable[Object]) -> list[list[str]]:
     """Give what is waited for until an addon is up: workloads run as applied, and jobs are done."""
     found = []
     for item in objects:
-        if item["kind"] in WORKLOADS and _is_rolled(item):
+        if _is_rolled(item):
             found.append(_rolled_out(item))
-        elif item["kind"] == "Job" and not item["spec"].get("suspend"):
+        elif _kind(item) == "Job" and not item["spec"].get("suspend"):
             place = ["-n", item["metadata"]["namespace"]]
             found.append(["wait", "--for=condition=Complete", f"job/{item['metadata']['name']}", *place, TIMEOUT])
     return found
@@ -61,10 +61,10 @@ def _ready(judges: Iterable[Object], objects: Iterable[Object]) -> Iterator[list
     for service in objects:
         metadata, spec = service["metadata"], service.get("spec") or {}
         place = (metadata.get("namespace"), metadata["name"])
-        if service["kind"] != "Service" or place not in asked or not spec.get("selector"):
+        if _kind(service) != "Service" or place not in asked or not spec.get("selector"):
             continue
         for workload in objects:
-            if workload["kind"] in WORKLOADS and workload["metadata"].get("namespace") == place[0]:
+            if _is_rolled(workload) and workload["metadata"].get("namespace") == place[0]:
                 labels = (workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
                 if spec["selector"].items() <= labels.items():
                     yield _rolled_out(workload)
@@ -85,12 +85,19 @@ def _service(item: Object) -> Mapping[str, str] | None:
     return found
 
 
+def _kind(item: Object) -> str | None:
+    """Give the kind of an object of Kubernetes' own; others may have kinds of the same name."""
+    return str(item["kind"]) if (item["apiVersion"], item["kind"]) in SERVED else None
+
+
 def _is_definition(item: Object) -> bool:
-    return bool(item["kind"] == "CustomResourceDefinition")
+    return _kind(item) == "CustomResourceDefinition"
 
 
 def _is_rolled(item: Object) -> bool:
     """Tell whether kubectl can wait for it: not where pods are replaced only as somebody deletes them."""
+    if _kind(item) not in WORKLOADS:
+        return False
     strategy = item["spec"].get("updateStrategy") or {}
     return strategy.get("type") != "OnDelete"
 

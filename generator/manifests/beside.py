@@ -23,14 +23,14 @@ def problems(spec: ClusterSpec, addons: Sequence[AddonSpec], found: Found) -> It
         found: what was read.
     """
     before = _before(addons)
-    brought = {kind: scope for addon in addons for kind, scope in kinds.BROUGHT.get(addon.name, {}).items()}
-    defines = {name: _defined(items) for name, items in found.items()}
+    brought = {addon.name: kinds.BROUGHT.get(addon.name, {}) for addon in addons}
+    defines = {**brought, **{name: _defined(items) for name, items in found.items()}}
     makes = {name: _made(items) for name, items in found.items()}
     always = {"default", *spec.ingress.namespaces, *rules.CLOSED}
     for name, items in found.items():
-        there = [one for one in (name, *before[name]) if one in found]
-        known = {**kinds.SERVED, **brought, **{kind: scope for one in there for kind, scope in defines[one].items()}}
-        spaces = always.union(*(makes[one] for one in there))
+        there = [one for one in (name, *before[name]) if one in defines]
+        known = {**kinds.SERVED, **{kind: scope for one in there for kind, scope in defines[one].items()}}
+        spaces = always.union(*(makes[one] for one in there if one in makes))
         for item in items:
             owner = next((one for one in defines if (item.version, item.kind) in defines[one]), None)
             if owner is not None and owner not in there:
@@ -40,6 +40,8 @@ def problems(spec: ClusterSpec, addons: Sequence[AddonSpec], found: Found) -> It
                 yield from rules.place(item, known)
             yield from _nowhere(name, item, spaces, makes)
             yield from rules.contents(item)
+            if (item.version, item.kind) == ("v1", "Namespace") and item.identity.name in spec.ingress.namespaces:
+                yield from rules.served(item)
     yield from _twice(found)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-OPTIONS = ("disableNameSuffixHash", "labels", "annotations", "immutable")
-
 
 def literal(text: str) -> dict[str, str]:
     """Read `<key>=<value>`; quotes around the value are not part of it.

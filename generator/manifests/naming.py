@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from generator.manifests import kinds, transforming
+from generator.manifests import kinds, matching, transforming
 from generator.manifests.reading import Item
 
 _EVERYWHERE = frozenset(kind for (_, kind), is_namespaced in kinds.SERVED.items() if not is_namespaced)
@@ -48,11 +47,11 @@ def is_meant(piece: Piece, patch: Any, target: Any) -> bool:
         item = piece.item
         group, _, version = item.version.rpartition("/")
         facts = {"group": group, "version": version, "kind": item.kind}
-        if any(not re.fullmatch(str(target[key]), facts[key]) for key in facts if target.get(key)):
+        if any(not matching.fits(target[key], facts[key]) for key in facts if target.get(key)):
             return False
         place = {"name": 2, "namespace": 1}
         return any(
-            all(re.fullmatch(str(target[key]), called[at]) for key, at in place.items() if target.get(key))
+            all(matching.fits(target[key], called[at]) for key, at in place.items() if target.get(key))
             for called in piece.names
         )
     metadata = patch.get("metadata") if isinstance(patch, dict) else None
@@ -73,12 +72,12 @@ def into(pieces: Sequence[Piece], namespace: str) -> None:
         if key == ("v1", "Namespace"):
             renamed[id(piece)] = namespace
         elif kinds.SERVED.get(key, scopes.get(key, True)):
-            piece.value.setdefault("metadata", {})["namespace"] = namespace
+            piece.value["metadata"]["namespace"] = namespace
             piece.names.add(piece.called)
     for piece in pieces:
         for found in transforming.references(piece.value):
-            name = found.holder.get(found.key)
-            called = (found.kind, found.holder.get("namespace") or "", name)
+            name = str(found.holder.get(found.key))
+            called = (found.kind, str(found.holder.get("namespace") or ""), name)
             is_theirs = any(
                 called in other.names
                 or (found.loose and (found.kind, name) == (other.item.kind, other.item.identity.name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from generator import strict_yaml, worktree
+from generator.description.values import closed_part
 from generator.errors import Problem, Problems
 from generator.manifests import kinds
 from generator.strict_yaml import Document
@@ -84,18 +85,22 @@ def directory(base: Path, path: str, problems: list[Problem]) -> list[Item]:
         problems.append(problem)
         return []
     items: list[Item] = []
+    known = len(problems)
     for name, entry in found.items():
         where = str(base / path / name)
         if entry.kind == "link":
             problems.append(Problem("lies among manifests as a symbolic link", where=where, hint=_LINK))
         elif entry.kind == "special":
             problems.append(Problem("lies among manifests, and is no regular file", where=where))
+        elif name.endswith(ENDINGS) and (closed := closed_part(name)):
+            message = f"lies among manifests, but in `{closed}`, of which nothing is read"
+            problems.append(Problem(message, where=where, hint="put it elsewhere, or what is beside it"))
         elif name.rpartition("/")[2] in KUSTOMIZATIONS:
             hint = f"write `kustomization: {path}` instead of `manifests`, or take the file away"
             problems.append(Problem("is a kustomization among plain manifests", where=where, hint=hint))
         elif name.endswith(ENDINGS):
             items += file(base, f"{path}/{name}", problems)
-    if not items and not problems:
+    if not items and len(problems) == known:
         hint = "manifests are files that end in `.yaml`, `.yml` or `.json`"
         problems.append(Problem("holds no manifests", where=str(base / path), hint=hint))
     return items

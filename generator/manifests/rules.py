@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from generator.description.values import CLOSED_NAMESPACES, OWN_NAMESPACES
 from generator.errors import Problem
-from generator.manifests import images, pins
+from generator.manifests import images, marks, pins, shapes
 from generator.manifests.reading import Item
 from generator.release import lock_file
 from generator.validation import Misfit, shown, suggestion
@@ -28,6 +28,7 @@ _SERVERS = (
     *("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields"),
     *("ownerReferences", "resourceVersion", "selfLink", "uid"),
 )
+_SERVED = ("name", "labels", "annotations")
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[^/%\x00-\x20]{1,253}")
 _SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -59,6 +60,7 @@ def shape(item: Item) -> Iterator[Problem]:
     elif not _is_name(item.kind, name):
         hint = "use a-z, 0-9, `-` and `.`, at most 253 characters"
         yield Problem(f"{shown(name)} is no name of a {item.kind}", where=item.where("metadata", "name"), hint=hint)
+    yield from shapes.problems(item)
 
 
 def _is_name(kind: str, name: str) -> bool:
@@ -82,6 +84,9 @@ def contents(item: Item) -> Iterator[Problem]:
                 yield Problem(f"`{key}` is one of our own {place}", where=where, hint="take it out")
             elif not isinstance(value, str):
                 yield Problem(f"the value of `{key}` is {shown(value)}, not text", where=where, hint="put it in quotes")
+            else:
+                yield from marks.problems(item, place, key, value)
+    yield from marks.too_long(item)
     size = len(json.dumps(item.value, separators=(",", ":"), ensure_ascii=False).encode())
     data = item.value.get("data")
     if size > LIMIT_BYTES:
@@ -92,6 +97,21 @@ def contents(item: Item) -> Iterator[Problem]:
         if held > LIMIT_DATA_BYTES:
             message = f"{item.kind} {item.identity.name} holds {held:,} bytes, at most {LIMIT_DATA_BYTES:,} are taken"
             yield Problem(message, where=item.where("data"), hint="divide it, or let its pods fetch what is large")
+
+
+def served(item: Item) -> Iterator[Problem]:
+    """Find in a Namespace that the ingress serves what could keep the API server from taking it.
+
+    It is made with what every cluster needs, and whatever is refused there holds up all the rest.
+    """
+    kept = (("apiVersion", "kind", "metadata"), item.value, ()), (_SERVED, item.metadata, ("metadata",))
+    for known, keys, path in kept:
+        for key in keys:
+            if key not in (*known, *_SERVERS, "status", "generateName") and keys[key] is not None:
+                named = ".".join((*path, key))
+                message = f"the namespace {item.identity.name} is served by the ingress, and has `{named}`"
+                hint = "take it out: only its labels and annotations are made before the addon"
+                yield Problem(message, where=item.where(*path, key), hint=hint)
 
 
 def place(item: Item, known: Mapping[tuple[str, str], bool]) -> Iterator[Problem]:

@@ -95,7 +95,7 @@ def _anywhere(value: Any) -> Iterator[Reference]:
 
 def labelled(value: dict[str, Any], pairs: Mapping[str, str], *, selectors: bool, templates: bool) -> None:
     """Add labels to an object, to its pods', and to what selects them."""
-    _add(value.setdefault("metadata", {}), "labels", pairs)
+    _add(value["metadata"], "labels", pairs)
     kind, spec = value.get("kind"), value.get("spec")
     if (value.get("apiVersion"), kind) not in SERVED or not isinstance(spec, dict):
         return
@@ -103,13 +103,13 @@ def labelled(value: dict[str, Any], pairs: Mapping[str, str], *, selectors: bool
         for metadata in _templates(value):
             _add(metadata, "labels", pairs)
         for claim in spec.get("volumeClaimTemplates") or () if kind == "StatefulSet" else ():
-            _add(claim.setdefault("metadata", {}), "labels", pairs)
+            _add(_below(claim, "metadata"), "labels", pairs)
     if not selectors:
         return
     if kind in ("Service", "ReplicationController"):
         _add(spec, "selector", pairs)
     elif kind in _WORKLOADS:
-        _add(spec.setdefault("selector", {}), "matchLabels", pairs)
+        _add(_below(spec, "selector"), "matchLabels", pairs)
     for selector in _selectors(value):
         selector["matchLabels"].update(pairs)
 
@@ -141,7 +141,7 @@ def _selectors(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def annotated(value: dict[str, Any], pairs: Mapping[str, str]) -> None:
     """Add annotations to an object and to its pods'."""
-    _add(value.setdefault("metadata", {}), "annotations", pairs)
+    _add(value["metadata"], "annotations", pairs)
     if (value.get("apiVersion"), value.get("kind")) in SERVED and isinstance(value.get("spec"), dict):
         for metadata in _templates(value):
             _add(metadata, "annotations", pairs)
@@ -150,11 +150,19 @@ def annotated(value: dict[str, Any], pairs: Mapping[str, str]) -> None:
 def _templates(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
     kind, spec = value["kind"], value["spec"]
     if kind == "CronJob":
-        job = spec.setdefault("jobTemplate", {})
-        yield job.setdefault("metadata", {})
-        spec, kind = job.setdefault("spec", {}), "Job"
+        job = _below(spec, "jobTemplate")
+        yield _below(job, "metadata")
+        spec, kind = _below(job, "spec"), "Job"
     if kind in (*_WORKLOADS, "Job"):
-        yield spec.setdefault("template", {}).setdefault("metadata", {})
+        yield _below(_below(spec, "template"), "metadata")
+
+
+def _below(holder: dict[str, Any], key: str) -> dict[str, Any]:
+    """Give the mapping at a key, made where nothing is."""
+    if holder.get(key) is None:
+        holder[key] = {}
+    found: dict[str, Any] = holder[key]
+    return found
 
 
 def _add(holder: dict[str, Any], key: str, pairs: Mapping[str, str]) -> None:
@@ -194,7 +202,9 @@ def replicated(value: dict[str, Any], count: int) -> bool:
     """Set how many pods of an object run; tell whether it is one that has pods."""
     if value.get("kind") not in ("Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"):
         return False
-    value.setdefault("spec", {})["replicas"] = count
+    if not isinstance(value.get("spec"), dict | None):
+        return False
+    _below(value, "spec")["replicas"] = count
     return True
 
 

@@ -258,6 +258,22 @@ subjects: [{kind: ServiceAccount, name: default, namespace: default}]
 
 
 def test_nothing_is_waited_for_that_never_comes() -> None:
-    suspended = {"kind": "Job", "metadata": {"name": "a", "namespace": "b"}, "spec": {"suspend": True}}
-    held = {"kind": "DaemonSet", "metadata": suspended["metadata"], "spec": {"updateStrategy": {"type": "OnDelete"}}}
+    place = {"name": "a", "namespace": "b"}
+    suspended = {"apiVersion": "batch/v1", "kind": "Job", "metadata": place, "spec": {"suspend": True}}
+    spec = {"updateStrategy": {"type": "OnDelete"}}
+    held = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": place, "spec": spec}
     assert waits.at_the_end([suspended, held]) == []
+
+
+@pytest.mark.parametrize("kind", sorted({*kinds.WORKLOADS, *kinds.JUDGES, "CustomResourceDefinition", "Job"}))
+def test_nothing_is_waited_for_of_a_kind_with_the_name_of_another(kind: str) -> None:
+    theirs = {"apiVersion": "example.com/v1", "kind": kind, "metadata": {"name": "a"}, "spec": {"service": "text"}}
+    assert waits.at_the_end([theirs]) == []
+    assert waits.pauses([("first", []), ("second", [theirs])]) == {}
+
+
+def test_pods_behind_a_webhook_are_not_waited_for_where_nobody_replaces_them() -> None:
+    server, service = yaml.safe_load_all(SERVER)
+    server |= {"kind": "DaemonSet", "spec": {**server["spec"], "updateStrategy": {"type": "OnDelete"}}}
+    found = waits.pauses([("first", [server, service]), ("hook", [yaml.safe_load(HOOK)])])
+    assert [words[0] for words in found["first"]] == ["wait"]

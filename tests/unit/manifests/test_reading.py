@@ -54,6 +54,24 @@ def test_no_link_and_nothing_special_is_opened(place: Path) -> None:
     ]
 
 
+def test_each_directory_without_manifests_is_named(tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    for name in ("one", "two"):
+        assert reading.directory(tmp_path, name, problems) == []
+    assert [(one.where, one.message) for one in problems] == [
+        (str(tmp_path / name), "holds no manifests") for name in ("one", "two")
+    ]
+
+
+@pytest.mark.parametrize("hidden", ["keys", "Rendered", ".git"])
+def test_nothing_is_read_of_what_is_closed(place: Path, hidden: str) -> None:
+    (place / f"sub/{hidden}/prod").mkdir(parents=True)
+    (place / f"sub/{hidden}/prod/a.yaml").write_text(CONFIG)
+    items, problems = read(place)
+    assert items == []
+    assert problems == [f"a.yaml: lies among manifests, but in `{hidden}`, of which nothing is read"]
+
+
 def test_no_directory_on_the_way_is_a_link(tmp_path: Path, place: Path) -> None:
     (place / "a.yaml").write_text(CONFIG)
     (tmp_path / "short").symlink_to("addons/shop")
