@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from generator.manifests import matching
 from generator.validation import shown, suggestion
@@ -62,8 +62,14 @@ _REFUSED = {
     "helmCharts": "render the chart into a directory of manifests, and name that",
     "components": "list their manifests in `resources`, and their patches in `patches`",
 }
-Wrong = tuple[str, str, str | None]
-"""A key, what is wrong with it, and a hint."""
+
+
+class Wrong(NamedTuple):
+    """What is wrong with one key."""
+
+    key: str
+    message: str
+    hint: str | None = None
 
 
 def unknown(keys: Mapping[str, Any]) -> Iterator[Wrong]:
@@ -71,14 +77,14 @@ def unknown(keys: Mapping[str, Any]) -> Iterator[Wrong]:
     for key in keys:
         if key not in KEYS:
             hint = _REFUSED.get(key) or suggestion(key, KEYS) or f"known keys: {', '.join([*KEYS][3:])}"
-            yield key, f"`{key}` of a kustomization is not supported", hint
+            yield Wrong(key, f"`{key}` of a kustomization is not supported", hint)
 
 
 def strange(keys: Mapping[str, Any], known: Mapping[str, str], prefix: str) -> Iterator[Wrong]:
     """Find keys below `prefix` that are not among the known ones."""
     for key in keys:
         if key not in known:
-            yield key, f"`{prefix}.{key}` is not supported", f"known keys: {', '.join(known)}"
+            yield Wrong(key, f"`{prefix}.{key}` is not supported", f"known keys: {', '.join(known)}")
 
 
 def misfits(keys: Mapping[str, Any], known: Mapping[str, str], prefix: str = "") -> Iterator[Wrong]:
@@ -87,4 +93,4 @@ def misfits(keys: Mapping[str, Any], known: Mapping[str, str], prefix: str = "")
         value = keys.get(key)
         if value is not None and not _IS[form](value):
             hint = "`.*` fits everything" if form == PATTERN else None
-            yield key, f"`{prefix}{key}` is {shown(value)}, not {form}", hint
+            yield Wrong(key, f"`{prefix}{key}` is {shown(value)}, and not {form}", hint)
