@@ -6,6 +6,7 @@ import selectors
 import socket
 import ssl
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -65,15 +66,14 @@ def _secured(connection: socket.socket, host: str, trust: Trust, end: float) -> 
         # its own bytes are compared, which says more than any signature
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    secured = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
-    try:
+    with ExitStack() as unless_trusted:
+        secured = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+        unless_trusted.enter_context(secured)
         _shake_hands(secured, end)
         found = secured.getpeercert(binary_form=True) or b""
         if not trust.authority and sha256(found).hexdigest() != trust.sha256:
             raise ssl.SSLCertVerificationError("another certificate")
-    except BaseException:
-        secured.close()
-        raise
+        unless_trusted.pop_all()
     return secured
 
 

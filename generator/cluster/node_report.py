@@ -212,7 +212,7 @@ def read(text: bytes | str, node: str, cluster_id: str, key: bytes | None) -> tu
             digests={str(name)[:20]: clean(str(value))[:64] for name, value in (data.get("digests") or {}).items()},
             volumes=tuple(map(_volume_use, data.get("volumes") or ()))[:MOST_VOLUMES],
             paths=read_told(data["paths"]) if data.get("paths") else None,
-            timeline=tuple(map(_span, (data.get("timeline") or ())[:SPANS])) if said.is_vouched else (),
+            timeline=read_spans(data.get("timeline") or (), SPANS) if said.is_vouched else (),
         )
         return progress, moment(data["time"]), said.is_vouched
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
@@ -238,6 +238,15 @@ def read_etcd(entry: Any) -> Etcd:
         mib=max(0, int(entry.get("mib") or 0)),
         most_mib=max(0, int(entry.get("most_mib") or 0)),
     )
+
+
+def read_spans(entries: Any, most: int) -> tuple[Span, ...]:
+    """Read steps, at most so many.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError, OverflowError: they are no such thing.
+    """
+    return tuple(map(_span, entries[:most]))
 
 
 def _phase(entry: Any) -> Phase:

@@ -32,7 +32,7 @@ def drawing(timeline: Timeline) -> str:
 
 
 def _grid(timeline: Timeline, height: int) -> Iterator[str]:
-    tick = next((one for one in TICKS if timeline.length / one <= MOST_TICKS), TICKS[-1])
+    tick = next((one for one in TICKS if timeline.length / one <= MOST_TICKS), int(timeline.length / MOST_TICKS))
     for second in range(0, int(timeline.length) + 1, tick):
         x = _x(timeline, second)
         yield f'<line x1="{x}" y1="{HEAD - 6}" x2="{x}" y2="{height}" stroke="{COLOURS["grid"]}"/>'

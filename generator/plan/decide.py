@@ -166,6 +166,21 @@ class Plan:
         return (*own, "wg0") if self.datapath == "mesh" else own
 
     @property
+    def underlay(self) -> str:
+        """Give the interface by which packets go to other nodes; the provider's image calls its NICs so."""
+        return "wg0" if self.datapath == "mesh" else "eth1"
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Give the interfaces by which anything goes from one machine to another."""
+        return ("eth0", "eth1", "wg0") if self.datapath == "mesh" else ("eth0", "eth1")
+
+    @property
+    def replicas(self) -> int:
+        """Give how many pods an addon has that has to outlive a node: two, if they can be apart."""
+        return min(2, sum(node.schedulable for node in self.nodes))
+
+    @property
     def published(self) -> tuple[int, ...]:
         """Give the ports of pods that stand behind ports of their node's, which anyone may reach."""
         return tuple(port.pod for port in ports.PORTS if port.pod)
