@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,10 @@ from generator.manifests import own, pins
 from generator.plan import images
 from generator.release import lock_file, sbom
 from generator.validation import Misfit
+
+if TYPE_CHECKING:
+    from generator.release.pin import Answers
+
 
 PINNED = "-pinned"
 """Ending of the name of a lock that was made by pinning one that comes with the program."""
@@ -108,11 +113,7 @@ def pin_images(name: str | None, file: Path) -> None:
         say(f"{described.image}: not asked for, since `order_book.pull_secret` says that not everybody may")
         asked = tuple(image for image in asked if image.name != images.ORDER_BOOK)
     answers = pin.ask(asked, registry.pool())
-    for image in answers.confirmed:
-        say(f"{image.reference}: as pinned")
-    for image, digest in answers.moved:
-        say(f"warning: {image.reference}: the tag means {digest} by now; {image.digest} stays")
-        say(f"  hint: to take the new one, write `digest: {lock_file.UNPINNED}` into a lock of your own and pin that")
+    _say_what_stays(answers, f"write `digest: {lock_file.UNPINNED}` into a lock of your own and pin that")
     for image in answers.found:
         say(image.pinned)
         if described is not None and image.name == images.ORDER_BOOK:
@@ -123,6 +124,15 @@ def pin_images(name: str | None, file: Path) -> None:
     if spec is not None:
         problems += _pin_own(spec, file.parent, {one.reference: one.digest for one in lock.images if one.is_pinned})
     raise_all(problems)
+
+
+def _say_what_stays(answers: Answers, otherwise: str) -> None:
+    """Say which pins hold, and of which the tag means something else by now, and what to do to take that."""
+    for image in answers.confirmed:
+        say(f"{image.reference}: as pinned")
+    for image, digest in answers.moved:
+        say(f"warning: {image.reference}: the tag means {digest} by now; {image.digest} stays")
+        say(f"  hint: to take the new one, {otherwise}")
 
 
 def _pin_own(spec: ClusterSpec, beside: Path, locked: Mapping[str, str]) -> list[Problem]:
@@ -142,11 +152,7 @@ def _pin_own(spec: ClusterSpec, beside: Path, locked: Mapping[str, str]) -> list
         except Misfit as misfit:
             wrong.append(Problem(f"can't be pinned: {misfit.message}", where=reference, hint=misfit.hint))
     answers = pin.ask(wanted, registry.pool())
-    for image in answers.confirmed:
-        say(f"{image.reference}: as pinned")
-    for image, digest in answers.moved:
-        say(f"warning: {image.reference}: the tag means {digest} by now; {image.digest} stays")
-        say(f"  hint: to take the new one, take its entry out of {pins.LOCK} and pin again")
+    _say_what_stays(answers, f"take its entry out of {pins.LOCK} and pin again")
     for image in answers.found:
         say(image.pinned)
     kept = {reference: digest for reference, digest in known.items() if reference in references}
