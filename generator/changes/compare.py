@@ -14,7 +14,8 @@ from generator.cluster.founded import FACTS
 from generator.cluster.rollout import Batch, batches
 from generator.documents.roster import founding
 from generator.plan import cost
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 
 Fate = Literal["unchanged", "new", "recreated", "removed"]
 AGENT_PIN, NODE_FACTS = "/etc/hardway/agent.sha256", "/etc/hardway/node.json"

@@ -18,7 +18,7 @@ from generator.lab.state import State
 from generator.pki import issue
 from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
-from generator.plan.decide import Node
+from generator.plan.node import Node
 from generator.plan.project import Project
 
 

@@ -10,7 +10,8 @@ from typing import Literal
 from generator.cluster.launchable import Documents
 from generator.cluster.matching import node_of, placed
 from generator.cluster.observed import Observed
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.provider.resources import Droplet
 
 Cause = Literal["document", "size", "image", "unplanned"]

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from generator.cluster.observed import VPCS, Observed
 from generator.plan import names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.provider.resources import Droplet
 
 FETCH = timedelta(minutes=2)

@@ -15,7 +15,8 @@ from generator.cluster.matching import highest_generation, placed, reported
 from generator.cluster.memory import Memory
 from generator.cluster.observed import Observed, Report
 from generator.plan import names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
 from generator.provider.spaces import Spaces, Stored

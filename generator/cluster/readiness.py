@@ -13,7 +13,7 @@ from generator.cluster.matching import existing, ready
 from generator.cluster.observed import Observed, Report
 from generator.cluster.phase_table import age, last_words
 from generator.errors import Problem
-from generator.plan.decide import Node
+from generator.plan.node import Node
 from generator.provider.resources import Droplet
 
 UNHEARD = timedelta(minutes=3)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from generator.plan import cost
-from generator.plan.decide import BOOK_VOLUME, Node, Plan
+from generator.plan.decide import Plan
 from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
+from generator.plan.node import BOOK_VOLUME, Node
 from generator.release import lock_file
 from generator.release.lock_file import Release
 

@@ -17,7 +17,8 @@ import yaml
 from generator.documents import agent, reviewable, templates
 from generator.errors import Problem, raise_all
 from generator.files import resource
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 
 # The provider takes 64 KiB; the launch part travels in the same field.
 LIMIT_BYTES = 48 * 1024

@@ -12,8 +12,9 @@ from generator.pki import kubeconfig
 from generator.pki.plain_keys import ADDON_SECRETS_KEY, SNAPSHOT_KEY
 from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
 from generator.plan.inventory import report_key
+from generator.plan.node import Node
 from generator.tar import PUBLIC, SECRET, PackedFile, pack
 
 KEY_BYTES = 32

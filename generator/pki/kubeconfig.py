@@ -10,7 +10,8 @@ import yaml
 
 from generator.pki.store import KeyStore
 from generator.plan.certificates import node_path
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 
 AUTHORITY = "kubernetes-ca"
 ADMIN = "admin"

@@ -19,65 +19,16 @@ from generator.plan import certificates, images, names, numbering, ports, servin
 from generator.plan.certificates import Certificate
 from generator.plan.debugging import Debugging
 from generator.plan.inventory import OPERATOR_KEY, Inventory, wireguard_key
+from generator.plan.node import Node
 from generator.plan.serving import Given
-from generator.plan.volumes import VOLUMES, Volume
-from generator.release.lock_file import Artifact, Package, Release, Role
+from generator.plan.volumes import Volume
+from generator.release.lock_file import Artifact, Package, Release
 
-BOOK_VOLUME = "data"
-"""The volume on which the order book's database lies, where a node has it."""
 VPC_MTU, WIREGUARD_BYTES = 1500, 80
 Network = Literal["cilium", "bridge"]
 """What connects the pods: the first of the description's addons."""
 OF_BRIDGE = ("kube-proxy", "cni-plugins")
 """The downloads that only a node with `bridge` has."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """One node: what survives its droplet.
-
-    `wireguard_public_key` and `bundle_sha256` are empty until the keys exist; `max_unavailable` is how many nodes of
-    its pool a rollout may replace at once. One that is `reserved` keeps its public address.
-    """
-
-    name: str
-    number: int
-    pool: str
-    role: Role
-    schedulable: bool
-    size: str
-    address: IPv4Address
-    pod_cidr: IPv4Network
-    wireguard_public_key: str
-    bundle_sha256: str
-    max_unavailable: int = 1
-    volumes: tuple[Volume, ...] = ()
-    reserved: bool = False
-
-    @property
-    def is_control_plane(self) -> bool:
-        """Tell whether etcd and the API server run here."""
-        return self.role == "control-plane"
-
-    @property
-    def volume_names(self) -> frozenset[str]:
-        """Give the names that its volumes have in the account."""
-        return frozenset(one.full_name for one in self.volumes)
-
-    @property
-    def book(self) -> str:
-        """Give the directory in which the order book's database lies, if it lies here: on a volume, if there is one."""
-        return next((one.mount for one in self.volumes if one.name == BOOK_VOLUME), f"{VOLUMES}/order-book")
-
-    @property
-    def book_is_kept(self) -> bool:
-        """Tell whether the database's directory outlives the node's droplet."""
-        return any(one.name == BOOK_VOLUME for one in self.volumes)
-
-    @property
-    def gateway(self) -> IPv4Address:
-        """Give the node's own address among its pods: the first of its pod CIDR."""
-        return self.pod_cidr[1]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 
 from generator.documents import user_data
 from generator.files import resource
-from generator.plan.decide import Node
+from generator.plan.node import Node
 
 from .. import facts
 from ..conftest import TESTS

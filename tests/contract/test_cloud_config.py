@@ -15,7 +15,8 @@ import yaml
 
 from generator.catalogue import USER_DATA_BYTES
 from generator.documents import user_data
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.probe import document as probe_document
 
 from .. import facts

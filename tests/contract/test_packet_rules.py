@@ -21,7 +21,8 @@ import pytest
 
 from generator.documents import user_data
 from generator.plan import ports
-from generator.plan.decide import Network, Node, Plan
+from generator.plan.decide import Network, Plan
+from generator.plan.node import Node
 
 from .. import facts
 from ..conftest import TESTS

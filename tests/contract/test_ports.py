@@ -15,7 +15,8 @@ import yaml
 from generator.cluster.kinds import firewall
 from generator.documents import addons, user_data
 from generator.plan import ports
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.plan.ports import Port
 
 from .. import facts

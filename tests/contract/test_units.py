@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from generator.documents import agent, user_data
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.plan.volumes import Volume
 
 from .. import facts

@@ -35,7 +35,8 @@ from generator.cluster.observed import DROPLETS, ROSTER, STATE_ACCESS, VOLUMES, 
 from generator.documents import agent, committed, render, roster
 from generator.errors import Problems
 from generator.plan import names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.plan.project import INVENTORY, Project
 from generator.provider.resources import Droplet, Firewall, SshKey, Volume, Vpc
 from generator.provider.spaces import Settings

@@ -14,7 +14,7 @@ from generator.description import schema
 from generator.documents import agent, roster, user_data
 from generator.lab.account import account
 from generator.pki import store
-from generator.plan import decide, inventory, names
+from generator.plan import decide, inventory, names, node
 from generator.probe import beliefs
 from generator.release import lock_file
 
@@ -63,8 +63,8 @@ WORDS: Sequence[Word] = (
         launch_part,
     ),
     Word("lock", "the release's file of digests", lock_file),
-    Word("node", "the Kubernetes node and its identity, which survives its droplets", decide.Node),
-    Word("number", "a node's, from which its addresses follow; nobody else ever gets it", decide.Node),
+    Word("node", "the Kubernetes node and its identity, which survives its droplets", node.Node),
+    Word("number", "a node's, from which its addresses follow; nobody else ever gets it", node.Node),
     Word("owner", "whose a VPC is, and where that cluster's objects lie, as its description says", names.Owner),
     Word("phase", "one step of a node's boot, as `gen launch` and `gen status` show it", node_report.Phase),
     Word("plan", "every decision about a cluster, frozen", decide.Plan),

@@ -14,7 +14,7 @@ from generator.cluster.matching import ready, reported
 from generator.cluster.observed import BUNDLES, Bundle, Observed
 from generator.pki import bundle
 from generator.plan import names
-from generator.plan.decide import Node
+from generator.plan.node import Node
 from generator.provider.spaces import LONGEST_URL, Spaces, Stored
 
 

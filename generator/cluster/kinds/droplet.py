@@ -25,7 +25,7 @@ from generator.cluster.observed import DROPLETS, VOLUMES, VPCS, Observed
 from generator.documents.roster import Roster
 from generator.errors import Problem
 from generator.plan import names
-from generator.plan.decide import Node
+from generator.plan.node import Node
 from generator.provider.resources import Droplet, Json
 from generator.provider.retry import LOOKS
 

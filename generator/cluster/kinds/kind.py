@@ -24,7 +24,8 @@ from generator.documents import roster as rosters
 from generator.errors import Problem
 from generator.plain_text import harmless
 from generator.plan import names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Droplet
 from generator.provider.spaces import Spaces, Stored, Trouble

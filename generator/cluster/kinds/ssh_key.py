@@ -11,7 +11,8 @@ from typing import Any
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.provider import answers, ssh_key
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import SshKey

@@ -9,7 +9,8 @@ from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Wo
 from generator.cluster.launchable import Documents
 from generator.cluster.observed import Found, Observed
 from generator.plan import names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 

@@ -12,7 +12,8 @@ from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Wo
 from generator.cluster.observed import VOLUMES, Observed
 from generator.errors import Problem
 from generator.plan import names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.plan.volumes import Volume as Planned
 from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection

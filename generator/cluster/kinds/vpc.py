@@ -12,8 +12,9 @@ from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Wo
 from generator.cluster.observed import VPCS, Observed
 from generator.errors import Problem
 from generator.plan import free_range, names
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
 from generator.plan.names import RELEASED, Owner
+from generator.plan.node import Node
 from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import Vpc

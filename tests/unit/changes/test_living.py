@@ -19,8 +19,8 @@ from generator.cluster.observed import DROPLETS, ROSTER, VOLUMES, Observed
 from generator.documents import render
 from generator.documents.roster import Etcd, compose
 from generator.plan.cost import volume_price
-from generator.plan.decide import Node
 from generator.plan.names import object_name, volume_description
+from generator.plan.node import Node
 from generator.provider.resources import Droplet, Firewall, Volume
 from tests import facts
 from tests.described import TUTORIAL

@@ -11,7 +11,8 @@ from generator.cluster.next_roster import FORMING, changes, next_roster
 from generator.cluster.node_report import Phase, Progress
 from generator.cluster.observed import DROPLETS, ROSTER, Observed, Report
 from generator.documents.roster import Roster
-from generator.plan.decide import Node, Plan
+from generator.plan.decide import Plan
+from generator.plan.node import Node
 from generator.provider.resources import Droplet
 from tests.keyring import NOW, planned
 

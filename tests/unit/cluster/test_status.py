@@ -9,7 +9,7 @@ from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Failure, Phase, Progress, VolumeUse
 from generator.cluster.observed import DROPLETS, VOLUMES, Observed, Report
 from generator.cluster.status import ClusterStatus, assess, warnings
-from generator.plan.decide import Node
+from generator.plan.node import Node
 from generator.plan.volumes import Volume
 from generator.provider import resources
 from generator.provider.resources import Droplet
