@@ -16,6 +16,7 @@ from generator.lab.display import Display
 from tests import images
 from tests.race import picture, table
 from tests.race.course import Track
+from tests.race.kubeadm import TREES
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=3, help="how many droplets (3)")
     parser.add_argument("--times", type=int, default=3, metavar="N", help="how often each side boots (3)")
     parser.add_argument("--only", choices=table.SIDES, help="one side alone")
+    parser.add_argument("--cni", choices=tuple(TREES), default="bridge", help="the network for pods (bridge)")
     parser.add_argument("--datapath", choices=("mesh", "vpc"), default="mesh", help="hardway's (mesh)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first turn's lags; each has the next")
     parser.add_argument("--json", action="store_true", help="print what was measured as JSON")
@@ -33,9 +35,9 @@ def main() -> int:
         parser.error("--keep wants both sides")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab is taken down
     err = Console(stderr=True, highlight=False, markup=False)
-    race = table.Race(given.nodes, "bridge", given.datapath, table.this_machine(), table.today())
+    race = table.Race(given.nodes, given.cni, given.datapath, table.this_machine(), table.today())
     with TemporaryDirectory(prefix="hardway-race-") as directory:
-        track = Track(Path(directory), given.nodes, given.datapath)
+        track = Track(Path(directory), given.nodes, given.cni, given.datapath)
         err.print(f"make what both need, in {directory}")
         with Display() as display:
             track.prepare(images.Maker.default(display))

@@ -32,7 +32,7 @@ pools:
 access: {{api: [28.51.100.7/32]}}
 spaces: {{bucket: race-hardway, region: fra1}}
 ingress: {{namespaces: []}}
-addons: [bridge, coredns, ingress, order-book]
+addons: [{cni}, coredns, ingress, order-book]
 """
 # A person's script has no answer to a droplet that was made although the provider said 500.
 KINDNESS = ("--unkind", "failing_creates=0")
@@ -47,6 +47,7 @@ class Track:
 
     directory: Path
     nodes: int
+    cni: str
     datapath: str
     joining: kubeadm.Secrets = field(default_factory=kubeadm.Secrets)
 
@@ -61,7 +62,8 @@ class Track:
 
     def prepare(self, maker: images.Maker) -> None:
         """Have everything made that nobody is timed for: content, keys, documents."""
-        text = DESCRIPTION.format(release=images.RELEASE, count=self.nodes, datapath=self.datapath)
+        shape = {"count": self.nodes, "cni": self.cni, "datapath": self.datapath}
+        text = DESCRIPTION.format(release=images.RELEASE, **shape)
         for side in SIDES:
             cluster = self.of(side)
             cluster.directory.mkdir()

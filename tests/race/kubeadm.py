@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,16 +14,19 @@ from typing import Any
 import yaml
 
 from generator.plan.decide import Plan
-from tests.race import content
+from tests.race import addons, content
 
-NODE = Path(__file__).parent / "node"
+HERE = Path(__file__).parent
+TREES = {
+    "bridge": (HERE / "node", HERE / "bridge"),
+    "cilium": (HERE / "node", HERE / "cilium", HERE.parents[1] / "userdata" / "cilium"),
+}
+"""Files of a node by the network for pods; a path below is the path on the node."""
 VPC = IPv4Network("10.110.0.0/24")
 """Of 254 addresses, so that the last number of a node's tells its pods' network, and every node knows every route."""
 API = "kubeadm.k8s.io/v1beta4"
 PACKAGES = ("libjansson4", "libnftables1", "libnftnl11", "nftables")
 """Those of the lock that its script needs: what CNI's port mapping and masquerading call."""
-ADDONS = ("ingress", "order-book")
-"""Those of hardway's that are applied as they are rendered; DNS and proxy are kubeadm's own."""
 # A container is not what a check of the kernel and its control groups looks for.
 IGNORED = ("SystemVerification",)
 
@@ -47,12 +49,11 @@ def user_data(plan: Plan, rendered: Path, keys: Path, joining: Secrets, first: s
         joining: the same for all nodes.
         first: the first node's address, for the others.
     """
-    files = dict(_tree(plan))
+    files = dict(_files(plan))
     files["/etc/race/urls"] = _urls(plan)
-    files["/etc/cni/net.d/10-bridge.conflist"] = json.dumps(_network())
     files["/etc/race/init.yaml"] = yaml.safe_dump_all(_init(plan, joining))
     if first is None:
-        files["/etc/race/addons.yaml"] = addons(rendered, keys)
+        files["/etc/race/addons.yaml"] = addons.text(plan.network, rendered, keys)
     else:
         files["/etc/race/first"] = first
         files["/etc/race/join.yaml"] = yaml.safe_dump(_join(joining))
@@ -61,21 +62,8 @@ def user_data(plan: Plan, rendered: Path, keys: Path, joining: Secrets, first: s
     return "#cloud-config\n" + yaml.safe_dump(document, sort_keys=False)
 
 
-def addons(rendered: Path, keys: Path) -> str:
-    """Give the addons' objects as one text, namespaces first, and the Secrets that hardway's nodes unseal."""
-    texts = [path.read_text() for name in ADDONS for path in sorted((rendered / "addons" / name).glob("*.yaml"))]
-    objects = [one for text in texts for one in yaml.safe_load_all(text) if one]
-    password = keys / "addons/order-book/postgres/password"
-    certificate = {"tls.crt": keys / "order-book.crt", "tls.key": keys / "order-book.key"}
-    objects += [
-        _secret("order-book", "postgres", "Opaque", {"password": password}),
-        _secret("order-book-web", "order-book", "kubernetes.io/tls", certificate),
-    ]
-    return yaml.safe_dump_all(sorted(objects, key=lambda one: one["kind"] != "Namespace"))
-
-
 def _init(plan: Plan, joining: Secrets) -> list[dict[str, Any]]:
-    release = plan.release
+    release, by_cilium = plan.release, plan.network == "cilium"
     repository, _, tag = release.image("coredns").reference.rpartition(":")
     return [
         {
@@ -85,6 +73,7 @@ def _init(plan: Plan, joining: Secrets) -> list[dict[str, Any]]:
             "certificateKey": joining.certificate_key,
             "localAPIEndpoint": {"advertiseAddress": "@ADDRESS@"},
             "nodeRegistration": _registration(),
+            "skipPhases": ["addon/kube-proxy"] if by_cilium else [],
         },
         {
             "apiVersion": API,
@@ -98,7 +87,8 @@ def _init(plan: Plan, joining: Secrets) -> list[dict[str, Any]]:
                 "podSubnet": str(plan.pod_cidr),
                 "serviceSubnet": str(plan.service_cidr),
             },
-            "controllerManager": {"extraArgs": [{"name": "allocate-node-cidrs", "value": "false"}]},
+            # else each node knows its own
+            "controllerManager": {"extraArgs": [{"name": "allocate-node-cidrs", "value": str(by_cilium).lower()}]},
             "dns": {"imageRepository": repository.rpartition("/")[0], "imageTag": tag},
             "etcd": {"local": {"dataDir": "/var/lib/etcd", "imageTag": content.etcd_tag(release)}},
         },
@@ -143,19 +133,6 @@ def _registration() -> dict[str, Any]:
     }
 
 
-def _network() -> dict[str, Any]:
-    """Give the network for pods, which is hardway's `bridge` but for the packets' size."""
-    ipam = {
-        "type": "host-local",
-        "dataDir": "/run/cni/ipam",
-        "ranges": [[{"subnet": "@SUBNET@"}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
-    }
-    bridge = {"type": "bridge", "bridge": "cni0", "hairpinMode": True, "ipMasq": False, "isGateway": True, "ipam": ipam}
-    portmap = {"type": "portmap", "backend": "nftables", "capabilities": {"portMappings": True}, "snat": True}
-    return {"cniVersion": "1.0.0", "name": "bridge", "plugins": [bridge, portmap]}
-
-
 def _urls(plan: Plan) -> str:
     release = plan.release
     names = ("containerd", "runc", "cni-plugins", "kubelet", "kubectl")
@@ -166,29 +143,24 @@ def _urls(plan: Plan) -> str:
     return "".join(f"{name}='{value}'\n" for name, value in values.items())
 
 
-def _tree(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Give the files of `node/`, whose path there is their path on the node."""
+def _files(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Give the files that every node has."""
     values = {
         "@PAUSE@": plan.release.image("pause").reference,
         "@PODS@": str(plan.pod_cidr),
         "@SERVICES@": str(plan.service_cidr),
         "@VPC@": str(VPC),
     }
-    for path in sorted(NODE.rglob("*")):
-        if path.is_file():
-            text = path.read_text()
-            for word, value in values.items():
-                text = text.replace(word, value)
-            yield f"/{path.relative_to(NODE).as_posix()}", text
+    for tree in TREES[plan.network]:
+        for path in sorted(tree.rglob("*")):
+            if path.is_file():
+                text = path.read_text()
+                for word, value in values.items():
+                    text = text.replace(word, value)
+                yield f"/{path.relative_to(tree).as_posix()}", text
 
 
 def _write(path: str, text: str) -> dict[str, str]:
     packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
     mode = "0755" if "/sbin/" in path else "0600"
     return {"path": path, "permissions": mode, "encoding": "gz+b64", "content": packed}
-
-
-def _secret(namespace: str, name: str, kind: str, files: Mapping[str, Path]) -> dict[str, Any]:
-    data = {key: base64.b64encode(path.read_bytes()).decode() for key, path in files.items()}
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": data}
