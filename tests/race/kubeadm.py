@@ -27,7 +27,7 @@ VPC = IPv4Network("10.110.0.0/24")
 API = "kubeadm.k8s.io/v1beta4"
 PACKAGES = ("libjansson4", "libnftables1", "libnftnl11", "nftables")
 """Those of the lock that its script needs: what CNI's port mapping and masquerading call."""
-# A container is not what a check of the kernel and its control groups looks for.
+# The host's control groups may be of version 1, which this check refuses.
 IGNORED = ("SystemVerification",)
 
 
