@@ -16,7 +16,7 @@ import yaml
 from generator.plan.decide import Plan
 from generator.plan.project import Project
 from generator.release import lock_file
-from tests.race import content, counters, course, kubeadm, picture, table, watch
+from tests.race import addons, content, counters, course, kubeadm, picture, table, watch
 from tests.race.table import Race, Run
 
 
@@ -154,3 +154,23 @@ def test_the_source_of_kubeadm_is_that_of_the_release() -> None:
     recipe = content.recipe(release.kubernetes)
     assert recipe.own is not None
     assert f"k8s.io/kubernetes {release.kubernetes}\n" in (recipe.own / "go.mod").read_text()
+
+
+def test_addons_find_the_first_nodes_api_and_kubeadms_dns() -> None:
+    environment = [{"name": name, "value": "127.0.0.1"} for name in (*addons.DOOR, "OTHER")]
+    containers = [{"name": "agent", "env": environment}, {"name": "bare"}]
+    agent = {"kind": "DaemonSet", "spec": {"template": {"spec": {"containers": containers}}}}
+    rules = [{"ports": [{"port": 5432}]}, {"ports": [{"port": 1053}, {"port": 1053}]}]
+    policy = {"kind": "NetworkPolicy", "spec": {"egress": rules}}
+    for one in (agent, policy):
+        addons.adapt(one)
+    assert [one["value"] for one in environment] == ["@FIRST@", "6443", "127.0.0.1"]
+    assert [[port["port"] for port in rule["ports"]] for rule in rules] == [[5432], [53, 53]]
+
+
+def test_an_administrator_is_read_from_a_kubeconfig() -> None:
+    data = {name: base64.b64encode(name.encode()).decode() for name in ("a", "c", "k")}
+    cluster = {"name": "x", "cluster": {"certificate-authority-data": data["a"]}}
+    user = {"name": "x", "user": {"client-certificate-data": data["c"], "client-key-data": data["k"]}}
+    text = yaml.safe_dump({"clusters": [cluster], "users": [user]})
+    assert watch.Credentials.of_kubeconfig(text) == watch.Credentials(b"a", b"c", b"k")
