@@ -45,7 +45,7 @@ def main() -> int:
             for side in [given.only] if given.only else table.SIDES:
                 err.print(f"{side}, {turn + 1} of {given.times}")
                 run = track.run(side, given.seed + turn)
-                err.print(json.dumps(asdict(run)))
+                err.print(json.dumps(asdict(run)), soft_wrap=True)
                 race = table.joined(race, run)
     if given.json:
         print(json.dumps(asdict(race), ensure_ascii=False))
