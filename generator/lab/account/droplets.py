@@ -23,6 +23,8 @@ from generator.lab.state import FIRST_DROPLET_ADDRESS, LAST_DROPLET_ADDRESS, PUB
 
 _NAME = re.compile(r"[a-zA-Z0-9]?[a-z0-9A-Z.-]*[a-z0-9A-Z]")
 _MOST_AT_ONCE = 10
+_MORE_ADDRESSES = IPv4Network("198.18.0.0/15")
+"""Of droplets beyond those that the lab has wires for. Source: RFC 2544 (for tests of network devices)"""
 
 
 def create(account: Account, body: Mapping[str, Any], now: float) -> list[Droplet]:
@@ -241,10 +243,13 @@ def _make(account: Account, name: str, vpc: Vpc, order: tuple[Any, ...], now: fl
 
 
 def _public_address(account: Account) -> IPv4Address:
-    pool = [str(IPv4Address(number)) for number in range(int(FIRST_DROPLET_ADDRESS), int(LAST_DROPLET_ADDRESS) + 1)]
+    """Give an address that no droplet had before, or has now; machines are reached at those of the lab's network."""
     taken = {droplet.public_address for droplet in account.droplets.values()}
-    fresh = [address for address in pool if address not in account.used_addresses]
-    return IPv4Address((fresh or [address for address in pool if address not in taken])[0])
+    pool = [str(IPv4Address(number)) for number in range(int(FIRST_DROPLET_ADDRESS), int(LAST_DROPLET_ADDRESS) + 1)]
+    for gone in (account.used_addresses, taken):
+        if fresh := [address for address in pool if address not in gone]:
+            return IPv4Address(fresh[0])
+    return next(address for address in _MORE_ADDRESSES.hosts() if str(address) not in taken)
 
 
 def _networks(account: Account, droplet: Droplet, now: float) -> list[dict[str, Any]]:
