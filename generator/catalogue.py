@@ -153,6 +153,9 @@ Source: https://www.iana.org/assignments/iana-ipv4-special-registry/ and, for gr
 USER_DATA_BYTES = 65_536
 """The longest user-data. Source: https://docs.digitalocean.com/reference/api/ (droplet create, `user_data`: 64 KiB)"""
 
+MOST_FIREWALL_ADDRESSES = 1000
+"""In one rule. Source: https://docs.digitalocean.com/products/networking/firewalls/details/limits/"""
+
 MOST_VOLUMES = 15
 """At one droplet. Source: https://docs.digitalocean.com/products/volumes/details/limits/"""
 LARGEST_VOLUME_GIB = 16_384

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from generator.catalogue import (
     DEBIAN_13,
     LARGEST_VOLUME_GIB,
+    MOST_FIREWALL_ADDRESSES,
     MOST_VOLUMES,
     NOBODYS,
     VPC_NETWORKS,
@@ -281,6 +282,13 @@ def volume_name(value: str) -> str:
 def volume_size(value: int) -> int:
     if not 1 <= value <= LARGEST_VOLUME_GIB:
         raise Misfit(f"a volume has 1 to {LARGEST_VOLUME_GIB} GiB")
+    return value
+
+
+def firewall_addresses(value: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    if len(value) > MOST_FIREWALL_ADDRESSES:
+        hint = "name larger networks"
+        raise Misfit(f"{len(value):,} networks, a firewall's rule has at most {MOST_FIREWALL_ADDRESSES:,}", hint)
     return value
 
 
