@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 
 from generator.documents import addons, agent, committed, render
@@ -47,7 +48,7 @@ class Launchable:
     state_access: bytes = b""
     state_key_id: str = ""
 
-    @property
+    @cached_property
     def documents(self) -> Documents:
         """Give the digests of what was reviewed."""
         nodes = {name: sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
