@@ -21,6 +21,12 @@ def of(item: Item) -> Iterator[tuple[Location, str]]:
         yield from _below(item.value, ())
 
 
+def inside(value: Mapping[str, Any]) -> Iterator[str]:
+    """Give the images of an object that is to be applied."""
+    if value["kind"] not in _OTHERWISE:
+        yield from (image for _, image in _below(value, ()))
+
+
 def _below(value: Any, path: Location) -> Iterator[tuple[Location, str]]:
     if isinstance(value, list):
         for index, child in enumerate(value):
