@@ -113,6 +113,31 @@ class SshKey:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """What a droplet's disk once was, of which droplets with a disk of `min_disk` GiB and more can be made.
+
+    `gigabytes` are what it is paid for; it `is_ready` once it is whole.
+    """
+
+    id: int
+    name: str
+    regions: tuple[str, ...]
+    min_disk: int
+    gigabytes: float
+    created: datetime
+    is_ready: bool = True
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that an object was asked to do: `in-progress`, `completed` or `errored`."""
+
+    id: int
+    type: str
+    status: str
+
+
+@dataclass(frozen=True)
 class Droplet:
     """A droplet; both addresses are None until the provider tells them."""
 
