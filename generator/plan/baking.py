@@ -38,8 +38,8 @@ class Content:
 def content(plan: Plan, lock: Release) -> Content:
     """Decide what is in a cluster's image: what its nodes take from the lock, and nothing that is the user's own.
 
-    Applications change more often than releases, and what is missing is fetched. What needs a pull secret is left out too:
-    no secret gets where it could be copied from.
+    Applications change more often than releases, and what is missing is fetched. What needs a pull secret is left out
+    too: no secret gets where it could be copied from.
 
     Args:
         plan: what was decided.

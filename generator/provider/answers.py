@@ -158,6 +158,7 @@ class _Droplet(_Shape):
     created_at: datetime
     vpc_uuid: str | None = None
     networks: _Networks | None = None
+    snapshot_ids: _Several[int] = []
 
 
 class _Peer(_Shape):
@@ -297,6 +298,7 @@ def droplet(data: Json) -> Droplet:
         vpc=answer.vpc_uuid or None,
         public=addresses.get("public"),
         private=addresses.get("private"),
+        snapshots=tuple(answer.snapshot_ids),
     )
 
 

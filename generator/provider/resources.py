@@ -139,7 +139,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Droplet:
-    """A droplet; both addresses are None until the provider tells them."""
+    """A droplet; both addresses are None until the provider tells them. `snapshots` are the numbers of its own."""
 
     id: int
     name: str
@@ -151,6 +151,7 @@ class Droplet:
     vpc: str | None = None
     public: str | None = None
     private: str | None = None
+    snapshots: tuple[int, ...] = ()
 
     @property
     def settled(self) -> bool:

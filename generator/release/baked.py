@@ -1,7 +1,7 @@
 """Names a snapshot of a droplet that holds what a release's lock pins, and reads the name back.
 
-The name is made of what is in it, so that who reads a description knows what boots. Anybody with the account's token can
-give any snapshot that name; the number behind the `@` nobody can give to another one.
+The name is made of what is in it, so that who reads a description knows what boots. Anybody with the account's token
+can give any snapshot that name; the number behind the `@` nobody can give to another one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def read(image: str) -> Baked | None:
     (Baked(release='k8s-1.36', digest='0123456789ab', number=7), None)
     """
     found = _NAME.fullmatch(image)
-    return Baked(found["release"], found["digest"], found["number"] and int(found["number"])) if found else None
+    if found is None:
+        return None
+    return Baked(found["release"], found["digest"], int(found["number"]) if found["number"] else None)
 
 
 def named(release: str, base: str, files: Iterable[Artifact | Package], images: Iterable[str]) -> Baked:
