@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from generator.description.rules import ADDONS as NEEDS
-from generator.documents import templates, waits
+from generator.documents import early, templates, waits
 from generator.errors import Problem, raise_all
 from generator.files import resource
 from generator.manifests.kinds import WORKLOADS, rank
@@ -65,7 +65,9 @@ def manifests(plan: Plan) -> dict[str, bytes]:
         if _rank(items) == 0 and (addon.own is None or items[0]["metadata"]["name"] in plan.user_namespaces)
     ]
     index = [_entry(addon, spaces, plan) for addon in rendered]
-    text = json.dumps({"version": 1, "addons": index}, indent=2)
+    objects = [item for addon in rendered for item in addon.objects]
+    images = early.early(objects, sum(node.schedulable for node in plan.nodes))
+    text = json.dumps({"version": 1, "addons": index, "images": images}, indent=2)
     return files | {INDEX: text.encode() + b"\n"}
 
 

@@ -20,21 +20,20 @@ OPERATOR = "operator"
 
 @dataclass(frozen=True)
 class Kubeconfig:
-    """One kubeconfig on nodes: its file below `/etc/kubernetes`, the certificate in it, who gets it."""
+    """One kubeconfig on nodes: its file below `/etc/kubernetes`, and the certificate in it; who has that gets it."""
 
     file: str
     certificate: str
-    control_plane_only: bool
 
 
 # fmt: off
 TABLE: tuple[Kubeconfig, ...] = (
-    #          file                       certificate           control-plane nodes only
-    Kubeconfig("kubelet.conf",            "kubelet-client",     False),
-    Kubeconfig("proxy.conf",              "proxy",              False),
-    Kubeconfig("controller-manager.conf", "controller-manager", True),
-    Kubeconfig("scheduler.conf",          "scheduler",          True),
-    Kubeconfig("bootstrap.conf",          "bootstrap",          True),
+    #          file                       certificate
+    Kubeconfig("kubelet.conf",            "kubelet-client"),
+    Kubeconfig("proxy.conf",              "proxy"),
+    Kubeconfig("controller-manager.conf", "controller-manager"),
+    Kubeconfig("scheduler.conf",          "scheduler"),
+    Kubeconfig("bootstrap.conf",          "bootstrap"),
 )
 # fmt: on
 
@@ -42,10 +41,12 @@ TABLE: tuple[Kubeconfig, ...] = (
 def node_files(plan: Plan, node: Node, store: KeyStore) -> dict[str, str]:
     """Build the kubeconfigs of one node, by file name; each reaches the API at the node's own load balancer."""
     server = f"https://127.0.0.1:{plan.balancer_port}"
+    planned = {certificate.path for certificate in plan.certificates}
+    rows = {row: node_path(node.name, row.certificate) for row in TABLE}
     return {
-        row.file: _build(plan, store, server=server, user=row.certificate, path=node_path(node.name, row.certificate))
-        for row in TABLE
-        if node.is_control_plane or not row.control_plane_only
+        row.file: _build(plan, store, server=server, user=row.certificate, path=path)
+        for row, path in rows.items()
+        if path in planned
     }
 
 

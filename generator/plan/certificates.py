@@ -49,6 +49,8 @@ class Cluster(Protocol):
     @property
     def addons(self) -> Sequence[str]: ...
     @property
+    def network(self) -> str: ...
+    @property
     def order_book_host(self) -> str: ...
     @property
     def has_own_ingress_authority(self) -> bool: ...
@@ -211,6 +213,10 @@ def _has_metrics(cluster: Cluster) -> bool:
     return METRICS_SERVER in cluster.addons
 
 
+def _has_proxy(cluster: Cluster) -> bool:
+    return cluster.network == "bridge"
+
+
 def _has_own(cluster: Cluster) -> bool:
     return cluster.has_own_ingress_authority
 
@@ -247,7 +253,7 @@ TABLE: tuple[Row, ...] = (
     Row("channel",                  "kubernetes-ca",  "hardway:channel:{node}",   "hardway:control-plane", _CLIENT, "control-plane"),
     Row("kubelet-client",           "kubernetes-ca",  "system:node:{node}",              "system:nodes",   _CLIENT, "node"),
     Row("kubelet",                  "kubernetes-ca",  "system:node:{node}",              "system:nodes",   _SERVER, "node",          _node),
-    Row("proxy",                    "kubernetes-ca",  "system:kube-proxy",               None,             _CLIENT, "node"),
+    Row("proxy",                    "kubernetes-ca",  "system:kube-proxy",               None,             _CLIENT, "node",          wanted=_has_proxy),
     Row(METRICS_SERVER,             "kubernetes-ca",  "metrics-server",                  None,             _SERVER, "cluster",       served=_metrics_server, wanted=_has_metrics),
     Row(INGRESS_AUTHORITY,          None,             "ingress-ca {cluster_id}",         "{cluster}",      _CA,     "cluster",       wanted=_has_own),
     Row(ORDER_BOOK,                 INGRESS_AUTHORITY, "order-book",                     None,             _SERVER, "cluster",       served=_order_book, wanted=_has_own),

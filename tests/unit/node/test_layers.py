@@ -25,7 +25,7 @@ LAYERS = (
         "upkeep",
         "volumes",
     ),  # what the loader runs
-    ("duties", "restoring"),
+    ("duties", "images", "restoring"),
     ("addons", "survey"),
     ("datapath", "paths", "services"),
     ("belongings",),

@@ -99,6 +99,14 @@ def test_a_worker_has_nothing_of_the_control_plane() -> None:
     assert own == {"kubelet", "kubelet-client", "proxy"}
 
 
+@pytest.mark.parametrize("network", ["bridge", "cilium"])
+def test_nobody_is_kube_proxy_where_none_runs(network: str) -> None:
+    plan = planned(workers=1)
+    plan = replace(plan, addons=(network, *plan.addons[1:]))
+    proxies = {row.node for row in plan.certificates if row.common_name == "system:kube-proxy"}
+    assert proxies == ({node.name for node in plan.nodes} if network == "bridge" else set())
+
+
 def test_another_node_changes_no_certificate_of_the_others() -> None:
     few, many = rows(workers=1), rows(workers=7)
     assert few.items() <= many.items()

@@ -122,7 +122,7 @@ def test_certificates_are_signed_by_one_above_and_hold_planned_addresses_only(de
 def test_roles_decide_what_is_downloaded(described: ClusterSpec) -> None:
     decided = decide.plan(with_pools(described, ("cp", "control-plane", 1), ("a", "worker", 1)), RELEASE, None)
     first, second = ({item.name for item in decided.artifacts(node)} for node in decided.nodes)
-    assert first - second == {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"}
+    assert first - second == {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "etcd"}
     assert second < first
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hardway import addons, balancer, datapath, here, installed, roster, survey
+from hardway import addons, balancer, datapath, here, images, installed, roster, survey
 from hardway.here import Failure
 from hardway.waiting import patiently
 
@@ -22,6 +22,8 @@ class Lost(Failure):
 def meet() -> None:
     """Bring the ways up; on the first boot wait, bounded, for a way to each control-plane node."""
     facts, rosters = here.facts(), looks()
+    if not here.at(MET).exists():
+        images.begin()
     datapath.create(facts)
 
     def look() -> None:

@@ -15,6 +15,7 @@ STEPS = {
     "channel": "channel:step",
     "etcd": "etcd:step",
     "grow": "volumes:grow",
+    "images": "images:step",
     "kubelet": "node:prepare",
     "mesh": "follow:meet",
     "node": "node:ready",

@@ -25,6 +25,8 @@ STEPS = {
 FIRST_RUNS = "/run/hardway/first-runs.json"
 AGAIN, NO_BOOT = ("roster",), ("hardway-grow.service",)
 """Steps that run again and again, of which the first run counts, and what has nothing to do with a boot."""
+IMAGES = "hardway-images.service"
+"""Runs beside the phases and is none of them: what it notes are no waits, but images that it has fetched."""
 SHORTEST = 0.3
 """Seconds; a wait that is shorter is nobody's news."""
 # What waits again and again, long after the boot, is not told for ever.
@@ -122,6 +124,7 @@ def spans(phases: Sequence[Phase]) -> list[dict[str, Any]]:
     """Give what was begun, in the order of beginning: name, begin, end where it is over, what came before, waits."""
     names = {phase.unit: phase.name.removesuffix(".service").removeprefix("hardway-") for phase in phases}
     longest = sorted(waits(), key=lambda wait: wait[1] - wait[2])[:MOST]
+    fetched = (wait for wait in longest if wait[0] == IMAGES)
     begun = sorted(
         ((phase.began, phase) for phase in phases if phase.began is not None and phase.name not in NO_BOOT),
         key=lambda one: one[0],
@@ -132,7 +135,9 @@ def spans(phases: Sequence[Phase]) -> list[dict[str, Any]]:
         after = [names[unit] for unit in phase.after if unit in names]
         own = sorted(wait[1:] for wait in longest if wait[0] == phase.unit)
         told.append(_told(names[phase.unit], began, ended, after, own))
-    return told
+    return told + [
+        _told(f"image {image}", began, ended) for _, began, ended, image in sorted(fetched, key=lambda one: one[1])
+    ]
 
 
 def _before(first: float) -> Iterator[dict[str, Any]]:
