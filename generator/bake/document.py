@@ -17,6 +17,7 @@ from generator.cluster.launch_part import envelope
 from generator.documents import agent
 from generator.documents.user_data import LOGINS, MASKED, Block, dump
 from generator.files import resource
+from generator.manifests.images import kept_as
 from generator.plan.baking import Content
 from generator.release.lock_file import Artifact, Package
 
@@ -116,7 +117,7 @@ def _entry(one: Artifact | Package) -> dict[str, Any]:
 
 def _hook(content: Content, told: Told) -> str:
     """Write a script without a variable part outside of quoted here-documents."""
-    values = {"version": 1, "name": told.name, "url": told.url, "images": list(content.images)}
+    values = {"version": 1, "name": told.name, "url": told.url, "images": [kept_as(image) for image in content.images]}
     launch = {"version": 1, "addons_url": told.addons_url}
     script = "#!/bin/sh\nset -eu\numask 077\n"
     for path, value in ((f"{_RUN}/told.json", values), (_LAUNCH, launch)):

@@ -66,6 +66,19 @@ def full(image: str) -> str:
     return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
 
 
+def kept_as(image: str) -> str:
+    """Give the name by which the kubelet finds an image that has a digest: without the tag.
+
+    >>> kept_as("registry.k8s.io/pause:3.10@sha256:0a"), kept_as("host:5000/a@sha256:0a")
+    ('registry.k8s.io/pause@sha256:0a', 'host:5000/a@sha256:0a')
+
+    Source: https://github.com/containerd/containerd, internal/cri/server/images (LocalResolve)
+    """
+    name, _, digest = image.partition("@")
+    path, colon, tag = name.rpartition(":")
+    return f"{path if colon and '/' not in tag else name}@{digest}"
+
+
 def pinned(value: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
     """Give an object with each image of a known digest as `<reference>@<digest>`."""
     places = dict(_below(value, ())) if value["kind"] not in _OTHERWISE else {}

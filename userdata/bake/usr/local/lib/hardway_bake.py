@@ -79,23 +79,8 @@ def pull(images: list[str], report: Report, root: Path = Path("/")) -> None:
             binaries.install(item)
     with _containerd(root):
         for count, image in enumerate(images, 1):
-            _patiently(
-                lambda image=image: here.run(CTR, "-n", "k8s.io", "images", "pull", known_as(image), timeout=900)
-            )
+            _patiently(lambda image=image: here.run(CTR, "-n", "k8s.io", "images", "pull", image, timeout=900))
             report("pulling", count, len(images))
-
-
-def known_as(image: str) -> str:
-    """Give the name by which the kubelet finds an image that has a digest: without the tag.
-
-    >>> known_as("registry.k8s.io/pause:3.10@sha256:0a"), known_as("host:5000/a@sha256:0a")
-    ('registry.k8s.io/pause@sha256:0a', 'host:5000/a@sha256:0a')
-
-    Source: https://github.com/distribution/reference and containerd, internal/cri/server/images (image_pull.go)
-    """
-    name, _, digest = image.partition("@")
-    path, colon, tag = name.rpartition(":")
-    return f"{path if colon and '/' not in tag else name}@{digest}"
 
 
 @contextlib.contextmanager
