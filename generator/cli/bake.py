@@ -68,7 +68,9 @@ def bake(
     there = () if anew else oven.finished()
     if there:
         if oven.left():
-            oven.clean()
+            with LaunchLock(spaces, plan.name, clock, say) as lock:
+                oven.keep = lock.keep
+                oven.clean()
         _tell(oven, there[-1], made_now=False, seconds=time.monotonic() - started, as_json=as_json)
         return
     oven.check()

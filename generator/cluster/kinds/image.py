@@ -24,7 +24,8 @@ _OTHERWISE = f"`gen bake` makes one; with `image: {DEBIAN_13.slug}` nodes boot w
 
 def every(cloud: Cloud) -> tuple[Snapshot, ...]:
     """List all snapshots that bear a baked image's name, the oldest first."""
-    return tuple(sorted((one for one in cloud.snapshots() if baked.read(one.name)), key=lambda one: one.id))
+    known = ((baked.read(one.name), one) for one in cloud.snapshots())
+    return tuple(sorted((one for name, one in known if name and not name.number), key=lambda one: one.id))
 
 
 def named(snapshots: tuple[Snapshot, ...], wanted: Baked) -> tuple[Snapshot, ...]:
