@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ TOLD, LIBRARY, SETTINGS = f"{RUN}/told.json", f"{RUN}/lib", f"{RUN}/containerd.t
 ARTIFACTS = "etc/hardway/artifacts.json"
 CONTAINERD, CTR = "/usr/local/bin/containerd", "/usr/local/bin/ctr"
 SOCKET = "/run/containerd/containerd.sock"
-AT_ONCE, TRIES = 4, 5
+PULL = (CTR, "--namespace", "k8s.io", "images", "pull")
+AT_ONCE = 4
 FETCHED = "opt/hardway/installed"
 # What only this droplet is: who it is, what it was told, what it has logged, where it was in the network.
 OWN = (
@@ -64,7 +66,7 @@ def bring(report: Report) -> None:
     items = installed.pinned()
     here.at(f"/{FETCHED}").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        coming = [pool.submit(_patiently, lambda item=item: binaries.get(item)) for item in items]
+        coming = [pool.submit(_patiently, partial(binaries.get, item)) for item in items]
         for count, one in enumerate(as_completed(coming), 1):
             one.result()
             report("fetching", count, len(items))
@@ -79,7 +81,7 @@ def pull(images: list[str], report: Report, root: Path = Path("/")) -> None:
             binaries.install(item)
     with _containerd(root):
         for count, image in enumerate(images, 1):
-            _patiently(lambda image=image: here.run(CTR, "-n", "k8s.io", "images", "pull", image, timeout=900))
+            _patiently(partial(here.run, *PULL, image, timeout=900))
             report("pulling", count, len(images))
 
 
