@@ -17,10 +17,12 @@ import yaml
 
 from generator.bake.oven import Oven
 from generator.clock import Clock
+from generator.documents import committed, render
 from generator.lab.account import droplets as lab_droplets
 from generator.lab.account import snapshots as lab_snapshots
 from generator.lab.account.account import Droplet
 from generator.lab.unkindness import KIND, Unkindness
+from generator.pki.store import KeyStore
 from generator.plan import baking
 from generator.plan.project import Project
 from generator.provider import scopes
@@ -32,6 +34,7 @@ from tests.contract.world import REGION, World, running
 
 GIGABYTES = 1.25
 QUICK = replace(KIND, requests_per_minute=10**6, requests_per_hour=10**6)
+LAUNCH = ("launch", "--yes", "--uncommitted")
 WORDS = ("bake", "--yes", "--json")
 
 
@@ -237,6 +240,27 @@ def test_a_new_one_stands_beside_the_old_until_that_is_pruned(world: World, proj
     assert (told["deleted"], told["kept"]) == ([old], [new])
     assert sorted(world.account.snapshots) == [9, int(new.partition("@")[2])]
     assert gen(world, project, "bake", "--prune", "--json").code == 0, "there is nothing to ask about"
+
+
+def test_a_launch_makes_its_droplets_of_the_snapshot_that_is_named(world: World, project: Project) -> None:
+    with Bakers(world):
+        told = baked(gen(world, project, *WORDS))
+    project = naming(project, told["image"])
+    committed.write(project, render.documents(project))
+    world.inhabit(project.plan, KeyStore.open(project.keys_path, project.plan, project.inventory))
+    number = int(told["image"].partition("@")[2])
+    snapshot = world.account.snapshots.pop(number)
+    refused = gen(world, project, *LAUNCH)
+    assert refused.code == 1
+    said = "no snapshot of the account has this name and this number"
+    assert (
+        f"error: image {told['image']}: {said}\n  hint: `gen bake` makes one; with `image: debian-13-x64`"
+        in refused.err
+    )
+    assert world.account.living() == []
+    world.account.snapshots[number] = snapshot
+    ok(gen(world, project, *LAUNCH))
+    assert [one.image for one in world.account.living()] == [str(number)] * 3
 
 
 def test_the_table_of_scopes_has_what_every_request_needs(world: World, project: Project) -> None:
