@@ -115,6 +115,8 @@ def test_what_is_there_and_wrong_or_missing_is_fetched_and_two_nodes_of_it_share
 
     def spoil() -> None:
         kubelet.write_bytes(b"#!/bin/sh\nexit 0\n")
+        kubelet.with_suffix("").touch()  # as if it had been installed, and was known to be
+        (disk(cluster, baked) / "usr/local/bin/kubelet").write_bytes(kubelet.read_bytes())
         runc.unlink()
 
     asked = cluster.fetched(cluster.anew(spoil))

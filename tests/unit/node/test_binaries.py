@@ -70,6 +70,7 @@ def settled(monkeypatch: pytest.MonkeyPatch, seconds: float = installed.SETTLING
     """Let time pass since the installation, and look after it."""
     now = time.time()
     monkeypatch.setattr(installed.time, "time", lambda: now + seconds)
+    here.write(installed.AGENT, "digest\n")
     installed.settle()
 
 

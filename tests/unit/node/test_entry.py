@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hardway import installed
 from hardway.steps import STEPS
 
 from generator.cluster import node_report
@@ -36,6 +38,7 @@ def entry(root: Path, store: Store, launch: dict[str, Any]) -> ModuleType:
     exec(compile(source.read_text(), str(source), "exec"), module.__dict__)
     for name in ("PIN", "LAUNCH", "LIBRARY"):
         setattr(module, name, root / str(getattr(module, name)).lstrip("/"))
+    module.__dict__["MARKS"] = tuple(root / str(place).lstrip("/") for place in module.__dict__["MARKS"])
     (root / "etc/hardway").mkdir(parents=True)
     module.__dict__["PIN"].write_text(f"{PIN}\n")
     store.answers[f"/public/{PIN}.tar"] = Answer(ARCHIVE)
@@ -48,6 +51,26 @@ def test_brings_the_pinned_agent_once(entry: ModuleType, root: Path, store: Stor
         assert (root / path).read_bytes() == content
     entry.bring_agent()
     assert len(store.requests) == 1
+
+
+def test_it_is_brought_again_after_a_power_cut_until_the_disk_has_it(
+    entry: ModuleType, monkeypatch: pytest.MonkeyPatch, root: Path, store: Store
+) -> None:
+    entry.bring_agent()
+    lost = root / next(iter(FILES))
+    lost.write_bytes(b"")
+    shutil.rmtree(root / "run/hardway/installed")
+    entry.bring_agent()
+    assert lost.read_bytes() == FILES[str(lost.relative_to(root))]
+    installed.settle()
+    shutil.rmtree(root / "run/hardway/installed")
+    entry.bring_agent()
+    assert len(store.requests) == 3, "a minute has not passed yet"
+    monkeypatch.setattr(installed, "SETTLING_SECONDS", 0)
+    installed.settle()
+    shutil.rmtree(root / "run/hardway/installed")
+    entry.bring_agent()
+    assert len(store.requests) == 3
 
 
 def test_another_pin_brings_another_agent(entry: ModuleType, root: Path, store: Store) -> None:

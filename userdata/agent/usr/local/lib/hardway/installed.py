@@ -14,7 +14,7 @@ from typing import Any
 from hardway import here
 
 PREFIX = "/opt/hardway"
-PINNED = "/etc/hardway/artifacts.json"
+PINNED, AGENT = "/etc/hardway/artifacts.json", "/etc/hardway/agent.sha256"
 FRESH = "/run/hardway/installed"
 SETTLING_SECONDS = 60
 
@@ -25,6 +25,11 @@ def pinned() -> list[Item]:
     """List what the document pins."""
     lists = here.read(PINNED) or {}
     return [*lists.get("artifacts", []), *lists.get("packages", [])]
+
+
+def agent() -> Item:
+    """Give the agent as an item: the document's own program has brought it, and made its mark for this boot."""
+    return {"name": "agent", "sha256": here.at(AGENT).read_text().strip()}
 
 
 def mark(item: Item) -> Path:
@@ -57,11 +62,12 @@ def brought(item: Item) -> None:
 
 def settle() -> None:
     """Remember for good what was installed a while ago in this boot."""
-    known = [item for item in pinned() if fresh(item).exists() and is_installed(item)]
+    known = [item for item in (*pinned(), agent()) if fresh(item).exists() and is_installed(item)]
     old = [item for item in known if time.time() - fresh(item).stat().st_mtime >= SETTLING_SECONDS]
     if old:
         os.sync()
     for item in old:
+        mark(item).parent.mkdir(parents=True, exist_ok=True)
         mark(item).touch()
         fresh(item).unlink()
         part(item).unlink(missing_ok=True)
