@@ -261,6 +261,9 @@ def test_a_launch_makes_its_droplets_of_the_snapshot_that_is_named(world: World,
     world.account.snapshots[number] = snapshot
     ok(gen(world, project, *LAUNCH))
     assert [one.image for one in world.account.living()] == [str(number)] * 3
+    gone = ok(gen(world, project, "destroy", "--yes", "orderbook"))
+    assert f"the snapshot {told['image']} stays, and costs; once `image` is another one, " in gone.err
+    assert list(world.account.snapshots) == [number]
 
 
 def test_the_table_of_scopes_has_what_every_request_needs(world: World, project: Project) -> None:
