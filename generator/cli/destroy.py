@@ -166,9 +166,8 @@ def _say_what_it_was_made_of(name: str, file: Path | None) -> None:
     with suppress(Problem, Problems):
         spec = load_description(file or DESCRIPTION)
         if spec.name == name and baked.read(spec.image):
-            say(
-                f"the snapshot {spec.image} stays, and costs; once `image` is another one, `gen bake --prune` deletes it"
-            )
+            kept = f"the snapshot {spec.image} stays, and costs"
+            say(f"{kept}; once `image` is another one, `gen bake --prune` deletes it")
 
 
 def _confirm_name(name: str) -> None:
