@@ -114,8 +114,8 @@ def _listed(words: Iterable[object]) -> str:
 def droplet_image(value: str) -> str:
     if value in IMAGES or baked.read(value):
         return value
-    known = suggestion(value, IMAGES) or f"known: {', '.join(IMAGES)}"
-    raise Misfit("not an image this release is made for", f"{known}; or a snapshot, as `gen bake` writes its name")
+    known = f"known: {', '.join(IMAGES)}, and snapshots as `gen bake` writes their names"
+    raise Misfit("not an image this release is made for", suggestion(value, IMAGES) or known)
 
 
 def image(value: str) -> str:
