@@ -34,6 +34,7 @@ OWN = (
     "etc/netplan/50-cloud-init.yaml",
     "etc/network/interfaces.d/50-cloud-init*",
     "etc/ssh/ssh_host_*",
+    "etc/ssh/sshd_config.d/50-cloud-init.conf",
     "etc/sudoers.d/90-cloud-init-users",
     "etc/systemd/network/*cloud-init*",
     "etc/udev/rules.d/70-persistent-net.rules",
