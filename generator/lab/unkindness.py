@@ -47,8 +47,6 @@ class Unkindness:
     """A droplet gets the VPC address that was given back longest ago, but for the one given back last."""
     volume_lag: float = 3.0
     """A volume's device comes and goes, and until then nothing else can be asked of it (422)."""
-    snapshot_lag: float = 3.0
-    """A snapshot of a droplet is in progress, and nothing else can be asked of the droplet (422)."""
     volume_limit: int = 100
     """More volumes are refused (403)."""
     address_lag: float = 3.0
@@ -80,7 +78,6 @@ KIND = Unkindness(
     key_lag=0,
     firewall_lag=0,
     volume_lag=0,
-    snapshot_lag=0,
     address_lag=0,
     failing_creates=0,
     shuffled_addresses=False,

@@ -37,7 +37,7 @@ def made(account: Account, number: int, gigabytes: float, now: float) -> None:
     """Note that the lab has made a copy: it is there a while later."""
     one = account.snapshots[number]
     one.gigabytes = round(BASE_GIGABYTES + gigabytes, 2)
-    one.ready = account.actions[one.action].completed = now + account.lag(account.unkind.snapshot_lag)
+    one.ready = account.actions[one.action].completed = now + account.lag(account.unkind.boot_lag)
 
 
 def fail(account: Account, number: int, now: float) -> None:

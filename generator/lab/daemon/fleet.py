@@ -51,7 +51,7 @@ class Fleet:
         self._counted = 0
         self._disks: Mapping[int, Mapping[str, tuple[str, int]]] = {}
         self._known: list[str] = []
-        self._copied: list[int] = []
+        self._copied: tuple[list[int], set[Path]] = ([], set())
         self._policy: Mapping[int, DropletPolicy] | None = None
         self._anchors: Mapping[IPv4Address, IPv4Address] | None = None
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="droplet")
@@ -106,9 +106,10 @@ class Fleet:
                 self._workers.submit(self._copy, machines[number], asked[number])
                 continue
             self._consider(machines.get(number), wanted.get(number))
-        if copied != self._copied:
-            copies.keep(self._state, copied, (layer for one in machines.values() for layer in one.below))
-            self._copied = copied
+        used = {layer for one in machines.values() for layer in one.below}
+        if (copied, used) != self._copied:
+            copies.keep(self._state, copied, used)
+            self._copied = (copied, used)
         for gone in self._bridges - networks:
             network.remove_vpc(self._state, gone)
         self._bridges = networks

@@ -637,8 +637,9 @@ def switched_off(account: Account, **order: Any) -> int:
 
 
 def test_a_snapshot_is_there_once_it_was_made_and_an_image_then() -> None:
-    account = new(replace(KIND, snapshot_lag=4))
+    account = new()
     number = switched_off(account)
+    account.unkind = replace(KIND, boot_lag=4)
     actions = f"/v2/droplets/{number}/actions"
     event = ask(account, "POST", actions, body=SNAP)["action"]
     assert (event["status"], event["type"], event["resource_id"]) == ("in-progress", "snapshot", number)
