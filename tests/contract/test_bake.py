@@ -194,7 +194,7 @@ FAILURES = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_droplet_that_fails_is_removed_and_says_why(world: World, project: Project, name: str) -> None:
     steps, words = FAILURES[name]
-    with Bakers(world, *steps):
+    with Bakers(world, *steps, goes_off=name == "off too early"):
         outcome = gen(world, project, *WORDS)
     assert (outcome.code, outcome.out) == (1, "")
     assert words in outcome.err
