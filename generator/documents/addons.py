@@ -64,7 +64,7 @@ def manifests(plan: Plan) -> dict[str, bytes]:
         for path, (_, items) in addon.files.items()
         if _rank(items) == 0 and (addon.own is None or items[0]["metadata"]["name"] in plan.user_namespaces)
     ]
-    index = [_entry(addon, spaces, plan) for addon in rendered]
+    index = _ordered([_entry(addon, spaces, plan) for addon in rendered])
     objects = [item for addon in rendered for item in addon.objects]
     images = early.early(objects, sum(node.schedulable for node in plan.nodes))
     text = json.dumps({"version": 1, "addons": index, "images": images}, indent=2)
@@ -75,8 +75,9 @@ def _entry(addon: Rendered, spaces: list[str], plan: Plan) -> dict[str, Any]:
     """Give what the job has to know of an addon.
 
     `manifests` are applied in their order; `pauses` has, behind some of them, kubectl's arguments for what is waited
-    for there, `wait` those for the end. An addon waits for those that it is `after`. Only one of a user's has
-    `objects`: group, kind, namespace and name of each; what was there before and is in none of them is deleted.
+    for there, `wait` those for the end. An addon is up only once those are that it is `after`; one of a user's is
+    not applied before, either. Only such a one has `objects`: group, kind, namespace and name of each; what was there
+    before and is in none of them is deleted.
     """
     is_base = addon.name == ALWAYS
     entry: dict[str, Any] = {
@@ -89,6 +90,12 @@ def _entry(addon: Rendered, spaces: list[str], plan: Plan) -> dict[str, Any]:
         "withdraw": [_withdraw(plan)] if is_base else [],
     }
     return entry if addon.own is None else entry | {"objects": [list(astuple(one)) for one in addon.own.identities]}
+
+
+def _ordered(index: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put those last for whose parts the job pauses: nobody waits along with them but who is after them."""
+    needed = {name for entry in index for name in entry["after"]}
+    return sorted(index, key=lambda entry: bool(entry["pauses"]) and entry["name"] not in needed)
 
 
 def _rendered(plan: Plan) -> list[Rendered]:

@@ -412,3 +412,26 @@ def test_the_companion_can_end_the_application_and_starts_first(files: Mapping[s
     assert "startupProbe" in companion
     users = [container["securityContext"].get("runAsUser") for container in (companion, *spec["containers"])]
     assert users == [None, None], "both run as the pod's user, or a signal would be refused"
+
+
+def test_what_the_job_pauses_for_comes_last_but_for_what_is_after_it(plan: Plan) -> None:
+    every = ("bridge", "coredns", "ingress", "metrics-server", "order-book")
+    index = json.loads(addons.manifests(replace(plan, addons=every))[addons.INDEX])["addons"]
+    assert [entry["name"] for entry in index] == [
+        "base",
+        "bridge",
+        "coredns",
+        "ingress",
+        "order-book",
+        "metrics-server",
+    ]
+    assert [entry["name"] for entry in index if entry["pauses"]] == ["metrics-server"]
+    entries = [
+        {"name": name, "pauses": {"x": []}, "after": after} for name, after in (("a", []), ("b", ["a"]), ("c", []))
+    ]
+    assert [entry["name"] for entry in addons._ordered([*entries, {"name": "d", "pauses": {}, "after": []}])] == [
+        "a",
+        "d",
+        "b",
+        "c",
+    ]

@@ -292,6 +292,37 @@ def test_a_lease_is_free_when_it_is_ours_or_has_run_out(holder: str, age: int, e
     assert bootstrap.is_free(spec, "node01", NOW) is expected
 
 
+def test_ours_are_applied_at_once_and_are_up_after_those_they_need(
+    cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    def addon(name: str, **more: Any) -> dict[str, Any]:
+        wait = [["rollout", "status", f"deployment/{name}", "-n", name]]
+        return {"name": name, "manifests": [f"{name}.yaml"], "wait": wait, "withdraw": []} | more
+
+    def awaited(*argv: str, stdin: str | None = None, timeout: float = 0) -> str:
+        if "status" in argv:
+            told.append(f"wait {argv[-1]}")
+            if argv[-1] == "dns":
+                raise Failure("timed out")
+        elif stdin and stdin.startswith("#"):
+            told.append(f"apply {stdin[1:]}")
+        return cluster.run(*argv, stdin=stdin, timeout=timeout)
+
+    told: list[str] = []
+    index = {"addons": [addon("dns"), addon("ingress"), addon("book", after=["dns"])]}
+    files = {
+        "index.json": json.dumps(index).encode(),
+        **{f"{one}.yaml": f"#{one}".encode() for one in ("dns", "ingress", "book")},
+    }
+    monkeypatch.setattr(addons, "archive", lambda _: rendering.archive(files))
+    monkeypatch.setattr(here, "run", awaited)
+    with pytest.raises(Failure, match="addon dns: timed out"):
+        addons.apply({"addons": "digest", "generation": 8})
+    assert told == ["apply dns", "apply ingress", "apply book", "wait dns", "wait ingress"]
+    states = json.loads(cluster.objects["configmap"]["data"]["states"])
+    assert states == {"dns": {"state": "broken", "why": "timed out"}, "book": {"state": "waiting", "why": "for dns"}}
+
+
 def test_of_two_who_race_one_is_refused(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
     old = {"holderIdentity": "node03", "leaseDurationSeconds": 60, "renewTime": "2020-01-01T00:00:00.000000Z"}
     stale = {"metadata": {"resourceVersion": "5"}, "spec": old}

@@ -1,7 +1,7 @@
-"""Applies addon after addon, each as far as those are up that it comes after, and says how each is.
+"""Applies addon after addon, a user's as far as those are up that it comes after, and says how each is.
 
-A broken one stops at itself: what it is not needed for is applied all the same. Nobody waits for one that nothing
-comes after, until everything is applied.
+A broken one stops at itself: what it is not needed for is applied all the same. Nobody waits for one that no addon of
+a user's comes after, until everything is applied: ours bear with each other until all are up.
 """
 
 from __future__ import annotations
@@ -144,12 +144,12 @@ class Run:
         return self.only is None or name in self.only
 
     def start(self, addon: dict[str, Any], files: dict[str, str], secrets: list[dict[str, Any]]) -> None:
-        """Apply one addon once all are up that it comes after; whether it comes up itself is another question."""
+        """Apply one addon, a user's once all are up that it comes after; if it comes up itself is another question."""
         name = addon["name"]
-        for needed in addon.get("after", ()):
-            self.finish(needed)
-        if lacking := [needed for needed in addon.get("after", ()) if needed in self.failures]:
-            self.fail(name, "waiting", f"for {', '.join(lacking)}")
+        if self.is_own(name):
+            for needed in addon.get("after", ()):
+                self.finish(needed)
+        if self.lacks(addon):
             return
         print(f"addon {name}", flush=True)
         try:
@@ -169,7 +169,7 @@ class Run:
     def finish(self, name: str) -> None:
         """Wait until an addon is up that was applied; then delete what left it. Nothing is done twice."""
         addon = self.started.pop(name, None)
-        if addon is None:
+        if addon is None or self.lacks(addon):
             return
         try:
             self.wait(name, addon["wait"])
@@ -181,6 +181,13 @@ class Run:
                 self.states[name] = state("applied", "", kept)
         except Failure as error:
             self.fail(name, "broken", str(error))
+
+    def lacks(self, addon: dict[str, Any]) -> bool:
+        """Tell whether one is broken that this addon comes after; it has to wait then."""
+        lacking = [needed for needed in addon.get("after", ()) if needed in self.failures]
+        if lacking:
+            self.fail(addon["name"], "waiting", f"for {', '.join(lacking)}")
+        return bool(lacking)
 
     def everything(self, name: str) -> list[belongings.Identity]:
         """Give what belongs to an addon, or may in a moment."""
