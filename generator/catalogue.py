@@ -164,6 +164,10 @@ VOLUME_NAME_LENGTH = 64
 VOLUME_GIB_CENTS = 10
 """Of a volume, a month, for each GiB. Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""
 
+SNAPSHOT_GB_CENTS = 6
+"""Of a droplet's snapshot, a month, for each GB; at least a cent.
+Source: https://docs.digitalocean.com/products/images/snapshots/details/pricing/"""
+
 RESERVED_IP_MONTHLY = 5
 """US dollars, of a reserved address that no droplet has; assigned it costs nothing.
 Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/"""

@@ -12,7 +12,7 @@ from generator.documents import addons, agent, committed, render
 from generator.errors import Problem, Problems, raise_all
 from generator.pki import bundle, state_key
 from generator.pki.store import KeyStore
-from generator.plan import ending, images
+from generator.plan import baking, ending, images
 from generator.plan.decide import Plan
 from generator.plan.project import Project
 from generator.provider.connection import Connection
@@ -92,6 +92,7 @@ def prepare(
         hint = "`gen render --check` shows the difference; `gen render` writes it, to be reviewed and committed"
         problems.append(Problem("is not what would be rendered", where=str(project.rendered_path), hint=hint))
     problems += images.unpinned(project.spec, project.release)
+    problems += baking.faults(plan, project.release)
     soon = ending.ending(project.inventory, now, ending.SERVES)
     if soon is not None and not soon.over:
         problems.append(Problem(f"{soon}, before a launch is through", where=plan.name, hint=soon.hint(plan.name)))

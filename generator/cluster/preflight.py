@@ -15,6 +15,7 @@ from generator.errors import Problem
 from generator.plan.decide import Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Account, Size
+from generator.release import baked
 
 ACTIVE, LOCKED = "active", "locked"
 """Statuses of an account; the third is `warning`, which forbids nothing.
@@ -24,7 +25,10 @@ SKEW = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Availability:
-    """What the provider has to offer; `image_regions` is None when there is no such image."""
+    """What the provider has to offer; `image_regions` is None when there is no such image.
+
+    Of a baked image the kind of that name knows.
+    """
 
     account: Account
     droplets: int
@@ -35,8 +39,8 @@ class Availability:
 def look(cloud: Cloud, plan: Plan) -> tuple[Availability, datetime]:
     """Ask the provider what it has to offer, and what time it is."""
     account, time = cloud.account()
-    offered = Availability(account, cloud.droplet_count(), cloud.sizes(), cloud.image_regions(plan.image))
-    return offered, time
+    regions = (plan.region,) if baked.read(plan.image) else cloud.image_regions(plan.image)
+    return Availability(account, cloud.droplet_count(), cloud.sizes(), regions), time
 
 
 def faults(

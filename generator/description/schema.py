@@ -173,8 +173,8 @@ class ClusterSpec(_Section):
     """Where the droplets are."""
     release: values.ReleaseName
     """The lock that names every binary, package and image by digest."""
-    image: Annotated[str, values.one_of(values.IMAGES, "not an image this release is made for")]
-    """The droplets' own image, the one thing that has no digest."""
+    image: values.DropletImage
+    """The droplets' own image, the one thing that has no digest; a baked one has files and images of the lock in it."""
     network: NetworkSpec
     """The networks of the cluster; no two may overlap."""
     pools: tuple[PoolSpec, ...]
