@@ -153,6 +153,9 @@ Source: https://www.iana.org/assignments/iana-ipv4-special-registry/ and, for gr
 USER_DATA_BYTES = 65_536
 """The longest user-data. Source: https://docs.digitalocean.com/reference/api/ (droplet create, `user_data`: 64 KiB)"""
 
+MOST_FIREWALL_ADDRESSES = 1000
+"""In one rule. Source: https://docs.digitalocean.com/products/networking/firewalls/details/limits/"""
+
 MOST_VOLUMES = 15
 """At one droplet. Source: https://docs.digitalocean.com/products/volumes/details/limits/"""
 LARGEST_VOLUME_GIB = 16_384
@@ -160,6 +163,10 @@ VOLUME_NAME_LENGTH = 64
 """Source: https://docs.digitalocean.com/reference/api/ (block storage create, `name`)"""
 VOLUME_GIB_CENTS = 10
 """Of a volume, a month, for each GiB. Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""
+
+SNAPSHOT_GB_CENTS = 6
+"""Of a droplet's snapshot, a month, for each GB; at least a cent.
+Source: https://docs.digitalocean.com/products/images/snapshots/details/pricing/"""
 
 RESERVED_IP_MONTHLY = 5
 """US dollars, of a reserved address that no droplet has; assigned it costs nothing.

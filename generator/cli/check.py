@@ -21,6 +21,7 @@ from generator.documents import render as rendering
 from generator.documents import summary
 from generator.errors import Problem, Problems, raise_all
 from generator.pki import served
+from generator.plan import baking
 from generator.plan.project import INVENTORY, Project
 
 
@@ -37,6 +38,7 @@ def check(file: Path, *, min_days: int | None, as_json: bool) -> int:
     try:
         project = Project.load(file, today=today())
         rendering.rehearse(project)
+        raise_all(baking.faults(project.plan, project.release))
         if project.keys_path.exists():
             raise_all(served.mistakes(project.keys_path, project.plan, now=Clock().now()))
     except (Problem, Problems) as error:

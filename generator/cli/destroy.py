@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from generator.description.load import DESCRIPTION
 from generator.errors import Problem, Problems
 from generator.plan.inventory import OPERATOR_KEY
 from generator.plan.project import committed_inventory
+from generator.release import baked
 
 
 @click.command()
@@ -89,6 +91,7 @@ def destroy(
         _say_what_is_kept(name, kept)
         if line := destroyer.end_bucket(delete=delete_bucket):
             say(line)
+        _say_what_it_was_made_of(name, file)
         return 0
     for line in listed:
         say(f"  {line}")
@@ -122,6 +125,7 @@ def destroy(
     for line in staying:
         say(f"warning: but for {line}")
     _say_what_is_kept(name, kept)
+    _say_what_it_was_made_of(name, file)
     for line in strangers:
         say(f"warning: but for {line}")
     return 0 if destroyer.is_sure else 1
@@ -153,6 +157,17 @@ def _say_what_is_kept(name: str, kept: Sequence[str]) -> None:
         say(f"{line} stays with its data, and the next launch of this cluster takes it up again")
     if kept:
         say(f"`gen destroy {name} --volumes {name}` deletes them")
+
+
+def _say_what_it_was_made_of(name: str, file: Path | None) -> None:
+    """Say that a baked image stays: other clusters may be made of it."""
+    from generator.description.load import load as load_description
+
+    with suppress(Problem, Problems):
+        spec = load_description(file or DESCRIPTION)
+        if spec.name == name and baked.read(spec.image):
+            kept = f"the snapshot {spec.image} stays, and costs"
+            say(f"{kept}; once `image` is another one, `gen bake --prune` deletes it")
 
 
 def _confirm_name(name: str) -> None:

@@ -68,6 +68,7 @@ def launch(
     from generator.cluster.access import LONGEST as LONGEST_TOKEN
     from generator.cluster.access import Access
     from generator.cluster.assembly import Assembly
+    from generator.cluster.kinds.kind import told
     from generator.cluster.launch import door, rehearse, served
     from generator.cluster.preflight import monthly, warnings
     from generator.documents.render import AUTHORITY
@@ -78,11 +79,12 @@ def launch(
     actions, offered = rehearse(site)
     for line in warnings(offered):
         say(f"warning: {line}")
+    lines = list(filter(None, told(actions)))
     if dry_run:
-        click.echo(json.dumps([one.facts for one in actions], indent=2) if as_json else "\n".join(map(str, actions)))
+        click.echo(json.dumps([one.facts for one in actions], indent=2) if as_json else "\n".join(lines))
         return
-    for action in actions:
-        say(f"  {action}")
+    for line in lines:
+        say(f"  {line}")
     if any(action.changes for action in actions):
         price = monthly(plan, offered.sizes)
         click.echo(f"  {len(plan.nodes)} droplets at ${price:.0f} a month, Spaces ${SPACES_MONTHLY}", err=True)

@@ -36,6 +36,7 @@ VERBS: Mapping[str, Verb] = {
     "render": Verb("generator.cli.render:render", "Make missing keys and write all documents."),
     "diff": Verb("generator.cli.diff:diff", "Show what a change recreates, applies, opens, costs and loses."),
     "release": Verb("generator.cli.release:release", "List, show and pin the locks of releases."),
+    "bake": Verb("generator.cli.bake:bake", "Make a snapshot with everything in place, for quicker boots."),
     "launch": Verb("generator.cli.launch:launch", "Create what is missing and wait until the cluster serves."),
     "replace": Verb("generator.cli.replace:replace", "Recreate nodes, one at a time, without harm."),
     "rollout": Verb("generator.cli.rollout:rollout", "Bring every node to its document, one safe step at a time."),

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from generator.cluster.status import ClusterStatus
     from generator.plan.decide import Plan
 
+MOST_UNWELL = 60
+"""Lines about nodes that are not well: each says several."""
+
 
 @click.command()
 @file_option
@@ -64,6 +67,7 @@ def status(
     from generator.clock import Clock
     from generator.cluster import access
     from generator.cluster.channel import Channel
+    from generator.cluster.crowd import few
     from generator.cluster.diff import diff
     from generator.cluster.inquiry import inquire, survey
     from generator.cluster.launchable import digests
@@ -99,7 +103,7 @@ def status(
         print_json({**asdict(seen), "whole": seen.whole, **more, **({"survey": asdict(found)} if found else {})})
     else:
         click.echo("\n".join([_text(seen), *_view_lines(views), *(_survey_lines(plan, found) if found else ())]))
-        for warning in (*warnings(plan, observed, seen), *old):
+        for warning in few((*warnings(plan, observed, seen), *old)):
             say(f"warning: {warning}")
     say_who_debugs(project)
     short = say_what_ends(project, min_days)
@@ -111,6 +115,7 @@ def _timeline(project: Project, observer: Observer, observed: Observed, svg: Pat
     """Show the boots, and the launch that made the nodes."""
     from generator.cluster import trail
     from generator.cluster.timeline import timeline
+    from generator.cluster.timeline_brief import brief, rest
     from generator.cluster.timeline_svg import drawing
     from generator.cluster.timeline_text import facts, lines
     from generator.errors import Problem
@@ -121,21 +126,24 @@ def _timeline(project: Project, observer: Observer, observed: Observed, svg: Pat
         hint = "a node tells it once it has its secrets; `gen status` shows how the nodes are"
         raise Problem("no node tells of its boot", where=project.plan.name, hint=hint)
     if svg is not None:
-        write_atomic(svg, drawing(found).encode())
+        write_atomic(svg, drawing(brief(found)).encode())
     if as_json:
         print_json(facts(found))
     else:
-        click.echo("\n".join(lines(found)))
+        click.echo("\n".join([*lines(brief(found)), *rest(found)]))
     return 0
 
 
 def _text(status: ClusterStatus) -> str:
+    from generator.cluster.crowd import few
+    from generator.cluster.status import condensed
+
     rows = [
         (
             *(one.node, one.droplet or "-", one.public or "-", one.private or "-"),
             *(one.kubernetes, one.phase, one.heard or "-", one.age or "-"),
         )
-        for one in status.nodes
+        for one in condensed(status.nodes)
     ]
     addons = "applied" if status.addons else "not applied" if status.api else "unknown"
     lines = [
@@ -159,13 +167,13 @@ def _text(status: ClusterStatus) -> str:
         lines.append(f"next expiry {status.expiry[0]}, {status.expiry[1]}")
     if status.kubeconfig:
         lines.append(f"kubeconfig until {status.kubeconfig}")
-    lines += [f"volume {line}" for line in status.volumes]
-    lines += [f"sealed bundle {line}" for line in status.bundles]
-    lines += [f"note: {line}" for line in status.notes]
-    lines += status.unwell
-    lines += status.paths
-    lines += [f"rollout would mend: {line}" for line in status.drift]
-    return "\n".join([*lines, *(f"launch would {line}" for line in status.pending)])
+    lines += few(f"volume {line}" for line in status.volumes)
+    lines += few(f"sealed bundle {line}" for line in status.bundles)
+    lines += few(f"note: {line}" for line in status.notes)
+    lines += few(status.unwell, MOST_UNWELL)
+    lines += few(status.paths)
+    lines += few(f"rollout would mend: {line}" for line in status.drift)
+    return "\n".join([*lines, *few(f"launch would {line}" for line in status.pending)])
 
 
 def _view_lines(views: Iterable[View]) -> Iterator[str]:

@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 
-from generator.cluster import readiness
+from generator.cluster import crowd, readiness
 from generator.cluster.diff import diff
 from generator.cluster.engine import Names, Row, Step, wait_only
-from generator.cluster.kinds.kind import Action
+from generator.cluster.kinds.kind import Action, told
 from generator.cluster.leases import unrenewed
 from generator.cluster.site import Site
 from generator.errors import Problem, raise_all
 
 MOST_TRIES = 10
+MOST_AT_ONCE = 50
+"""Changes of one round: then the cluster is looked at and shown, and the roster tells who is where by now."""
 SECOND_LOOK = timedelta(seconds=10)
 """A cluster that looked ready from the start is looked at again: lists and Kubernetes show the dead for a while.
 
@@ -92,10 +95,11 @@ class Assembly:
 
     def _round(self, site: Site, nodes: Names) -> None:  # noqa: ARG002
         actions = compare(site)
-        for action in actions:
-            if action.changes or str(action) not in self._said:
-                self._say(str(action))
-                self._said.add(str(action))
+        now = _of_one_round(actions)
+        for action, line in zip(now, told(now), strict=True):
+            if line and (action.changes or line not in self._said):
+                self._say(line)
+                self._said.add(line)
             if action.changes:
                 self._tries.count(action)
                 self._keep()
@@ -123,9 +127,15 @@ class Assembly:
         return "" if now - self._ready_since >= SECOND_LOOK else "a second look"
 
 
+def _of_one_round(actions: Sequence[Action]) -> list[Action]:
+    """Give the actions up to the last change that one round has time for."""
+    counts = accumulate(action.changes for action in actions)
+    return [action for action, count in zip(actions, counts, strict=True) if count <= MOST_AT_ONCE]
+
+
 def _is_open(action: Action) -> bool:
     return action.changes or action.verb == "wait"
 
 
 def _listed(found: Sequence[str]) -> str:
-    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    return crowd.named(found, 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection as Several
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from generator import waiting
 from generator.provider import answers
@@ -15,6 +15,8 @@ from generator.provider.retry import REPEATS, Refused
 COLLECTION = Collection("droplets", "droplet", answers.droplet)
 KEY_LAG = (2, 3, 5, 10, 10, 15, 15)
 """Seconds between tries: a fresh SSH key is not known to droplet creation at once."""
+SHOWN_STILL = timedelta(seconds=30)
+"""So long lists go on showing what is deleted; what they show later is deleted once more."""
 REMOVAL_POLLS, REMOVAL_POLL_SECONDS = 120, 5.0
 
 
@@ -71,16 +73,23 @@ def clear(
         quiet: how many times in a row nothing has to be listed.
         between: done before each look.
     """
-    going: set[int] = set()
+    going: dict[int, datetime] = {}
+    gone: set[int] = set()
     for _ in range(REMOVAL_POLLS):
         between()
         seen = listed(cloud, tag)
+        gone -= {one.id for one in seen}
         for droplet in seen:
-            if droplet.id not in going:
+            asked = going.get(droplet.id)
+            if asked is None:
                 say(f"delete droplet {droplet.name} ({droplet.id})")
+            elif cloud.clock.now() - asked < SHOWN_STILL:
+                continue
             erase(cloud, droplet)
-            going.add(droplet.id)
-        if not seen and all(read(cloud, number) is None for number in going):
+            going[droplet.id] = cloud.clock.now()
+        if not seen:
+            gone.update(number for number in going.keys() - gone if read(cloud, number) is None)
+        if not seen and gone == going.keys():
             quiet -= 1
             if quiet <= 0:
                 return True

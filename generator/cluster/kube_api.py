@@ -10,8 +10,9 @@ from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from generator import bounded, deadline
 from generator.errors import Problem
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
-NODES_LIMIT = 500
+NODES_LIMIT, NODES_PAGES = 250, 40
+"""Nodes of one answer, and as many answers as the largest cluster that Kubernetes is tested with would need.
+Source: https://kubernetes.io/docs/setup/best-practices/cluster-large/ (5,000 nodes)"""
 LIMIT_BYTES, LIMIT_SECONDS = 32 * 1024 * 1024, 30.0
 """Of an answer; five hundred nodes with many images each come to some ten MiB."""
 REPORT = "hardway/report"
@@ -67,8 +70,13 @@ class _Node(BaseModel):
     status: _Status | None = None
 
 
+class _Page(BaseModel):
+    continue_: str | None = Field(None, alias="continue")
+
+
 class _Nodes(BaseModel):
     items: list[_Node]
+    metadata: _Page | None = None
 
 
 class _Data(BaseModel):
@@ -146,8 +154,17 @@ class Kube:
 
     def nodes(self) -> Mapping[str, KubeNode] | None:
         """Tell of each of the cluster's nodes, by name, what is known."""
-        answer = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}")
-        return None if answer is None else {node.metadata.name: _known(node) for node in answer.items}
+        found: dict[str, KubeNode] = {}
+        more = ""
+        for _ in range(NODES_PAGES):
+            answer = self._asked(_Nodes, f"/api/v1/nodes?limit={NODES_LIMIT}{more}")
+            if answer is None:
+                return None
+            found |= {node.metadata.name: _known(node) for node in answer.items}
+            if answer.metadata is None or not answer.metadata.continue_:
+                return found
+            more = f"&continue={quote(answer.metadata.continue_)}"
+        return None
 
     def addons(self) -> Applied:
         """Give the digests of addons and their secrets that are applied, and how those of a user's are."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 
 from generator.documents import addons, agent, committed, render
 from generator.errors import Problem, Problems, raise_all
 from generator.pki import bundle, state_key
 from generator.pki.store import KeyStore
-from generator.plan import ending, images
+from generator.plan import baking, ending, images
 from generator.plan.decide import Plan
 from generator.plan.project import Project
 from generator.provider.connection import Connection
@@ -47,7 +48,7 @@ class Launchable:
     state_access: bytes = b""
     state_key_id: str = ""
 
-    @property
+    @cached_property
     def documents(self) -> Documents:
         """Give the digests of what was reviewed."""
         nodes = {name: sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
@@ -91,6 +92,7 @@ def prepare(
         hint = "`gen render --check` shows the difference; `gen render` writes it, to be reviewed and committed"
         problems.append(Problem("is not what would be rendered", where=str(project.rendered_path), hint=hint))
     problems += images.unpinned(project.spec, project.release)
+    problems += baking.faults(plan, project.release)
     soon = ending.ending(project.inventory, now, ending.SERVES)
     if soon is not None and not soon.over:
         problems.append(Problem(f"{soon}, before a launch is through", where=plan.name, hint=soon.hint(plan.name)))

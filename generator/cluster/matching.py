@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from generator.cluster.observed import VPCS, Observed
@@ -28,11 +29,18 @@ def node_of(plan: Plan, droplet: Droplet) -> str | None:
     return names.tagged_node(plan.name, droplet.tags)
 
 
-def placed(plan: Plan, observed: Observed) -> dict[str, Droplet]:
+def placed(plan: Plan, observed: Observed) -> Mapping[str, Droplet]:
     """Give each planned node its droplet: the one that vouches for it, else the oldest; none that is lost."""
+    return observed.once("placed", plan, lambda: _placed(plan, observed))
+
+
+def _placed(plan: Plan, observed: Observed) -> Mapping[str, Droplet]:
     found: dict[str, Droplet] = {}
+    by_node: dict[str | None, list[Droplet]] = {}
+    for droplet in sorted(observed.droplets, key=lambda one: one.id):
+        by_node.setdefault(node_of(plan, droplet), []).append(droplet)
     for node in plan.nodes:
-        own = [one for one in sorted(observed.droplets, key=lambda one: one.id) if node_of(plan, one) == node.name]
+        own = by_node.get(node.name, [])
         alive = [one for one in own if not is_lost(node, one, observed)]
         proven = [one for one in alive if reported(node, one, observed, "secrets")]
         if alive:
@@ -137,8 +145,12 @@ def _is_founding(node: Node, observed: Observed) -> bool:
     """
     state = observed.roster.etcd.state if observed.roster is not None else ""
     is_new = state == "new" or (state == "restoring" and node.is_control_plane)
+    formed = observed.once("formed", None, lambda: _is_formed(observed, state))
+    return is_new and observed.ready is None and not formed
+
+
+def _is_formed(observed: Observed, state: str) -> bool:
     told = [one for one in observed.reports.values() if one.is_vouched and one.progress.done("etcd")]
     present = {droplet.id for droplet in observed.droplets}
     # While it is restored, only those that are there since can have any; the data of those before is the snapshot's.
-    formed = any(state == "new" or one.progress.droplet in present for one in told)
-    return is_new and observed.ready is None and not formed
+    return any(state == "new" or one.progress.droplet in present for one in told)

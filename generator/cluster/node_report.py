@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from generator.catalogue import MOST_VOLUMES
@@ -133,9 +134,13 @@ class Progress:
     paths: Ways | None = None
     timeline: tuple[Span, ...] = ()
 
+    @cached_property
+    def _states(self) -> Mapping[str, str]:
+        return {one.name: one.state for one in reversed(self.phases)}
+
     def state(self, phase: str) -> str | None:
         """Give the state of a phase, None when this node has none of that name."""
-        return next((one.state for one in self.phases if one.name == phase), None)
+        return self._states.get(phase)
 
     def done(self, phase: str) -> bool:
         """Tell whether a phase is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -84,7 +84,7 @@ class Observed:
     no API server answered; `applied` is the digest of the addons that it has, `applied_secrets` that of their secrets,
     `addons` how those of a user's are.
     `seen` is the highest generation of the roster that the account or a control-plane node knows of; `given_up` are
-    the nodes whose droplets are lost by the operator's word. `found` is read by `of`.
+    the nodes whose droplets are lost by the operator's word. `found` is read by `of`, `derived` by `once`.
     """
 
     time: datetime
@@ -96,6 +96,15 @@ class Observed:
     seen: int = 0
     given_up: frozenset[str] = frozenset()
     found: Mapping[Found[Any], Any] = field(default_factory=dict)
+    derived: dict[str, tuple[object, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def once(self, name: str, of: object, derive: Callable[[], T]) -> T:
+        """Give what follows from these very findings, for the same `of`; it is derived the first time alone."""
+        known = self.derived.get(name)
+        if known is None or known[0] is not of:
+            known = self.derived[name] = (of, derive())
+        value: T = known[1]
+        return value
 
     def of(self, place: Found[T]) -> T:
         """Give what was found of one kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from generator.clock import Clock
 from generator.cluster import addon_state, node_report
@@ -76,8 +77,9 @@ class Observer:
 
     def _seen(self, observed: Observed, objects: Sequence[Stored] | None, *, is_first: bool) -> Observed:
         lookup = Lookup(self._plan, self._cloud, self._spaces, self.memory, observed.time, objects, is_first)
+        self.memory.forget(objects or ())
         for kind in KINDS:
-            if is_first or kind.changes_by_itself:
+            if is_first or kind.changes_by_itself(self._plan, observed):
                 observed = observed.having(kind.found, kind.look(lookup))
         observed = self._with_kubernetes(replace(observed, reports=self._stored_reports(objects or ())))
         return replace(observed, seen=highest_generation(self._plan, observed))
@@ -89,11 +91,15 @@ class Observer:
             node = names.status_node(self._plan.name, stored.key)
             if node is None or stored.size > node_report.LIMIT_BYTES:
                 continue
-            body = self._spaces.get(stored.key, limit_bytes=node_report.LIMIT_BYTES)
-            report = self._read(node, body) if body is not None else None
+            report = self.memory.once(stored, partial(self._stored_report, node, stored))
             if report is not None:
-                reports[node] = report if report.is_vouched else replace(report, at=stored.modified)
+                reports[node] = report
         return reports
+
+    def _stored_report(self, node: str, stored: Stored) -> Report | None:
+        body = self._spaces.get(stored.key, limit_bytes=node_report.LIMIT_BYTES)
+        report = self._read(node, body) if body is not None else None
+        return report if report is None or report.is_vouched else replace(report, at=stored.modified)
 
     def _read(self, node: str, text: bytes | str) -> Report | None:
         found = node_report.read(text, node, self._plan.cluster_id, self._report_keys.get(node))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from generator.cluster import crowd
 from generator.cluster.matching import placed
 from generator.cluster.node_report import PHASES, Progress
 from generator.cluster.observed import Observed
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MARKS = {"waiting": "·", "running": "▸", "done": "✓", "failed": "✗"}
 WIDE = 106
 """From this width on each phase has a column of its own."""
+MOST_ROWS, FAILED_ROWS = 24, 8
+"""More nodes share rows, but for a few that failed."""
 COLOURS = {"waiting": "dim", "running": "yellow", "done": "green", "failed": "bold red"}
 
 
@@ -57,6 +60,44 @@ def rows(plan: Plan, observed: Observed) -> tuple[Row, ...]:
     return tuple(shown)
 
 
+def condensed(shown: Sequence[Row], most: int = MOST_ROWS) -> tuple[Row, ...]:
+    """Show many nodes in few rows: what failed first, then who is furthest behind; alike nodes share a row."""
+    if len(shown) <= most:
+        return tuple(shown)
+    groups = sorted(crowd.alike(shown, lambda row: (row.states, row.now)), key=lambda same: _urgency(same[0]))
+    found: list[Row] = []
+    for same in groups:
+        alone = same if _urgency(same[0])[0] < 2 and len(same) <= FAILED_ROWS else []
+        since = min((row.since for row in same if row.since), default=None)
+        together = replace(same[0], node=crowd.named([row.node for row in same]), since=since)
+        found += alone or [together]
+    if len(found) <= most:
+        return tuple(found)
+    left = len(shown) - sum(len(same) for same in groups[: most - 1])
+    return (*found[: most - 1], Row(f"{left} more", (), "at other steps", None))
+
+
+def by_urgency(shown: Sequence[Row]) -> Sequence[Row]:
+    """Put those first that failed, where they are too many to read them all."""
+    return sorted(shown, key=_urgency) if len(shown) > MOST_ROWS else shown
+
+
+def summed(shown: Sequence[Row]) -> str:
+    """Tell in one line how many nodes are at what, what failed first."""
+    groups = sorted(crowd.alike(shown, lambda row: row.now), key=lambda same: _urgency(same[0]))
+    return f"{len(shown)} nodes: " + ", ".join(f"{len(same)} {same[0].now}" for same in groups)
+
+
+def _urgency(row: Row) -> tuple[int, int]:
+    """Give the order of rows: failed, failing, not up, up; of each those first that have the least behind them."""
+    behind = sum(state == "done" for _, state in row.states)
+    if any(state == "failed" for _, state in row.states):
+        return 0, behind
+    if "failed" in row.now:
+        return 1, behind
+    return 3 if row.now == "done" else 2, behind
+
+
 def last_words(node: str, progress: Progress) -> tuple[str, ...]:
     """Tell what a node says of its failure: the unit and the end of its log."""
     current = progress.current
@@ -89,6 +130,7 @@ class PhaseTable:
         self._console = console
         self._live: Live | None = None
         self._last: dict[str, Row] = {}
+        self._summed = ""
         self.head: Callable[[], str] | None = None
         """Gives what a terminal shows above the nodes."""
 
@@ -106,7 +148,7 @@ class PhaseTable:
         if self._live is not None:
             self._live.stop()
             if self._last:
-                self._console.print(_table(tuple(self._last.values()), None, self._console.width))
+                self._console.print(_table(condensed(tuple(self._last.values())), None, self._console.width))
 
     def say(self, text: str) -> None:
         """Show one line that stays."""
@@ -115,13 +157,26 @@ class PhaseTable:
     def show(self, shown: Sequence[Row], now: datetime) -> None:
         """Show the nodes' phases."""
         if self._live is not None:
-            self._live.update(self._framed(_table(shown, now, self._console.width)), refresh=True)
+            self._live.update(self._framed(_table(condensed(shown), now, self._console.width)), refresh=True)
         else:
-            for row in shown:
-                before = self._last.get(row.node)
-                if before is None or before.now != row.now:
-                    self.say(f"{row.node}: {row.now}{_after(before, row)}")
+            changed = [row for row in shown if (before := self._last.get(row.node)) is None or before.now != row.now]
+            for line in self._crowded(shown, changed) if len(shown) > MOST_ROWS else map(self._changed, changed):
+                self.say(line)
         self._last = {row.node: row for row in shown}
+
+    def _changed(self, row: Row) -> str:
+        return f"{row.node}: {row.now}{_after(self._last.get(row.node), row)}"
+
+    def _crowded(self, shown: Sequence[Row], changed: Sequence[Row]) -> Iterator[str]:
+        """Tell how many nodes are at what, where that is news, and who has failed."""
+        if (line := summed(shown)) != self._summed:
+            self._summed = line
+            yield line
+        for same in crowd.alike((row for row in changed if "failed" in row.now), lambda row: row.now):
+            if len(same) <= FAILED_ROWS:
+                yield from map(self._changed, same)
+            else:
+                yield f"{crowd.named([row.node for row in same], FAILED_ROWS)}: {same[0].now}"
 
     def _framed(self, table: Table) -> RenderableType:
         from rich.console import Group

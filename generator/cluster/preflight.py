@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from generator.cluster.addresses import kept, unneeded
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.kind import Action
-from generator.cluster.observed import ADDRESSES, Observed
+from generator.cluster.kinds.volume import VOLUME
+from generator.cluster.observed import ADDRESSES, VOLUMES, Observed
 from generator.errors import Problem
 from generator.plan.decide import Plan
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Account, Size
+from generator.release import baked
 
 ACTIVE, LOCKED = "active", "locked"
 """Statuses of an account; the third is `warning`, which forbids nothing.
@@ -23,7 +25,10 @@ SKEW = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Availability:
-    """What the provider has to offer; `image_regions` is None when there is no such image."""
+    """What the provider has to offer; `image_regions` is None when there is no such image.
+
+    Of a baked image the kind of that name knows.
+    """
 
     account: Account
     droplets: int
@@ -34,8 +39,8 @@ class Availability:
 def look(cloud: Cloud, plan: Plan) -> tuple[Availability, datetime]:
     """Ask the provider what it has to offer, and what time it is."""
     account, time = cloud.account()
-    offered = Availability(account, cloud.droplet_count(), cloud.sizes(), cloud.image_regions(plan.image))
-    return offered, time
+    regions = (plan.region,) if baked.read(plan.image) else cloud.image_regions(plan.image)
+    return Availability(account, cloud.droplet_count(), cloud.sizes(), regions), time
 
 
 def faults(
@@ -49,6 +54,7 @@ def faults(
         hint = "the provider's support unlocks it: https://cloudsupport.digitalocean.com"
         problems.append(Problem(_standing(offered.account), hint=hint))
     problems += _address_faults(plan, offered, observed) if observed is not None else []
+    problems += _volume_faults(actions, offered, observed) if observed is not None else []
     coming = [action.name for action in actions if action.kind is DROPLET and action.verb in ("create", "wait")]
     going = sum(action.kind is DROPLET and action.verb == "delete" for action in actions)
     if not coming:
@@ -81,6 +87,18 @@ def _address_faults(plan: Plan, offered: Availability, observed: Observed) -> li
     limit = f"its limit is {offered.account.address_limit}, {there} are there"
     message = f"{coming} reserved addresses are to be had, the account has room for {room}: {limit}"
     hint = "ask for a higher limit (https://cloud.digitalocean.com/account/team), or take `public` from a pool"
+    return [Problem(message, hint=hint)]
+
+
+def _volume_faults(actions: Sequence[Action], offered: Availability, observed: Observed) -> list[Problem]:
+    """Find that the account may have fewer volumes than are described, whatever else it has."""
+    limit, there = offered.account.volume_limit, len(observed.of(VOLUMES))
+    coming = sum(action.kind is VOLUME and action.verb == "create" for action in actions)
+    if limit is None or not coming or coming <= limit - there:
+        return []
+    has = f"its limit is {limit}, the cluster has {there}"
+    message = f"{coming} volumes are to be made, the account has room for {max(0, limit - there)}: {has}"
+    hint = "ask for a higher limit (https://cloud.digitalocean.com/account/team), or describe fewer volumes"
     return [Problem(message, hint=hint)]
 
 

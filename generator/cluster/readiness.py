@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from generator.cluster import crowd
 from generator.cluster.kinds import firewall
 from generator.cluster.kinds.droplet import SCREEN
 from generator.cluster.kinds.kind import Case
@@ -138,7 +139,7 @@ def late(case: Case, besides: str = "") -> Problem:
         hint = "launch again to go on waiting"
         if not has_addons(case.documents, observed):
             hint = f"`gen kubeconfig`, then `kubectl get pods -A`, shows what does not come up; {hint}"
-        return Problem(f"time is up, still waiting for {', '.join(awaited(case)) or besides}", hint=hint)
+        return Problem(f"time is up, still waiting for {crowd.named(awaited(case), 5) or besides}", hint=hint)
     if existing(case.plan, observed):
         message = "no API server answers, and as etcd exists no second cluster is formed"
         hint = (

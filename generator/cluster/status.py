@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from generator.clock import stamp
-from generator.cluster import addresses
+from generator.cluster import addresses, crowd
 from generator.cluster.addon_state import AddonState
 from generator.cluster.drift import drifted
 from generator.cluster.kinds.kind import Action, Case
@@ -24,6 +24,8 @@ from generator.provider.resources import Volume
 
 PARTIAL = timedelta(hours=24)
 FULL_PERCENT = 95
+MOST_NODES, AILING = 40, 20
+"""Of more nodes, so many that are not up are shown one by one."""
 OLD = timedelta(days=30)
 """A droplet as old has missed the image's monthly updates: no document changes with them."""
 
@@ -85,6 +87,25 @@ class ClusterStatus:
         """Tell whether every node is ready and as described, the addons are applied, and nothing is to be done."""
         is_done = not self.pending and not self.drift and all(one.is_well for one in self.own_addons)
         return is_done and self.addons and all(node.kubernetes == "ready" for node in self.nodes)
+
+
+def condensed(nodes: Sequence[NodeStatus]) -> tuple[NodeStatus, ...]:
+    """Show many nodes in few rows: those that are not up first, then a row for all that are alike."""
+    if len(nodes) <= MOST_NODES:
+        return tuple(nodes)
+    ailing = [one for one in nodes if (one.kubernetes, one.phase) != ("ready", "done")][:AILING]
+    others = [one for one in nodes if one not in ailing]
+    groups = crowd.alike(others, lambda one: (one.role, one.kubernetes, one.phase))
+    if len(groups) > crowd.LINES:
+        others = [replace(one, phase="at many phases") for one in others]
+        groups = crowd.alike(others, lambda one: (one.role, one.kubernetes))
+    found = []
+    for same in groups:
+        heard = min((one.heard for one in same if one.heard), default=None)
+        nobody = replace(same[0], droplet=None, public=None, private=None, born=None, age=None)
+        merged = replace(nobody, node=crowd.named([one.node for one in same]), heard=heard)
+        found.append(same[0] if len(same) == 1 else merged)
+    return (*ailing, *found)
 
 
 def assess(

@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 
 from generator.cluster import readiness
 from generator.cluster.kinds.kind import Case
-from generator.cluster.phase_table import PhaseTable, last_words, rows
+from generator.cluster.phase_table import MOST_ROWS, PhaseTable, by_urgency, last_words, rows
 from generator.cluster.site import Site
-from generator.errors import raise_all
+from generator.errors import Problem, raise_all
 
 PATIENCE = timedelta(seconds=90)
 """How long a phase may be failed before it counts: its unit may be started again, some once a minute."""
+MOST_TOLD = 16
+"""So many nodes of a crowd are told of in full."""
+OTHERS = "more nodes have trouble: `gen status` shows how all are, with `--json` each"
 UNREACHABLE = timedelta(minutes=3)
 """How long no API server may answer although every node reports that it is up."""
 
@@ -36,14 +39,15 @@ class Watch:
             if failure is None or node in site.leaving:
                 continue
             self._once(
+                site,
                 f"{node}: {failure.unit}",
                 f"{node}: {failure.unit} failed: {failure.lines[-1] if failure.lines else 'it said nothing'}",
             )
         for node, lines in readiness.unheard(case).items():
-            self._once(f"{node}: nothing", *lines)
+            self._once(site, f"{node}: nothing", *lines)
         for node, lines in readiness.unwell(case).items():
             if node not in site.leaving:
-                self._once(f"{node}: unwell", *lines)
+                self._once(site, f"{node}: unwell", *lines)
         self._table.show(rows(case.plan, case.observed), case.observed.time)
 
     def stop_on_failure(self, site: Site, besides: Collection[str] = ()) -> None:
@@ -62,7 +66,9 @@ class Watch:
         given_up = [name for name, since in self._failed.items() if now - since >= PATIENCE]
         if given_up:
             self._explain(case)
-            problems = [readiness.given_up(name, case.observed.reports[name]) for name in given_up]
+            problems = [readiness.given_up(name, case.observed.reports[name]) for name in given_up[:MOST_TOLD]]
+            if len(given_up) > MOST_TOLD:
+                problems.append(Problem(f"a phase of {len(given_up) - MOST_TOLD} more nodes failed", hint=OTHERS))
             raise_all(problems if case.observed.ready is not None else [*problems, readiness.late(case)])
 
     def stop_when_late(self, site: Site, awaited: str) -> None:
@@ -85,18 +91,28 @@ class Watch:
             self._explain(case)
             raise readiness.late(case, awaited)
 
-    def _once(self, key: str, *lines: str) -> None:
-        if key not in self._said:
-            self._said.add(key)
+    def _once(self, site: Site, key: str, *lines: str) -> None:
+        """Say something for the first time; of a crowd no more than anybody reads."""
+        if key in self._said:
+            return
+        self._said.add(key)
+        if len(site.plan.nodes) <= MOST_ROWS or len(self._said) <= MOST_TOLD:
             for line in lines:
                 self._table.say(line)
+        elif len(self._said) == MOST_TOLD + 1:
+            self._table.say(OTHERS)
 
     def _explain(self, case: Case) -> None:
         """Show of each node that is not up what it said last."""
-        for row in rows(case.plan, case.observed):
+        told = 0
+        for row in by_urgency(rows(case.plan, case.observed)):
             report = readiness.own_report(row.node, case)
-            if report is None:
-                self._table.say(f"{row.node}: {row.now}, and has reported nothing")
-            elif not report.progress.complete or case.observed.ready is None:
-                for line in last_words(row.node, report.progress):
-                    self._table.say(line)
+            if report is not None and report.progress.complete and case.observed.ready is not None:
+                continue
+            told += 1
+            if len(case.plan.nodes) > MOST_ROWS and told > MOST_TOLD:
+                self._table.say(OTHERS)
+                return
+            silent = (f"{row.node}: {row.now}, and has reported nothing",)
+            for line in last_words(row.node, report.progress) if report else silent:
+                self._table.say(line)

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from generator.catalogue import LARGEST_VOLUME_GIB, MOST_VOLUMES, REGIONS, SPACES_REGIONS, VPC_NETWORKS, VPC_PREFIXES
+from generator.catalogue import (
+    LARGEST_VOLUME_GIB,
+    MOST_FIREWALL_ADDRESSES,
+    MOST_VOLUMES,
+    REGIONS,
+    SPACES_REGIONS,
+    VPC_NETWORKS,
+    VPC_PREFIXES,
+)
 from generator.description import values
 from generator.release.lock_file import Filesystem, Role
 
@@ -66,7 +74,9 @@ class PoolSpec(_Section):
 class AccessSpec(_Section):
     """Who may reach the API."""
 
-    api: tuple[values.Access, ...]
+    api: Annotated[
+        tuple[values.Access, ...], values.rule(f"at most {MOST_FIREWALL_ADDRESSES:,}", values.firewall_addresses)
+    ]
     """Networks whose machines may reach the API; nobody else may."""
 
 
@@ -163,8 +173,8 @@ class ClusterSpec(_Section):
     """Where the droplets are."""
     release: values.ReleaseName
     """The lock that names every binary, package and image by digest."""
-    image: Annotated[str, values.one_of(values.IMAGES, "not an image this release is made for")]
-    """The droplets' own image, the one thing that has no digest."""
+    image: values.DropletImage
+    """The droplets' own image, the one thing that has no digest; a baked one has files and images of the lock in it."""
     network: NetworkSpec
     """The networks of the cluster; no two may overlap."""
     pools: tuple[PoolSpec, ...]

@@ -15,11 +15,12 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from generator.catalogue import (
     DEBIAN_13,
     LARGEST_VOLUME_GIB,
+    MOST_FIREWALL_ADDRESSES,
     MOST_VOLUMES,
     NOBODYS,
     VPC_NETWORKS,
 )
-from generator.release import lock_file
+from generator.release import baked, lock_file
 from generator.validation import Misfit, suggestion
 
 IMAGES = (DEBIAN_13.slug,)
@@ -109,6 +110,13 @@ def one_of(known: tuple[str, ...], what: str) -> Any:
 
 def _listed(words: Iterable[object]) -> str:
     return ", ".join(f"`{word}`" for word in words)
+
+
+def droplet_image(value: str) -> str:
+    if value in IMAGES or baked.read(value):
+        return value
+    known = f"known: {', '.join(IMAGES)}, and snapshots as `gen bake` writes their names"
+    raise Misfit("not an image this release is made for", suggestion(value, IMAGES) or known)
 
 
 def image(value: str) -> str:
@@ -284,6 +292,13 @@ def volume_size(value: int) -> int:
     return value
 
 
+def firewall_addresses(value: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    if len(value) > MOST_FIREWALL_ADDRESSES:
+        hint = "name larger networks"
+        raise Misfit(f"{len(value):,} networks, a firewall's rule has at most {MOST_FIREWALL_ADDRESSES:,}", hint)
+    return value
+
+
 def volumes(value: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(value) > MOST_VOLUMES:
         raise Misfit(f"{len(value)} volumes, at most {MOST_VOLUMES} are at one droplet")
@@ -318,6 +333,7 @@ VolumeName = Annotated[str, rule(f"a-z and 0-9, a letter first, at most {VOLUME_
 PoolName = Annotated[str, rule(f"{LABEL.format(POOL_NAME_LENGTH)}, no digit at the end", pool_name)]
 Access = Annotated[Network, rule(f"public, a /{PREFIX_OF_ACCESS} to a /32", allowed)]
 Served = Annotated[str, rule(LABEL.format(NAMESPACE_LENGTH), served)]
+DropletImage = Annotated[str, rule("`debian-13-x64`, or a snapshot's name as `gen bake` writes it", droplet_image)]
 Image = Annotated[str, rule("`<registry>/<repository>:<tag>`, and `@sha256:<digest>` behind it", image)]
 AddonName = Annotated[str, rule(LABEL.format(ADDON_NAME_LENGTH), addon_name)]
 TreePath = Annotated[str, rule("a directory beside the description, by its path", tree_path)]

@@ -13,7 +13,7 @@ from generator.plan import cost
 from generator.plan.decide import Plan
 from generator.plan.inventory import ORDER_BOOK_GIVEN, Inventory
 from generator.plan.node import BOOK_VOLUME, Node
-from generator.release import lock_file
+from generator.release import baked, lock_file
 from generator.release.lock_file import Release
 
 
@@ -49,6 +49,12 @@ def caveats(plan: Plan) -> tuple[str, ...]:
         found.append("there is one control-plane node: losing it loses the cluster")
     if plan.spaces_region != plan.region:
         found.append(f"the bucket is in {plan.spaces_region}, the nodes are in {plan.region}")
+    if (snapshot := baked.read(plan.image)) is not None:
+        replaced = "" if snapshot.number else "; it is named without its number, so they can put another in its place"
+        found.append(
+            f"droplets are made of `{plan.image}`: what it has beside the pinned files, the system and unpacked images,"
+            f" is the word of whoever had the account's token when it was baked{replaced}"
+        )
     if plan.release.unpinned:
         images = ", ".join(f"`{image.reference}`" for image in plan.release.unpinned)
         found.append(f"these images have no digest, so whoever holds their names decides what runs: {images}")

@@ -45,6 +45,8 @@ screens=/dev/console; [ -e /run/systemd/container ] || screens="$screens /dev/tt
   while read -r line; do for each in $screens; do printf "hardway: %.900s\\n" "$line" > $each; done; done
 """
 OVERDUE_SECONDS = 180
+# At the first boot nothing is installed, whatever the droplet's image has: what was fetched (`.part`) is checked anew.
+FORGET = "rm -f /opt/hardway/installed/*[!t]"
 # Nobody logs in unless the description has `debug`, nothing is patched, and nothing but the document decides what runs.
 LOGINS = ("ssh.service", "ssh.socket")
 MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service")
@@ -160,6 +162,7 @@ def _cloud_config(plan: Plan, node: Node, node_files: tuple[NodeFile, ...]) -> d
         ],
         "write_files": [_entry(file) for file in node_files],
         "runcmd": [
+            FORGET,
             ["systemctl", "daemon-reload"],
             ["systemctl", "start", "--no-block", "hardway.target"],
         ],

@@ -11,6 +11,7 @@ CHECKLIST = (
     ("Upstream's own bytes", "where a lock made from source was used: same addresses and layouts, other digests"),
     ("Sysctls and kernel limits", "outside `net` they are files here"),
     ("Volumes", "whether the image's kernel has xfs, and grows an ext4 while it is mounted"),
+    ("A baked image", "how long a snapshot takes, what it counts for, and how much later a droplet of it comes up"),
     ("Droplet sizes", "memory is limited as bought, the number of processors is this host's"),
     ("The bill", "prices here are those of one day"),
 )

@@ -132,6 +132,11 @@ class State:
         return self.directory / "volumes"
 
     @property
+    def snapshots(self) -> Path:
+        """The copies of droplets' disks; they outlive droplets, and go with the lab."""
+        return self.directory / "snapshots"
+
+    @property
     def layer(self) -> Path:
         """The thin layer that the lab lays over the base root, shared by all droplets."""
         return self.directory / "layer"

@@ -149,7 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         with contextlib.suppress(ConnectionError):
-            self.send_response(reply.status)
+            self.send_response_only(reply.status)
+            self.send_header("Server", self.server_version)
+            # who answers may have a clock of its own
+            if "date" not in reply.headers:
+                self.send_header("Date", self.date_time_string())
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             if reply.status != 204:

@@ -21,6 +21,12 @@ def of(item: Item) -> Iterator[tuple[Location, str]]:
         yield from _below(item.value, ())
 
 
+def inside(value: Mapping[str, Any]) -> Iterator[str]:
+    """Give the images of an object that is to be applied."""
+    if value["kind"] not in _OTHERWISE:
+        yield from (image for _, image in _below(value, ()))
+
+
 def _below(value: Any, path: Location) -> Iterator[tuple[Location, str]]:
     if isinstance(value, list):
         for index, child in enumerate(value):
@@ -58,6 +64,19 @@ def full(image: str) -> str:
     if slash and ("." in first or ":" in first or first == "localhost"):
         return f"docker.io/{rest}" if first == "index.docker.io" else image
     return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
+
+
+def kept_as(image: str) -> str:
+    """Give the name by which the kubelet finds an image that has a digest: without the tag.
+
+    >>> kept_as("registry.k8s.io/pause:3.10@sha256:0a"), kept_as("host:5000/a@sha256:0a")
+    ('registry.k8s.io/pause@sha256:0a', 'host:5000/a@sha256:0a')
+
+    Source: https://github.com/containerd/containerd, internal/cri/server/images (LocalResolve)
+    """
+    name, _, digest = image.partition("@")
+    path, colon, tag = name.rpartition(":")
+    return f"{path if colon and '/' not in tag else name}@{digest}"
 
 
 def pinned(value: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:

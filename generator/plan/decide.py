@@ -186,6 +186,10 @@ class Plan:
         ours = (one for one in self.release.packages if one.datapath in (None, self.datapath))
         return tuple(one for one in ours if node.role in one.roles and one.filesystem in needed)
 
+    def images(self, node: Node) -> tuple[str, ...]:
+        """Give the images that a node's pods may be made of, by digest, in the order in which a boot needs them."""
+        return images.of_node(self.release, self.addons, self.own, schedulable=node.schedulable)
+
     def admitted(self, node: Node) -> tuple[str, ...]:
         """Give what a node's own packet filter lets in, as matches of nftables."""
         debuggers = self.api_access if self.debug else ()

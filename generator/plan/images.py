@@ -1,12 +1,14 @@
-"""Decides which images of a lock a cluster runs, and which image is its order book."""
+"""Decides which images of a lock a cluster runs, which of them a node, and which image is its order book."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from generator.description.schema import ClusterSpec
 from generator.errors import Problem
+from generator.manifests import images as manifest_images
+from generator.manifests.own import OwnAddon
 from generator.release import lock_file
 from generator.release.lock_file import Image, Release
 
@@ -20,6 +22,8 @@ OF_ADDONS = {
     "metrics-server": ("metrics-server",),
     "order-book": ("postgres", ORDER_BOOK),
 }
+ANYWHERE = ("cilium",)
+"""Addons whose pods run also where a taint keeps all others away."""
 
 
 def chosen(spec: ClusterSpec, release: Release) -> Release:
@@ -35,6 +39,27 @@ def used(spec: ClusterSpec, release: Release) -> Release:
     """Give a lock with those images alone that the cluster runs: nothing is asked of the others."""
     needed = dict(_needed(spec))
     return replace(release, images=tuple(one for one in chosen(spec, release).images if one.name in needed))
+
+
+def of_node(release: Release, addons: Iterable[str], own: Iterable[OwnAddon], *, schedulable: bool) -> tuple[str, ...]:
+    """Name what a node's pods may be made of, in the order in which a boot needs it, each once and by its digest.
+
+    An image without a digest is none of them: whatever has its name today may be another one when the pod starts.
+
+    Args:
+        release: the lock with those images alone that the cluster runs.
+        addons: all of them, in the order of application.
+        own: those of the user's own.
+        schedulable: whether the node takes every pod, or only what a taint does not keep away.
+    """
+    order = [
+        *ALWAYS,
+        *(name for addon in addons if schedulable or addon in ANYWHERE for name in OF_ADDONS.get(addon, ())),
+    ]
+    known = {one.name: one.pinned for one in release.images if one.is_pinned}
+    theirs = (one for addon in own if schedulable for value in addon.objects for one in manifest_images.inside(value))
+    found = [*(known[name] for name in order if name in known), *filter(manifest_images.is_pinned, theirs)]
+    return tuple(dict.fromkeys(found))
 
 
 def missing(spec: ClusterSpec, release: Release) -> Iterator[Problem]:

@@ -58,6 +58,11 @@ def read_owner(description: str) -> Owner | None:
     return Owner(found["id"], found["bucket"], found["region"], int(found["generation"] or 0)) if found else None
 
 
+def bake_key(cluster: str, digest: str) -> str:
+    """Name the object in which a droplet says how far it is with what a baked image of that digest holds."""
+    return f"{prefix(cluster)}bake/{digest}.json"
+
+
 def object_name(cluster: str) -> str:
     """Give the name of a cluster's VPC, firewall and SSH key."""
     return f"hardway-{cluster}"

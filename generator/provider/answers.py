@@ -14,11 +14,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from generator.provider.resources import (
     Account,
     Droplet,
+    Event,
     Firewall,
     Json,
     ReservedIp,
     Rule,
     Size,
+    Snapshot,
     SpacesKey,
     SshKey,
     Volume,
@@ -69,6 +71,23 @@ class _Size(_Shape):
 
 class _Image(_Shape):
     regions: _Several[_Word]
+
+
+class _Snapshot(_Shape):
+    id: int
+    name: _Word
+    type: _Word
+    regions: _Several[_Word]
+    min_disk_size: int
+    size_gigabytes: float
+    created_at: datetime
+    status: _Word = "available"
+
+
+class _Event(_Shape):
+    id: int
+    type: _Word
+    status: _Word
 
 
 class _Meta(_Shape):
@@ -139,6 +158,7 @@ class _Droplet(_Shape):
     created_at: datetime
     vpc_uuid: str | None = None
     networks: _Networks | None = None
+    snapshot_ids: _Several[int] = []
 
 
 class _Peer(_Shape):
@@ -196,6 +216,31 @@ def image_regions(data: Json) -> tuple[str, ...]:
     return tuple(_Image.model_validate(data).regions)
 
 
+def snapshot(data: Json) -> Snapshot | None:
+    """Read a snapshot of a droplet; None where a private image is something else, or of a form not known here."""
+    try:
+        answer = _Snapshot.model_validate(data)
+    except ValidationError:
+        return None
+    if answer.type != "snapshot":
+        return None
+    return Snapshot(
+        answer.id,
+        answer.name,
+        tuple(answer.regions),
+        answer.min_disk_size,
+        answer.size_gigabytes,
+        _utc(answer.created_at),
+        is_ready=answer.status == "available",
+    )
+
+
+def event(data: Json) -> Event:
+    """Read what something was asked to do, and how far that is."""
+    answer = _Event.model_validate(data)
+    return Event(answer.id, answer.type, answer.status)
+
+
 def total(data: Json) -> int:
     """Read how many entries a list has on all of its pages."""
     return _Meta.model_validate(data).total
@@ -249,10 +294,11 @@ def droplet(data: Json) -> Droplet:
         region=answer.region.slug,
         size=answer.size_slug,
         tags=tuple(sorted(answer.tags)),
-        created=answer.created_at if answer.created_at.tzinfo else answer.created_at.replace(tzinfo=UTC),
+        created=_utc(answer.created_at),
         vpc=answer.vpc_uuid or None,
         public=addresses.get("public"),
         private=addresses.get("private"),
+        snapshots=tuple(answer.snapshot_ids),
     )
 
 
@@ -277,3 +323,7 @@ def _rule(answer: _Rule, peer: _Peer | None) -> Rule:
         addresses=tuple(sorted(peer.addresses)) if peer else (),
         tags=tuple(sorted(peer.tags)) if peer else (),
     )
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from generator.clock import Clock
 from generator.provider import answers
 from generator.provider.connection import Connection
-from generator.provider.resources import Account, Json, Size
+from generator.provider.resources import Account, Event, Json, Size, Snapshot
 from generator.provider.retry import Answer, Exchange, inside
 
 if TYPE_CHECKING:
@@ -103,6 +103,35 @@ class Cloud:
         answer = self._api.get(f"image {slug}", self._client.images.get, slug, missing=True)
         return inside("image", answers.image_regions)(answer) if answer.status == 200 else None
 
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """List the account's snapshots of droplets."""
+        found = self._api.pages("images", answers.snapshot, self._client.images.list, private=True)
+        return tuple(one for one in found if one is not None)
+
+    def take_snapshot(self, droplet: int, name: str) -> int:
+        """Ask for a snapshot of a droplet's disk and give the event's number; one that was asked for before is as good.
+
+        A second snapshot costs as much as the first: what became of an answer that was lost, the droplet's events tell.
+        """
+        where = f"snapshot {name}"
+
+        def asked() -> int | None:
+            found = self._api.pages("actions", answers.event, partial(self._client.droplet_actions.list, droplet))
+            return next((one.id for one in found if one.type == "snapshot" and one.status != "errored"), None)
+
+        if (before := asked()) is not None:
+            return before
+        post = partial(self._client.droplet_actions.post, droplet)
+        return self._api.create(where, post, {"type": "snapshot", "name": name}, lambda one: _event(one).id, asked)
+
+    def event(self, number: int, where: str) -> Event:
+        """Tell how far something is that was asked for."""
+        return _event(self._api.get(where, self._client.actions.get, number))
+
+    def delete_snapshot(self, snapshot: Snapshot) -> None:
+        """Delete a snapshot; one that is gone already is as good."""
+        self._api.delete(f"snapshot {snapshot.name}", self._client.images.delete, snapshot.id)
+
     def list(self, kind: Collection[T], **query: Any) -> tuple[T, ...]:
         """List all objects of one kind that the account has."""
         return self._api.pages(kind.lists or kind.operations, kind.read, self._operations(kind).list, **query)
@@ -163,6 +192,9 @@ class Cloud:
 
     def _operations(self, kind: Collection[T]) -> Any:
         return getattr(self._client, kind.operations)
+
+
+_event = inside("action", answers.event)
 
 
 def _date(header: str) -> datetime | None:

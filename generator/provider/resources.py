@@ -113,8 +113,33 @@ class SshKey:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """What a droplet's disk once was, of which droplets with a disk of `min_disk` GiB and more can be made.
+
+    `gigabytes` are what it is paid for; it `is_ready` once it is whole.
+    """
+
+    id: int
+    name: str
+    regions: tuple[str, ...]
+    min_disk: int
+    gigabytes: float
+    created: datetime
+    is_ready: bool = True
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that an object was asked to do: `in-progress`, `completed` or `errored`."""
+
+    id: int
+    type: str
+    status: str
+
+
+@dataclass(frozen=True)
 class Droplet:
-    """A droplet; both addresses are None until the provider tells them."""
+    """A droplet; both addresses are None until the provider tells them. `snapshots` are the numbers of its own."""
 
     id: int
     name: str
@@ -126,6 +151,7 @@ class Droplet:
     vpc: str | None = None
     public: str | None = None
     private: str | None = None
+    snapshots: tuple[int, ...] = ()
 
     @property
     def settled(self) -> bool:

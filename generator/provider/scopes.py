@@ -10,9 +10,9 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "actions": ("read",),
     "block_storage": ("create", "read", "delete"),
     "block_storage_action": ("create",),
-    "droplet": ("create", "read", "delete"),
+    "droplet": ("create", "read", "update", "delete"),
     "firewall": ("create", "read", "update", "delete"),
-    "image": ("read",),
+    "image": ("read", "delete"),
     "regions": ("read",),
     "reserved_ip": ("create", "read", "update", "delete"),
     "sizes": ("read",),
@@ -26,6 +26,7 @@ _VERBS = {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "update", "
 _RESOURCES = {
     "account/keys": "ssh_key",
     "account": "account",
+    "actions": "actions",
     "droplets": "droplet",
     "firewalls": "firewall",
     "images": "image",
@@ -50,8 +51,9 @@ def needed(method: str, path: str) -> str | None:
     if found is None or method not in _VERBS:
         return None
     name = next(name for pattern, name in _RESOURCES.items() if re.fullmatch(pattern, found[1]))
-    # Two say otherwise what a POST is: one makes a secret, the other moves what is there.
-    others = {"spaces_key": "create_credentials", "reserved_ip": "update"} if method == "POST" else {}
+    # Some say otherwise what a POST is: one makes a secret, the others move or change what is there.
+    changes = {"droplet": "update", "reserved_ip": "update"}
+    others = {"spaces_key": "create_credentials", **changes} if method == "POST" else {}
     is_other = name == "spaces_key" or path.endswith("/actions")
     return f"{name}:{others.get(name, _VERBS[method]) if is_other else _VERBS[method]}"
 

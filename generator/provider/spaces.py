@@ -32,11 +32,12 @@ UNKNOWN = ("NotImplemented", "501")
 
 @dataclass(frozen=True)
 class Stored:
-    """One object as a list shows it; `modified` is the time by the store's clock."""
+    """One object as a list shows it; `modified` is the time by the store's clock, `tag` another for other content."""
 
     key: str
     size: int
     modified: datetime
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ class Spaces:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 for entry in page.get("Contents", ()):
                     modified = entry["LastModified"].astimezone(UTC)
-                    found.append(Stored(entry["Key"], entry["Size"], modified))
+                    found.append(Stored(entry["Key"], entry["Size"], modified, entry.get("ETag", "")))
         return tuple(found)
 
     def delete(self, key: str) -> None:

@@ -67,7 +67,8 @@ class LittleKubernetes:
         if call.path == f"{access.ACCOUNT}/token":
             return _json(201, {"status": {"token": "of a day"}})
         if call.path == "/api/v1/nodes":
-            return _json(200, {"items": [self._node(name) for name in sorted(self._known())]})
+            ready = self._ready()
+            return _json(200, {"items": [self._node(name, ready) for name in sorted(self._known())]})
         if (found := NODE.fullmatch(call.path)) is not None:
             return self._one_node(call, found[1])
         if call.path.startswith(PLACE):
@@ -88,7 +89,8 @@ class LittleKubernetes:
         if call.path in LISTS.values():
             return _json(200, {"items": self._workloads(call.path)})
         if call.path == LEASES:
-            return _json(200, {"items": [self._lease(name) for name in sorted(self._known())]})
+            alive = {one.droplet.name for one in self.world.machines.values() if one.alive}
+            return _json(200, {"items": [self._lease(name, alive) for name in sorted(self._known())]})
         assert call.path in EMPTY or call.path in self.lists, call
         return _json(200, {"items": self.lists.get(call.path, [])})
 
@@ -103,8 +105,10 @@ class LittleKubernetes:
                 self.nodes.setdefault(machine.droplet.name, {"spec": {}, "annotations": {}})
         return set(self.nodes)
 
-    def _node(self, name: str) -> dict[str, Any]:
-        ready = {machine.droplet.name for machine in self.world.machines.values() if machine.alive and machine.ready}
+    def _ready(self) -> set[str]:
+        return {machine.droplet.name for machine in self.world.machines.values() if machine.alive and machine.ready}
+
+    def _node(self, name: str, ready: set[str]) -> dict[str, Any]:
         known = self.nodes[name]
         annotations = known["annotations"] | {REPORT: self.world.reports.get(name, "")}
         return {
@@ -127,15 +131,12 @@ class LittleKubernetes:
             if LISTS[kind] == path
         ]
 
-    def _lease(self, name: str) -> dict[str, Any]:
-        is_idle = name in self.idle or not any(one.droplet.name == name and one.alive for one in self._machines())
+    def _lease(self, name: str, alive: set[str]) -> dict[str, Any]:
+        is_idle = name in self.idle or name not in alive
         return {
             "metadata": {"name": name},
             "spec": {"renewTime": "long ago" if is_idle else datetime.now(UTC).isoformat()},
         }
-
-    def _machines(self) -> list[Machine]:
-        return list(self.world.machines.values())
 
     def _one_node(self, call: Call, name: str) -> Reply:
         if name not in self._known():
@@ -150,7 +151,7 @@ class LittleKubernetes:
             for place, said in (("spec", change.get("spec")), ("annotations", change["metadata"]["annotations"])):
                 merged = self.nodes[name][place] | (said or {})
                 self.nodes[name][place] = {key: value for key, value in merged.items() if value is not None}
-        return _json(200, self._node(name))
+        return _json(200, self._node(name, self._ready()))
 
     def _config_map(self, call: Call, name: str) -> Reply:
         if call.method == "POST":

@@ -105,11 +105,12 @@ class Twist:
 class World:
     """Everything outside of the operator's machine."""
 
-    def __init__(self, directory: Path, versitygw: Path, stack: ExitStack, unkind: Unkindness) -> None:
+    def __init__(self, directory: Path, versitygw: Path | None, stack: ExitStack, unkind: Unkindness) -> None:
         self.directory = directory
+        self._versitygw = versitygw
         self.fate = Fate()
         self.account = Account(unkind)
-        vpcs.add_defaults(self.account, time.time())
+        vpcs.add_defaults(self.account, self.now())
         self.machines: dict[int, Machine] = {}
         self.plan: Plan | None = None
         self.report_keys: Mapping[str, bytes] = {}
@@ -132,14 +133,13 @@ class World:
         authority = Authority(directory / "authority")
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(*authority.issue([API, SPACES, DEBIAN]))
-        self.api = Api(self.account, TOKEN, directory / "api.jsonl", self._changed)
+        self.api = Api(self.account, TOKEN, directory / "api.jsonl", self._changed, lambda: self.now())
         api = Server(tcp_listener("127.0.0.1", 0), self._respond, tls)
         stack.callback(api.close)
-        store = stack.enter_context(_versitygw(versitygw, directory))
         self.away_until: dict[str, float] = {}
         """When a service that is away comes back: `api`, `spaces` or `kubernetes`."""
         self.twist = Twist([lambda *_: (503, b"") if self.is_away("spaces") else None])
-        front = stack.enter_context(_front(store, tls, self.fate, self.twist))
+        front = self._open_store(stack, tls)
         archive = Server(tcp_listener("127.0.0.1", 0), self._debian, tls)
         stack.callback(archive.close)
         self.debian_is_gone = False
@@ -156,6 +156,16 @@ class World:
         self.http = urllib3.ProxyManager(
             self.connection.proxy or "", ca_certs=str(authority.certificate_file), maxsize=8
         )
+
+    def now(self) -> float:
+        """Tell the time of the account and of the machines, in seconds since 1970."""
+        return time.time()
+
+    def _open_store(self, stack: ExitStack, tls: ssl.SSLContext) -> int:
+        """Serve the object store; give the port."""
+        assert self._versitygw is not None
+        store = stack.enter_context(_versitygw(self._versitygw, self.directory))
+        return stack.enter_context(_front(store, tls, self.fate, self.twist))
 
     def inhabit(self, plan: Plan, store: KeyStore) -> None:
         """Let machines of this cluster come up, and its API server answer."""
@@ -192,8 +202,8 @@ class World:
         with self.api.lock:
             for droplet in self.account.living():
                 if droplet.name == name:
-                    droplets.end(self.account, droplet, time.time())
-                    droplet.unread = droplet.unlisted = droplet.left_vpc = time.time()
+                    droplets.end(self.account, droplet, self.now())
+                    droplet.unread = droplet.unlisted = droplet.left_vpc = self.now()
             self._changed(self.account)
 
     def up(self) -> list[Machine]:
@@ -219,7 +229,7 @@ class World:
         answer = self.http.request("GET", f"{url}{roster.secrets}.sealed")
         if answer.status != 200 or sha256(answer.data).hexdigest() != roster.secrets:
             return False
-        if time.time() >= self._due.setdefault("".join(pinned), time.time() + self.addons_lag):
+        if self.now() >= self._due.setdefault("".join(pinned), self.now() + self.addons_lag):
             self.applied, self.applied_secrets = pinned
         return (self.applied, self.applied_secrets) == pinned
 
@@ -237,19 +247,26 @@ class World:
 
     def _changed(self, account: Account) -> None:
         limited_keys.follow(account.spaces_keys.values(), self.directory / "iam", self.directory / "buckets")
+        self._live_and_die(account)
+
+    def _live_and_die(self, account: Account) -> None:
         living = {droplet.id: droplet for droplet in account.living()}
         for number, droplet in living.items():
             if number not in self.machines and self.plan is not None:
-                self.machines[number] = Machine(self, droplet, self.plan)
+                self.machines[number] = self._begin(droplet, self.plan)
         for number, machine in self.machines.items():
             if number not in living:
                 machine.alive = False
+
+    def _begin(self, droplet: Droplet, plan: Plan) -> Machine:
+        """Let a droplet live."""
+        return Machine(self, droplet, plan)
 
     def _halt(self) -> None:
         for machine in self.machines.values():
             machine.alive = False
         for machine in self.machines.values():
-            machine.thread.join()
+            machine.end()
         self.http.clear()
 
     def _connect(self, address: tuple[str, int]) -> socket.socket:
@@ -289,8 +306,15 @@ class Machine:
         self.member = self.api = self.ready = self.joined = False
         self.done = ""
         self.generation = 0
-        self.thread = threading.Thread(target=self._live, daemon=True)
-        self.thread.start()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait until it does nothing any more."""
+        self._thread.join()
 
     def _live(self) -> None:
         launch = launch_part(self.droplet.user_data)
@@ -405,6 +429,10 @@ class Machine:
         self.generation = roster.generation
         return roster
 
+    def _since(self, phase: str) -> str | None:
+        """Tell when it began a phase, if it knows."""
+        return None
+
     def _report(self, url: str | None, at: str, state: str) -> None:
         """Put a report where the API has it, and where the store does if there is an address for that."""
         names = phases_of(control_plane=self.node.is_control_plane)
@@ -413,7 +441,7 @@ class Machine:
             {
                 "name": name,
                 "state": "done" if place < before else state if place == before else "waiting",
-                "since": None,
+                "since": self._since(name),
             }
             for place, name in enumerate(names)
         ]
@@ -424,7 +452,7 @@ class Machine:
             "node": self.node.name,
             "droplet": str(self.droplet.id),
             "boot_id": str(self.droplet.id),
-            "time": stamp(datetime.now(UTC)),
+            "time": stamp(datetime.fromtimestamp(self.world.now(), UTC)),
             "generation": self.generation,
             "phase": at,
             "phases": phases,

@@ -46,7 +46,7 @@ CHANGES: Mapping[str, Change] = {
     "name": Change("trading"),
     "region": Change("ams3"),
     "release": Change(OTHER_RELEASE),
-    "image": Change(None),
+    "image": Change("hardway-k8s-1.36-0123456789ab@7"),
     "network.vpc": Change("10.111.0.0/20"),
     "network.nodes": Change("10.45.0.0/24"),
     "network.pods": Change("10.64.0.0/16"),

@@ -14,7 +14,7 @@ from generator.description import schema
 from generator.documents import agent, roster, user_data
 from generator.lab.account import account
 from generator.pki import store
-from generator.plan import decide, inventory, names, node
+from generator.plan import baking, decide, inventory, names, node
 from generator.probe import beliefs
 from generator.release import lock_file
 
@@ -43,6 +43,7 @@ WORDS: Sequence[Word] = (
     Word("action", "one thing that a launch does, safe to repeat", kind.Action),
     Word("addon", "manifests that a cluster's own job applies, in the description's order", schema.ClusterSpec),
     Word("agent", "what a node runs to assemble itself: an archive that each document pins", agent),
+    Word("baked image", "a snapshot of a droplet that has in place what a lock pins; nodes are made of it", baking),
     Word(
         "belief", "a sentence about the provider with its source, and the lab's file that embodies it", beliefs.Belief
     ),

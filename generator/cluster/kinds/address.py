@@ -12,6 +12,7 @@ from generator.cluster.fleet import listed as droplets_of
 from generator.cluster.fleet import read, says
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.observed import ADDRESSES, Observed
+from generator.plan.decide import Plan
 from generator.provider import answers
 from generator.provider.digitalocean import Cloud, Collection
 from generator.provider.resources import ReservedIp
@@ -45,7 +46,10 @@ class AddressKind(Kind[tuple[ReservedIp, ...]]):
 
     name = "address"
     found = ADDRESSES
-    changes_by_itself = True
+
+    def changes_by_itself(self, plan: Plan, observed: Observed) -> bool:  # noqa: ARG002
+        """Tell whether a node keeps one; what others have is none of ours."""
+        return any(node.reserved for node in plan.nodes)
 
     def look(self, lookup: Lookup) -> tuple[ReservedIp, ...]:
         """List the account's; a token that may not has to only where a node keeps one."""

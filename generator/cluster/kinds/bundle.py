@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from generator.clock import moment, stamp
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Work
 from generator.cluster.matching import ready, reported
+from generator.cluster.memory import Memory
 from generator.cluster.observed import BUNDLES, Bundle, Observed
 from generator.pki import bundle
 from generator.plan import names
+from generator.plan.decide import Plan
 from generator.plan.node import Node
 from generator.provider.spaces import LONGEST_URL, Spaces, Stored
 
@@ -27,14 +30,14 @@ class Sealed:
     expires: datetime
 
 
-def listed(spaces: Spaces, cluster: str, objects: Sequence[Stored]) -> tuple[Bundle, ...]:
+def listed(spaces: Spaces, cluster: str, objects: Sequence[Stored], memory: Memory) -> tuple[Bundle, ...]:
     """Read which bundles lie in the bucket, and until when their addresses work; what is none has no node."""
     found = []
     for stored in objects:
         if not stored.key.startswith(names.bundles_prefix(cluster)):
             continue
         expires = stored.modified + LONGEST_URL
-        facts = spaces.facts(stored.key) or {}
+        facts = memory.once(stored, partial(spaces.facts, stored.key)) or {}
         if "expires" in facts:
             with suppress(ValueError):
                 expires = min(expires, moment(facts["expires"]))
@@ -59,11 +62,14 @@ class BundleKind(Kind[tuple[Bundle, ...]]):
 
     name = "bundle"
     found = BUNDLES
-    changes_by_itself = True
+
+    def changes_by_itself(self, plan: Plan, observed: Observed) -> bool:  # noqa: ARG002
+        """Tell that it does."""
+        return True
 
     def look(self, lookup: Lookup) -> tuple[Bundle, ...]:
         """Read which lie in the bucket."""
-        return listed(lookup.spaces, lookup.plan.name, lookup.objects or ())
+        return listed(lookup.spaces, lookup.plan.name, lookup.objects or (), lookup.memory)
 
     def differences(self, case: Case) -> Iterator[Action]:
         """Find those that no droplet will fetch any more.

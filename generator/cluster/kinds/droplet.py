@@ -25,6 +25,7 @@ from generator.cluster.observed import DROPLETS, VOLUMES, VPCS, Observed
 from generator.documents.roster import Roster
 from generator.errors import Problem
 from generator.plan import names
+from generator.plan.decide import Plan
 from generator.plan.node import Node
 from generator.provider.resources import Droplet, Json
 from generator.provider.retry import LOOKS
@@ -41,6 +42,8 @@ MARGIN = timedelta(minutes=2)
 IN_FLIGHT_AT_REMOVAL = timedelta(minutes=1)
 ABANDONED = timedelta(minutes=10)
 """A bundle older than this, of a node that has no droplet, is nobody's; a younger one is left to its droplet."""
+FEW = 25
+"""So many droplets are read one by one when they are looked at first."""
 END_POLLS = (*6 * (1.0,), *18 * (3.0,))
 TRIES = 3
 STILL = ("off", "archive")
@@ -52,13 +55,20 @@ class DropletKind(Kind[tuple[Droplet, ...]]):
 
     name = "droplet"
     found = DROPLETS
-    changes_by_itself = True
+
+    def changes_by_itself(self, plan: Plan, observed: Observed) -> bool:  # noqa: ARG002
+        """Tell that it does."""
+        return True
 
     def look(self, lookup: Lookup) -> tuple[Droplet, ...]:
-        """List them as far as lists can be believed: at first each is read too, since lists show the dead."""
+        """List them as far as lists can be believed: at first a few are each read too, since lists show the dead.
+
+        Of many that would take minutes of the account's requests; what is dead is missed at a later look, and a cluster
+        that looks ready at once is looked at twice.
+        """
         cloud, now = lookup.cloud, lookup.time
         seen = listed(cloud, lookup.plan.cluster_tag)
-        if lookup.is_first:
+        if lookup.is_first and len(seen) <= FEW:
             seen = tuple(one for one in seen if read(cloud, one.id) is not None or now - one.created < READ_LAG)
         return lookup.memory.merge(seen, now, lambda number: read(cloud, number))
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from generator.clock import Clock
+from generator.cluster import crowd
 from generator.cluster.launch_part import Resealed
 from generator.cluster.launchable import Documents, Launchable
 from generator.cluster.matching import placed
@@ -68,6 +69,19 @@ class Action:
     def __str__(self) -> str:
         """Show it as one line."""
         return harmless(f"{self.verb:<7} {self.kind.name:<8} {self.name}" + (f"  ({self.why})" if self.why else ""))
+
+
+def told(actions: Sequence[Action]) -> list[str]:
+    """Give a line for each action; of many that are alike the first speaks for all, and the others' lines are empty."""
+    lines = [str(action) for action in actions]
+    numbers = crowd.alike(range(len(actions)), lambda at: (actions[at].verb, actions[at].kind.name, actions[at].why))
+    for same in numbers:
+        if len(same) > crowd.LINES:
+            name = crowd.named([actions[at].name for at in same])
+            for at in same:
+                lines[at] = ""
+            lines[same[0]] = str(replace(actions[same[0]], name=name))
+    return lines
 
 
 @dataclass(frozen=True)
@@ -226,10 +240,12 @@ class Kind(ABC, Generic[T]):
 
     name: str
     found: Found[T]
-    changes_by_itself: ClassVar[bool] = False
-    """Whether a launch has to look again and again."""
     goes_last: ClassVar[bool] = False
     """Whether it holds what `destroy` needs to find the rest."""
+
+    def changes_by_itself(self, plan: Plan, observed: Observed) -> bool:  # noqa: ARG002
+        """Tell whether a launch has to look again and again; pure."""
+        return False
 
     @abstractmethod
     def look(self, lookup: Lookup) -> T:

@@ -12,6 +12,7 @@ from generator.cluster.kinds.canary import CANARY
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.expiry import EXPIRY
 from generator.cluster.kinds.firewall import FIREWALL
+from generator.cluster.kinds.image import IMAGE
 from generator.cluster.kinds.kind import Kind
 from generator.cluster.kinds.packages import PACKAGES
 from generator.cluster.kinds.policy import POLICY
@@ -25,6 +26,7 @@ from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.kinds.vpc import VPC
 
 KINDS: tuple[Kind[Any], ...] = (
+    IMAGE,
     SSH_KEY,
     TAG,
     VPC,

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
+from generator.cluster import crowd
 from generator.cluster.founded import contradictions
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Work
 from generator.cluster.next_roster import changes, next_roster
@@ -13,6 +14,7 @@ from generator.cluster.observed import ROSTER as PUBLISHED
 from generator.cluster.observed import Observed
 from generator.documents.roster import LIMIT_BYTES, Roster, payload, sign, verify
 from generator.plan import names
+from generator.plan.decide import Plan
 
 
 class RosterKind(Kind[Roster | None]):
@@ -20,7 +22,10 @@ class RosterKind(Kind[Roster | None]):
 
     name = "roster"
     found = PUBLISHED
-    changes_by_itself = True
+
+    def changes_by_itself(self, plan: Plan, observed: Observed) -> bool:  # noqa: ARG002
+        """Tell that it does."""
+        return True
 
     def look(self, lookup: Lookup) -> Roster | None:
         """Read what is published.
@@ -44,7 +49,7 @@ class RosterKind(Kind[Roster | None]):
         """Find that another one is due."""
         why = changes(case.plan, case.documents, case.observed)
         if why:
-            yield self.action("publish", case.plan.name, ", ".join(why))
+            yield self.action("publish", case.plan.name, crowd.named(why, crowd.LINES))
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:  # noqa: ARG002
         """Sign and publish the next one."""

@@ -1,10 +1,17 @@
-"""The tags that say of a droplet whose it is, which node, and with which document it was born."""
+"""The tags that say of a droplet whose it is, which node, and with which document it was born.
+
+The cluster's own has to be there before the firewall that goes by it. The others come with the orders of the droplets
+that bear them: one by one they would cost two requests more for each node.
+
+Source: https://docs.digitalocean.com/reference/api/ (droplet create, `tags`: "existing or new")
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from generator.cluster.crowd import LINES
 from generator.cluster.kinds.kind import Action, Case, Kind, Lookup, Removal, Work
 from generator.cluster.launchable import Documents
 from generator.cluster.observed import Found, Observed
@@ -35,25 +42,20 @@ def erase(cloud: Cloud, name: str) -> None:
 
 
 class TagKind(Kind[frozenset[str]]):
-    """The cluster's tag, and two or three more for each droplet; made before what carries them."""
+    """The cluster's tag, and two or three more for each droplet."""
 
     name = "tag"
     found = TAGS
 
     def look(self, lookup: Lookup) -> frozenset[str]:
-        """List the cluster's tags."""
-        return listed(lookup.cloud, lookup.plan.cluster_tag)
+        """Look for the cluster's tag."""
+        tag = lookup.plan.cluster_tag
+        return frozenset(filter(None, [lookup.cloud.find(COLLECTION, tag, f"tag {tag}")]))
 
     def differences(self, case: Case) -> Iterator[Action]:
-        """Find the tags that a droplet to be made will need."""
-        plan = case.plan
-        wanted = [plan.cluster_tag]
-        for node in plan.nodes:
-            if node.name not in case.here:
-                wanted += [plan.node_tag(node), plan.document_tag(case.documents.nodes[node.name])]
-                wanted += _commit_tags(plan, case.documents)
-        missing = (tag for tag in dict.fromkeys(wanted) if tag not in case.observed.of(TAGS))
-        yield from (self.action("create", tag) for tag in missing)
+        """Find that the cluster's tag is missing."""
+        if case.plan.cluster_tag not in case.observed.of(TAGS):
+            yield self.action("create", case.plan.cluster_tag)
 
     def apply(self, action: Action, work: Work, observed: Observed) -> Observed:
         """Make a tag."""
@@ -73,8 +75,11 @@ class TagKind(Kind[frozenset[str]]):
 
     def remove(self, remains: Sequence[str], removal: Removal) -> None:
         """Delete them."""
+        if len(remains) > LINES:
+            removal.say(f"delete {len(remains)} tags")
         for tag in remains:
-            removal.say(f"delete tag {tag}")
+            if len(remains) <= LINES:
+                removal.say(f"delete tag {tag}")
             erase(removal.cloud, tag)
 
 

@@ -51,7 +51,10 @@ class VolumeKind(Kind[tuple[Volume, ...]]):
 
     name = "volume"
     found = VOLUMES
-    changes_by_itself = True
+
+    def changes_by_itself(self, plan: Plan, observed: Observed) -> bool:
+        """Tell whether there are any, or will be."""
+        return bool(planned(plan) or observed.of(VOLUMES))
 
     def look(self, lookup: Lookup) -> tuple[Volume, ...]:
         """List the cluster's volumes, and whatever has a name that is planned."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import uuid
 from collections.abc import Mapping
@@ -98,6 +99,7 @@ class Action:
     started: float
     completed: float
     resource: str = "droplet"
+    errored: bool = False
 
 
 @dataclass
@@ -163,6 +165,21 @@ class ReservedIp:
 
 
 @dataclass
+class Snapshot:
+    """One copy of a droplet's disk; it is there from `ready` on, and `gigabytes` are known then."""
+
+    id: int
+    name: str
+    region: str
+    droplet: int
+    action: int
+    min_disk: int
+    created: float
+    ready: float = math.inf
+    gigabytes: float = 0.0
+
+
+@dataclass
 class Key:
     """One public key for SSH."""
 
@@ -195,6 +212,7 @@ class Account:
     vpcs: dict[str, Vpc] = field(default_factory=dict)
     firewalls: dict[str, Firewall] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
     spaces_keys: dict[str, SpacesKey] = field(default_factory=dict)
     reserved_ips: dict[str, ReservedIp] = field(default_factory=dict)
@@ -221,7 +239,7 @@ class Account:
         """Draw a lag between a half and the whole of the longest."""
         return self.chance().uniform(longest / 2, longest)
 
-    def add_action(self, kind: str, droplet: int, region: str, now: float, completed: float, **what: str) -> Action:
+    def add_action(self, kind: str, droplet: int, region: str, now: float, completed: float, **what: Any) -> Action:
         """Note that something was asked for, and when it is done."""
         action = Action(self.next_number(), kind, droplet, region, started=now, completed=completed, **what)
         self.actions[action.id] = action
@@ -244,25 +262,28 @@ class Account:
     def dump(self) -> str:
         """Write the account as JSON; it holds the droplets' user-data, so the file must be private."""
         value = asdict(self)
-        for name in ("droplets", "actions", "vpcs", "firewalls", "volumes", "keys", "spaces_keys", "reserved_ips"):
+        for name in _KINDS:
             value[name] = list(value[name].values())
         return json.dumps(value, indent=1)
+
+
+_KINDS: Mapping[str, type[Any]] = {
+    "droplets": Droplet,
+    "actions": Action,
+    "vpcs": Vpc,
+    "firewalls": Firewall,
+    "volumes": Volume,
+    "snapshots": Snapshot,
+    "keys": Key,
+    "spaces_keys": SpacesKey,
+    "reserved_ips": ReservedIp,
+}
 
 
 def load(text: str) -> Account:
     """Read what `Account.dump` wrote."""
     value: dict[str, Any] = json.loads(text)
     value["unkind"] = Unkindness(**value["unkind"])
-    kinds: Mapping[str, type[Any]] = {
-        "droplets": Droplet,
-        "actions": Action,
-        "vpcs": Vpc,
-        "firewalls": Firewall,
-        "volumes": Volume,
-        "keys": Key,
-        "spaces_keys": SpacesKey,
-        "reserved_ips": ReservedIp,
-    }
-    for name, kind in kinds.items():
+    for name, kind in _KINDS.items():
         value[name] = {entry["ip" if kind is ReservedIp else "id"]: kind(**entry) for entry in value[name]}
     return Account(**value)

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,28 @@ class Api:
         token: what `Authorization: Bearer` must hold.
         log: a file for one JSON line per request.
         changed: called after each request that may have changed the account, while no other one runs.
+        now: the account's clock, in seconds since 1970: what lags and limits count by.
     """
 
-    def __init__(self, account: Account, token: str, log: Path, changed: Callable[[Account], None]) -> None:
+    def __init__(
+        self,
+        account: Account,
+        token: str,
+        log: Path,
+        changed: Callable[[Account], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.account = account
         self.lock = threading.RLock()
         self._token = token
         self._log = log
         self._changed = changed
+        self._now = now
         self._times: list[float] = []
 
     def respond(self, call: Call) -> Reply:
         """Answer one request and log it."""
-        started = time.time()
+        started, began = self._now(), time.monotonic()
         number = str(uuid.uuid4())
         with self.lock:
             asked: Any = None
@@ -61,8 +71,9 @@ class Api:
             if call.method != "GET":
                 self._changed(self.account)
             body = b"" if answer.body is None else json.dumps(answer.body).encode()
-            self._write(call, asked, answer, started, number)
-        headers |= {"x-request-id": number, "content-type": "application/json; charset=utf-8"}
+            self._write(call, asked, answer, started, time.monotonic() - began, number)
+        told = format_datetime(datetime.fromtimestamp(started, UTC), usegmt=True)
+        headers |= {"x-request-id": number, "content-type": "application/json; charset=utf-8", "date": told}
         return Reply(answer.status, body, headers)
 
     def _authenticate(self, call: Call) -> None:
@@ -90,7 +101,7 @@ class Api:
             "ratelimit-reset": str(int(self._times[0]) + _HOUR),
         }
 
-    def _write(self, call: Call, asked: Any, answer: requests.Answer, started: float, number: str) -> None:
+    def _write(self, call: Call, asked: Any, answer: requests.Answer, started: float, took: float, number: str) -> None:
         query = "&".join(f"{name}={value}" for name, value in call.query.items())
         line = masking.record(
             time=datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
@@ -100,7 +111,7 @@ class Api:
             body=asked,
             status=answer.status,
             answer=answer.body,
-            seconds=time.time() - started,
+            seconds=took,
         )
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"request": number, **line}) + "\n")

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from generator import catalogue
-from generator.lab.account import offers, ssh_keys, tags, volumes, vpcs
+from generator.lab.account import offers, snapshots, ssh_keys, tags, volumes, vpcs
 from generator.lab.account.account import (
     Account,
     Action,
@@ -23,6 +23,8 @@ from generator.lab.state import FIRST_DROPLET_ADDRESS, LAST_DROPLET_ADDRESS, PUB
 
 _NAME = re.compile(r"[a-zA-Z0-9]?[a-z0-9A-Z.-]*[a-z0-9A-Z]")
 _MOST_AT_ONCE = 10
+_MORE_ADDRESSES = IPv4Network("198.18.0.0/15")
+"""Of droplets beyond those that the lab has wires for. Source: RFC 2544 (for tests of network devices)"""
 
 
 def create(account: Account, body: Mapping[str, Any], now: float) -> list[Droplet]:
@@ -35,15 +37,18 @@ def create(account: Account, body: Mapping[str, Any], now: float) -> list[Drople
     region = body.get("region", "nyc3")
     size = offers.SIZES.get(str(body.get("size")))
     image = offers.image(body.get("image"))
+    snapshot = snapshots.find(account, body.get("image"), now)
     if region not in offers.REGIONS:
         raise unprocessable("You specified an invalid region for Droplet creation.")
     if size is None:
         raise unprocessable("You specified an invalid size for Droplet creation.")
     if region not in offers.regions_of(size):
         raise unprocessable("Size is not available in this region.")
-    if image is None:
+    if snapshot is not None:
+        snapshots.check(snapshot, str(region), size)
+    elif image is None:
         raise unprocessable("You specified an invalid image for Droplet creation.")
-    if not image.bootable:
+    elif not image.bootable:
         raise unprocessable(f"The lab has no machine for the image {image.slug}.")
     if body.get("public_networking") is False:
         raise unprocessable("The lab has no droplets without a public address.")
@@ -60,7 +65,8 @@ def create(account: Account, body: Mapping[str, Any], now: float) -> list[Drople
         raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
     tags.ensure(account, labels, now)
     features = [name for name in ("monitoring", "ipv6", "backups") if body.get(name)] + ["private_networking"]
-    order = (str(region), size.slug, image.slug, labels, user_data, keys, features)
+    source = image.slug if image else str(body["image"])
+    order = (str(region), size.slug, source, labels, user_data, keys, features)
     made = [_make(account, name, vpc, order, now) for name in names]
     for volume in disks:
         volumes.plug(account, volume, made[0].id, now, made[0].active)
@@ -97,7 +103,7 @@ def destroy(account: Account, identifier: str, now: float) -> Droplet:
     droplet = find(account, identifier, now)
     if droplet.destroyed is not None:
         raise not_found()
-    if not droplet.failed and now < droplet.active:
+    if not droplet.failed and (now < droplet.active or snapshots.pending(account, droplet, now)):
         raise unprocessable("Droplet already has a pending event.")
     return end(account, droplet, now)
 
@@ -122,11 +128,13 @@ def end(account: Account, droplet: Droplet, now: float) -> Droplet:
 
 
 def act(account: Account, identifier: str, body: Mapping[str, Any], now: float) -> Action:
-    """Ask something of a droplet: power, reboot, or a new disk with the old user-data."""
+    """Ask something of a droplet: power, reboot, a snapshot, or a new disk with the old user-data."""
     droplet = find(account, identifier, now)
     kind = body.get("type")
-    if droplet.destroyed is not None or now < droplet.active:
+    if droplet.destroyed is not None or now < droplet.active or snapshots.pending(account, droplet, now):
         raise unprocessable("Droplet already has a pending event.")
+    if kind == "snapshot":
+        return snapshots.take(account, droplet, body.get("name"), now)
     if kind in ("power_on", "power_cycle", "reboot", "rebuild"):
         droplet.power = True
         droplet.boots += 1
@@ -147,7 +155,8 @@ def fail(account: Account, identifier: int, now: float) -> None:
 
 def shape(account: Account, droplet: Droplet, now: float) -> dict[str, Any]:
     """Give the API's object, which knows less the younger the droplet is."""
-    size, image = offers.SIZES[droplet.size], offers.IMAGES[droplet.image]
+    size, image = offers.SIZES[droplet.size], offers.image(droplet.image)
+    snapshot = snapshots.find(account, droplet.image, now)
     value: dict[str, Any] = {
         "id": droplet.id,
         "name": droplet.name,
@@ -162,8 +171,9 @@ def shape(account: Account, droplet: Droplet, now: float) -> dict[str, Any]:
         "features": list(droplet.features),
         "backup_ids": [],
         "next_backup_window": None,
-        "snapshot_ids": [],
-        "image": image.shape(),
+        "snapshot_ids": [one.id for one in snapshots.listed(account, now) if one.droplet == droplet.id],
+        # of a snapshot that was deleted nothing is told any more
+        "image": image.shape() if image else snapshots.shape(snapshot) if snapshot else {},
         "volume_ids": [one.id for one in volumes.of_droplet(account, droplet, now)],
         "size": offers.size_shape(size),
         "size_slug": size.slug,
@@ -186,7 +196,7 @@ def status(droplet: Droplet, now: float) -> str:
 def action_shape(account: Account, action: Action, now: float) -> dict[str, Any]:
     """Give the API's object of an action."""
     droplet = account.droplets.get(action.droplet)
-    errored = action.type == "create" and droplet is not None and droplet.failed
+    errored = action.errored or (action.type == "create" and droplet is not None and droplet.failed)
     done = errored or now >= action.completed
     return {
         "id": action.id,
@@ -199,6 +209,13 @@ def action_shape(account: Account, action: Action, now: float) -> dict[str, Any]
         "region": offers.region_shape(action.region),
         "region_slug": action.region,
     }
+
+
+def actions(account: Account, identifier: str, now: float) -> list[Action]:
+    """List what was asked of a droplet, the latest first."""
+    number = find(account, identifier, now).id
+    found = [one for one in account.actions.values() if one.resource == "droplet" and one.droplet == number]
+    return sorted(found, key=lambda action: -action.id)
 
 
 def find_action(account: Account, identifier: str) -> Action:
@@ -241,10 +258,13 @@ def _make(account: Account, name: str, vpc: Vpc, order: tuple[Any, ...], now: fl
 
 
 def _public_address(account: Account) -> IPv4Address:
-    pool = [str(IPv4Address(number)) for number in range(int(FIRST_DROPLET_ADDRESS), int(LAST_DROPLET_ADDRESS) + 1)]
+    """Give an address that no droplet had before, or has now; machines are reached at those of the lab's network."""
     taken = {droplet.public_address for droplet in account.droplets.values()}
-    fresh = [address for address in pool if address not in account.used_addresses]
-    return IPv4Address((fresh or [address for address in pool if address not in taken])[0])
+    pool = [str(IPv4Address(number)) for number in range(int(FIRST_DROPLET_ADDRESS), int(LAST_DROPLET_ADDRESS) + 1)]
+    for gone in (account.used_addresses, taken):
+        if fresh := [address for address in pool if address not in gone]:
+            return IPv4Address(fresh[0])
+    return next(address for address in _MORE_ADDRESSES.hosts() if str(address) not in taken)
 
 
 def _networks(account: Account, droplet: Droplet, now: float) -> list[dict[str, Any]]:

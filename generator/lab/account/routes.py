@@ -5,7 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from generator.lab.account import droplets, firewalls, offers, reserved_ips, spaces_keys, ssh_keys, tags, volumes, vpcs
+from generator.lab.account import (
+    droplets,
+    firewalls,
+    images,
+    offers,
+    reserved_ips,
+    snapshots,
+    spaces_keys,
+    ssh_keys,
+    standing,
+    tags,
+    volumes,
+    vpcs,
+)
 from generator.lab.account.account import Account, not_found, unprocessable
 from generator.lab.account.requests import API_HOST, Answer, Request, check_kinds, page
 
@@ -26,28 +39,8 @@ def answer(account: Account, request: Request, now: float) -> Answer:
     raise not_found()
 
 
-_STATUS_MESSAGES = {
-    "active": "",
-    "warning": "Please add a payment method to keep your account in good standing.",
-    "locked": "Your account has been locked. Please open a support ticket.",
-}
-
-
 def _account(account: Account, _request: Request, _now: float, _key: str) -> Answer:
-    value = {
-        "droplet_limit": account.unkind.droplet_limit,
-        "floating_ip_limit": account.unkind.address_limit,
-        "reserved_ip_limit": account.unkind.address_limit,
-        "volume_limit": account.unkind.volume_limit,
-        "email": "operator@example.com",
-        "name": "The Lab",
-        "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef",
-        "email_verified": True,
-        "status": account.unkind.account_status,
-        "status_message": _STATUS_MESSAGES[account.unkind.account_status],
-        "team": {"uuid": "5df3e3004a17e242b7c20ca6c9fc25b701a47ece", "name": "The Lab"},
-    }
-    return Answer(200, {"account": value})
+    return Answer(200, {"account": standing.shape(account)})
 
 
 def _regions(_account: Account, request: Request, _now: float, _key: str) -> Answer:
@@ -58,15 +51,17 @@ def _sizes(_account: Account, request: Request, _now: float, _key: str) -> Answe
     return page(request, "sizes", [offers.size_shape(size) for size in offers.SIZES.values()])
 
 
-def _images(_account: Account, request: Request, _now: float, _key: str) -> Answer:
-    return page(request, "images", [image.shape() for image in offers.IMAGES.values()])
+def _images(account: Account, request: Request, now: float, _key: str) -> Answer:
+    return page(request, "images", images.shown(account, request.query, now))
 
 
-def _image(_account: Account, _request: Request, _now: float, key: str) -> Answer:
-    image = offers.image(key)
-    if image is None:
-        raise not_found()
-    return Answer(200, {"image": image.shape()})
+def _image(account: Account, _request: Request, now: float, key: str) -> Answer:
+    return Answer(200, {"image": images.shape(account, key, now)})
+
+
+def _delete_image(account: Account, _request: Request, now: float, key: str) -> Answer:
+    snapshots.delete(account, key, now)
+    return Answer(204)
 
 
 def _create_droplet(account: Account, request: Request, now: float, _key: str) -> Answer:
@@ -104,6 +99,11 @@ def _delete_droplets(account: Account, request: Request, now: float, _key: str) 
 def _act(account: Account, request: Request, now: float, key: str) -> Answer:
     action = droplets.act(account, key, request.body, now)
     return Answer(201, {"action": droplets.action_shape(account, action, now)})
+
+
+def _list_events(account: Account, request: Request, now: float, key: str) -> Answer:
+    found = droplets.actions(account, key, now)
+    return page(request, "actions", [droplets.action_shape(account, action, now) for action in found])
 
 
 def _get_action(account: Account, _request: Request, now: float, key: str) -> Answer:
@@ -289,6 +289,7 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("DELETE", "/v2/droplets", _delete_droplets),
         ("GET", "/v2/droplets/{key}", _get_droplet),
         ("DELETE", "/v2/droplets/{key}", _delete_droplet),
+        ("GET", "/v2/droplets/{key}/actions", _list_events),
         ("POST", "/v2/droplets/{key}/actions", _act),
         ("GET", "/v2/firewalls", _list_firewalls),
         ("POST", "/v2/firewalls", _create_firewall),
@@ -299,6 +300,7 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("DELETE", "/v2/firewalls/{key}/(?:droplets|tags|rules)", _change_firewall),
         ("GET", "/v2/images", _images),
         ("GET", "/v2/images/{key}", _image),
+        ("DELETE", "/v2/images/{key}", _delete_image),
         ("GET", "/v2/regions", _regions),
         ("GET", "/v2/reserved_ips", _list_addresses),
         ("POST", "/v2/reserved_ips", _create_address),

@@ -15,6 +15,8 @@ from generator.lab.state import PUBLIC_NETWORK
 _NAME = re.compile(r"[a-zA-Z0-9.-]+")
 # where the account had droplets before
 _USED_REGIONS = ("fra1", "nyc3")
+_NEAR = 250
+"""Hosts below this number are given first."""
 
 
 def add_defaults(account: Account, now: float) -> None:
@@ -105,16 +107,19 @@ def members(account: Account, identifier: str, now: float) -> list[dict[str, Any
 def free_address(account: Account, vpc: Vpc) -> IPv4Address:
     """Choose an address for a new droplet that none had before, or another's, in no order when the lab is unkind."""
     network = IPv4Network(vpc.ip_range)
-    used = {IPv4Address(address) for address in account.used_addresses}
     in_use = {IPv4Address(droplet.vpc_address) for droplet in account.living() if droplet.vpc == vpc.id}
-    hosts = [network[number] for number in range(2, min(network.num_addresses - catalogue.VPC_RESERVED, 250))]
-    free = [host for host in map(IPv4Address, account.used_addresses) if host in hosts and host not in in_use]
-    if account.unkind.recycled_addresses and len(free) > 1:
-        return free[0]
-    fresh = [host for host in hosts if host not in used] or [host for host in hosts if host not in in_use]
-    if not fresh:
-        raise unprocessable("There are no addresses left in the VPC.")
-    return account.chance().choice(fresh) if account.unkind.shuffled_addresses else fresh[0]
+    hosts = range(2, network.num_addresses - catalogue.VPC_RESERVED)
+    if account.unkind.recycled_addresses:
+        there = [host for host in map(IPv4Address, account.used_addresses) if host in network and host not in in_use]
+        if len(there) > 1:
+            return there[0]
+    used = {IPv4Address(address) for address in account.used_addresses}
+    for taken in (used, in_use):
+        for block in (hosts[: _NEAR - 2], hosts[_NEAR - 2 :]):
+            fresh = [network[number] for number in block if network[number] not in taken]
+            if fresh:
+                return account.chance().choice(fresh) if account.unkind.shuffled_addresses else fresh[0]
+    raise unprocessable("There are no addresses left in the VPC.")
 
 
 def _add(account: Account, vpc: Vpc) -> Vpc:

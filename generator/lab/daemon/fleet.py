@@ -13,10 +13,11 @@ from pathlib import Path
 
 from generator.catalogue import SIZES
 from generator.errors import Problem
-from generator.lab.account import droplets, firewalls, reserved_ips, volumes
-from generator.lab.account.account import Account, Droplet
+from generator.lab.account import droplets, firewalls, reserved_ips, snapshots, volumes
+from generator.lab.account.account import Account, Droplet, Snapshot
 from generator.lab.daemon.config_drive import config_drive
 from generator.lab.machines import borrowed, network, packet_filter
+from generator.lab.machines import snapshots as copies
 from generator.lab.machines import volumes as content
 from generator.lab.machines.machine import Machine
 from generator.lab.machines.port import Port
@@ -50,6 +51,7 @@ class Fleet:
         self._counted = 0
         self._disks: Mapping[int, Mapping[str, tuple[str, int]]] = {}
         self._known: list[str] = []
+        self._copied: tuple[list[int], set[Path]] = ([], set())
         self._policy: Mapping[int, DropletPolicy] | None = None
         self._anchors: Mapping[IPv4Address, IPv4Address] | None = None
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="droplet")
@@ -66,6 +68,11 @@ class Fleet:
                 if (attached := volumes.plugged(self._account, droplet, time.time()))
             }
             known = [*self._account.volumes]
+            copied = [*self._account.snapshots]
+            for one in snapshots.wanted(self._account):
+                if one.droplet not in wanted:
+                    snapshots.fail(self._account, one.id, time.time())
+            asked = {one.droplet: one for one in snapshots.wanted(self._account)}
             policy = {
                 droplet.id: replace(rules, mac=self.port(droplet).vpc_mac)
                 for droplet in wanted.values()
@@ -94,7 +101,15 @@ class Fleet:
             self._known = known
         machines = {machine.number: machine for machine in Machine.all(self._state)}
         for number in {*machines, *wanted} - self._busy:
+            if number in asked and number in machines and not machines[number].is_running:
+                self._busy.add(number)
+                self._workers.submit(self._copy, machines[number], asked[number])
+                continue
             self._consider(machines.get(number), wanted.get(number))
+        used = {layer for one in machines.values() for layer in one.below}
+        if (copied, used) != self._copied:
+            copies.keep(self._state, copied, used)
+            self._copied = (copied, used)
         for gone in self._bridges - networks:
             network.remove_vpc(self._state, gone)
         self._bridges = networks
@@ -135,6 +150,20 @@ class Fleet:
     def _begin(self, number: int, machine: Machine | None, droplet: Droplet | None) -> None:
         self._busy.add(number)
         self._workers.submit(self._work, number, machine, droplet)
+
+    def _copy(self, machine: Machine, one: Snapshot) -> None:
+        """Make the snapshot of a machine that is off."""
+        try:
+            gigabytes = copies.take(self._state, one.id, machine.directory, machine.below)
+            with self._lock:
+                snapshots.made(self._account, one.id, gigabytes, time.time())
+            _log.info("snapshot %s (%s) is made", one.id, one.name)
+        except (Problem, OSError) as error:
+            _log.error("snapshot %s: %s", one.id, error)
+            with self._lock:
+                snapshots.fail(self._account, one.id, time.time())
+        finally:
+            self._busy.discard(machine.number)
 
     def _work(self, number: int, machine: Machine | None, droplet: Droplet | None) -> None:
         try:
@@ -179,7 +208,8 @@ class Fleet:
             drive = config_drive(droplet, keys, self._account.unkind.held_dpkg_lock)
             port = self.port(droplet)
         memory = SIZES[droplet.size].memory_mib
-        return Machine.create(self._state, port, memory, self._root, self._layer, drive)
+        source = int(droplet.image) if droplet.image.isdecimal() else None
+        return Machine.create(self._state, port, memory, self._root, self._layer, drive, source)
 
     def _applied(self, number: int) -> tuple[int, int] | None:
         record = read_record(self._state.droplet(number) / "applied.json")

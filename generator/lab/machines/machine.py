@@ -15,16 +15,12 @@ from typing import Any
 
 from generator.errors import Problem
 from generator.files import make_private_directory, write_atomic
-from generator.lab.machines import cgroups, network, volumes
+from generator.lab.machines import cgroups, network, snapshots, volumes
 from generator.lab.machines.port import Port, network_data
+from generator.lab.machines.snapshots import CONFIG_DRIVE, OWN_DIRECTORIES
 from generator.lab.process import Process, namespace_pids, wait_until_gone
 from generator.lab.state import State, namespace_path, read_record, write_record
 
-# overlayfs cannot lie on overlayfs, so containerd's and kubelet's directories are the droplet's own on the host's disk
-OWN_DIRECTORIES = ("var/lib/containerd", "var/lib/kubelet")
-# where cloud-init looks for a config drive that is a directory
-# Source: https://cloudinit.readthedocs.io/en/latest/reference/datasources/configdrive.html
-_CONFIG_DRIVE = "var/lib/cloud/seed/config_drive"
 _LAUNCHERS = "launchers"
 _PROPAGATE_DIRECTORY = Path("/run/systemd/nspawn/propagate")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -54,7 +50,10 @@ class ConfigDrive:
 
 @dataclass(frozen=True)
 class Machine:
-    """A droplet's machine; the object holds no state, everything is in the directory and in the kernel."""
+    """A droplet's machine; the object holds no state, everything is in the directory and in the kernel.
+
+    `below` are the layers of the snapshot that it was made of, the uppermost first.
+    """
 
     state: State
     number: int
@@ -62,10 +61,18 @@ class Machine:
     port: Port
     root: Path
     layer: Path
+    below: tuple[Path, ...] = ()
 
     @classmethod
     def create(
-        cls, state: State, port: Port, memory_mib: int, root: Path, layer: Path, config_drive: ConfigDrive
+        cls,
+        state: State,
+        port: Port,
+        memory_mib: int,
+        root: Path,
+        layer: Path,
+        config_drive: ConfigDrive,
+        snapshot: int | None = None,
     ) -> Machine:
         """Make a droplet's disk and write its config drive; an earlier disk of the same number is wiped.
 
@@ -76,8 +83,10 @@ class Machine:
             root: the base root, from `root.build`.
             layer: the lab's layer, from `root.layer`.
             config_drive: what the provider hands over.
+            snapshot: the number of the one that it is made of, if it is.
         """
-        machine = cls(state, port.number, memory_mib, port, root, layer)
+        below = () if snapshot is None else snapshots.layers(state, snapshot)
+        machine = cls(state, port.number, memory_mib, port, root, layer, below)
         shutil.rmtree(machine.directory, ignore_errors=True)
         make_private_directory(machine.directory)
         # the upper's top directory is the droplet's `/`
@@ -85,6 +94,8 @@ class Machine:
             (machine.directory / name).mkdir(mode=0o755)
         for name in OWN_DIRECTORIES:
             (machine.directory / "own" / name).mkdir(parents=True, mode=0o755)
+        if snapshot is not None:
+            snapshots.fill(state, snapshot, machine.directory / "own")
         machine._write_config_drive(config_drive.files(port))
         write_record(machine.directory / "machine.json", machine._to_record())
         return machine
@@ -102,6 +113,7 @@ class Machine:
             port=Port.from_record(record["port"]),
             root=Path(record["root"]),
             layer=Path(record["layer"]),
+            below=tuple(map(Path, record.get("below", ()))),
         )
 
     @classmethod
@@ -261,11 +273,12 @@ class Machine:
             "port": self.port.to_record(),
             "root": str(self.root),
             "layer": str(self.layer),
+            "below": [str(path) for path in self.below],
         }
 
     def _write_config_drive(self, files: Mapping[str, bytes]) -> None:
         for name, content in files.items():
-            path = self.directory / "upper" / _CONFIG_DRIVE / name
+            path = self.directory / "upper" / CONFIG_DRIVE / name
             # with the modes that these directories have in the base root, or would have
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             write_atomic(path, content, mode=0o600)
@@ -276,7 +289,7 @@ class Machine:
             *("sh", str(Path(__file__).parent / "launcher")),
             ":".join(map(str, launchers)),
             ":".join(map(str, groups)),
-            f"lowerdir={self.layer}:{self.root},upperdir={upper},workdir={work}",
+            f"lowerdir={':'.join(map(str, (*self.below, self.layer, self.root)))},upperdir={upper},workdir={work}",
             str(merged),
             *("--quiet", "--register=no", "--keep-unit", f"--directory={merged}", f"--machine={self.name}"),
             *("--hostname=localhost", f"--network-namespace-path={namespace_path(self.name)}"),

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from generator.cluster import kinds
+from generator.cluster.crowd import LINES
 from generator.cluster.diff import diff
-from generator.cluster.kinds.kind import Kind
+from generator.cluster.kinds.droplet import DROPLET
+from generator.cluster.kinds.kind import Action, Kind, told
 from generator.cluster.kinds.registry import KINDS, REMOVAL_ORDER
 from generator.cluster.kinds.vpc import VPC
 from generator.cluster.launchable import Documents
-from generator.cluster.observed import Observed
+from generator.cluster.observed import VOLUMES, Observed
+from generator.provider.resources import Volume
 from tests.keyring import NOW, planned
 
 PLAN = planned(workers=1)
@@ -74,3 +77,24 @@ def test_an_action_is_shown_with_all_it_says() -> None:
     action = diff(PLAN, DOCUMENTS, Observed(NOW))[0]
     assert action.facts.keys() == {field.name for field in fields(action)}
     assert action.facts["kind"] == "ssh key"
+
+
+def test_of_many_actions_that_are_alike_one_speaks_for_all() -> None:
+    few = [Action("create", DROPLET, f"node{number:02}", "s in fra1") for number in range(1, LINES + 1)]
+    assert told(few) == [str(one) for one in few]
+    other = Action("delete", DROPLET, "node99", "a second one")
+    lines = told([few[0], other, *few[1:], Action("create", DROPLET, "node13", "s in fra1")])
+    assert lines[0] == f"create  droplet  node01 and {LINES} more  (s in fra1)"
+    assert lines[1] == str(other)
+    assert set(lines[2:]) == {""}
+
+
+def test_only_what_may_be_another_at_the_next_look_is_looked_at_again() -> None:
+    def again(workers: int, observed: Observed) -> set[str]:
+        plan = planned(workers=workers)
+        return {kind.name for kind in KINDS if kind.changes_by_itself(plan, observed)}
+
+    there = Observed(NOW).having(VOLUMES, (Volume("id", "orderbook-node01-data", "fra1", 10, ""),))
+    assert again(0, Observed(NOW)) == {"droplet", "roster", "bundle"}
+    assert again(1, Observed(NOW)) == {"droplet", "roster", "bundle", "volume"}
+    assert again(0, there) == {"droplet", "roster", "bundle", "volume"}

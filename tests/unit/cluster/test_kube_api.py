@@ -68,3 +68,22 @@ def test_what_is_no_answer_is_none(monkeypatch: pytest.MonkeyPatch, server: Kube
     made = answering(monkeypatch, server, body)
     assert made.nodes() is None
     assert made.addons() == Applied()
+
+
+def test_nodes_of_every_page_are_known(monkeypatch: pytest.MonkeyPatch, server: Kube) -> None:
+    asked = []
+
+    def get(path: str) -> bytes:
+        asked.append(path)
+        name = f"node{len(asked):02}"
+        more = {"continue": "a+b"} if len(asked) < 3 else {}
+        return json.dumps({"items": [{**NODE, "metadata": {"name": name}}], "metadata": more}).encode()
+
+    monkeypatch.setattr(server, "_get", get)
+    assert list(server.nodes() or ()) == ["node01", "node02", "node03"]
+    assert [path.partition("&")[2] for path in asked] == ["", "continue=a%2Bb", "continue=a%2Bb"]
+
+
+def test_a_list_of_nodes_without_an_end_is_none(monkeypatch: pytest.MonkeyPatch, server: Kube) -> None:
+    body = json.dumps({"items": [NODE], "metadata": {"continue": "on"}}).encode()
+    assert answering(monkeypatch, server, body).nodes() is None

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from generator.cluster.memory import LIST_LAG, READ_LAG, Memory
+from generator.cluster.memory import LIST_LAG, READ_LAG, UNLISTED, Memory
 from generator.provider.resources import Droplet
+from generator.provider.spaces import Stored
 from tests.keyring import NOW
 
 SECOND = timedelta(seconds=1)
@@ -17,10 +18,15 @@ def gone(number: int) -> None:
     return None
 
 
+def unasked(number: int) -> None:
+    raise AssertionError(f"{number} was read")
+
+
 def test_a_droplet_just_made_is_there_before_any_list_shows_it() -> None:
     memory = Memory(made={1: droplet(1, "new")})
-    assert memory.merge((), NOW + SECOND, gone) == (droplet(1, "new"),)
-    assert memory.merge((), NOW + SECOND, droplet) == (droplet(1),)
+    assert memory.merge((), NOW + SECOND, unasked) == (droplet(1, "new"),), "lists lag for some seconds"
+    assert memory.merge((), NOW + UNLISTED, gone) == (droplet(1, "new"),)
+    assert memory.merge((), NOW + UNLISTED, droplet) == (droplet(1),)
     assert memory.merge((droplet(1),), NOW + SECOND, gone) == (droplet(1),)
     assert memory.made == {}
 
@@ -44,3 +50,23 @@ def test_a_deleted_droplet_is_not_seen_while_lists_lag() -> None:
     memory.shown = {1: droplet(1)}
     assert memory.merge((droplet(1),), NOW + LIST_LAG - SECOND, droplet) == ()
     assert memory.merge((droplet(1),), NOW + LIST_LAG, droplet) == (droplet(1),), "it was not deleted after all"
+
+
+def stored(key: str, tag: str) -> Stored:
+    return Stored(key, 7, NOW, tag)
+
+
+def test_what_is_listed_as_before_is_read_once() -> None:
+    memory, reads = Memory(), []
+
+    def read() -> int:
+        reads.append(1)
+        return len(reads)
+
+    assert [memory.once(stored("a", "1"), read) for _ in range(3)] == [1, 1, 1]
+    assert memory.once(stored("b", "1"), read) == 2
+    assert memory.once(stored("a", "2"), read) == 3, "it has another content"
+    assert memory.once(stored("a", "1"), read) == 4, "nothing of what it was before is kept"
+    assert [memory.once(stored("c", ""), read) for _ in range(2)] == [5, 6], "the store does not tell contents apart"
+    memory.forget([stored("b", "1")])
+    assert (memory.once(stored("b", "1"), read), memory.once(stored("a", "1"), read)) == (2, 7)

@@ -7,9 +7,11 @@ import pytest
 
 from generator.cluster.kinds.droplet import DROPLET
 from generator.cluster.kinds.kind import Action
+from generator.cluster.kinds.volume import VOLUME
 from generator.cluster.kinds.vpc import VPC
+from generator.cluster.observed import VOLUMES, Observed
 from generator.cluster.preflight import Availability, faults, monthly, skewed, warnings
-from generator.provider.resources import Account, Size
+from generator.provider.resources import Account, Size, Volume
 from tests.keyring import NOW, planned
 
 PLAN = planned(workers=0)
@@ -95,3 +97,18 @@ def test_a_wrong_clock_is_told() -> None:
     assert skewed(NOW, NOW + timedelta(seconds=60)) == []
     assert "90 s behind" in skewed(NOW, NOW + timedelta(seconds=90))[0].message
     assert "90 s ahead of" in skewed(NOW, NOW - timedelta(seconds=90))[0].message
+
+
+def test_volumes_that_an_account_has_no_room_for_are_told_before_any_is_made() -> None:
+    actions = tuple(Action("create", VOLUME, f"orderbook-node{number:02}-data") for number in range(1, 4))
+    there = Volume("id", "orderbook-node04-data", "fra1", 10, "")
+    observed = Observed(NOW).having(VOLUMES, (there,))
+
+    def found(limit: int | None) -> list[str]:
+        offered = replace(OFFERED, account=replace(OFFERED.account, volume_limit=limit))
+        return [problem.message for problem in faults(PLAN, actions, offered, observed)]
+
+    assert (found(4), found(None)) == ([], [])
+    assert found(3) == [
+        "3 volumes are to be made, the account has room for 2: its limit is 3, the cluster has 1",
+    ]

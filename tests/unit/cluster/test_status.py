@@ -8,7 +8,7 @@ from datetime import timedelta
 from generator.cluster.launchable import Documents
 from generator.cluster.node_report import Failure, Phase, Progress, VolumeUse
 from generator.cluster.observed import DROPLETS, VOLUMES, Observed, Report
-from generator.cluster.status import ClusterStatus, assess, warnings
+from generator.cluster.status import AILING, MOST_NODES, ClusterStatus, NodeStatus, assess, condensed, warnings
 from generator.plan.node import Node
 from generator.plan.volumes import Volume
 from generator.provider import resources
@@ -112,3 +112,32 @@ def test_where_a_volume_is_stands_beside_how_full_it_is() -> None:
     )
     status = assess(plan, None, DOCUMENTS, now, (), "28.1.1.1", None)
     assert status.volumes == ("orderbook-node02-data, 10 GiB, at node02, 40 % full",)
+
+
+def many(count: int, *ailing: str) -> tuple[NodeStatus, ...]:
+    each = (f"worker{number:03}" for number in range(count))
+    well = NodeStatus("", "worker", 7, "203.0.113.7", "10.77.0.7", "ready", "done", "2026-11-22T08:00:00Z", "b", "1h")
+    ill = replace(well, kubernetes="not ready")
+    return tuple(replace(ill if name in ailing else well, node=name) for name in each)
+
+
+def test_many_nodes_that_are_well_share_a_row() -> None:
+    found = condensed((replace(many(1)[0], node="node01", role="control-plane"), *many(499, "worker007")))
+    assert [(one.node, one.kubernetes, one.droplet) for one in found] == [
+        ("worker007", "not ready", 7),
+        ("node01", "ready", 7),
+        ("worker000 and 497 more", "ready", None),
+    ]
+
+
+def test_of_many_that_ail_the_first_are_shown() -> None:
+    names = [f"worker{number:03}" for number in range(300)]
+    found = condensed(many(500, *names))
+    assert [one.node for one in found][: AILING + 1] == [*names[:AILING], f"worker{AILING:03} and {299 - AILING} more"]
+    assert len(found) == AILING + 2
+    each = tuple(replace(one, phase=f"step{at}") for at, one in enumerate(many(500)))
+    assert len(condensed(each)) == AILING + 1
+
+
+def test_few_nodes_have_a_row_each() -> None:
+    assert condensed(many(MOST_NODES)) == many(MOST_NODES)

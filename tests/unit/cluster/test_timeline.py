@@ -9,6 +9,7 @@ import pytest
 
 from generator.cluster.node_report import Span, Wait, clean
 from generator.cluster.timeline import Lane, Timeline, reasons, waited_for
+from generator.cluster.timeline_brief import MOST_LANES, brief, rest
 from generator.cluster.timeline_svg import MOST_TICKS, drawing
 from generator.cluster.timeline_text import BAR, WAIT, WORK, facts, lines
 
@@ -77,3 +78,30 @@ def test_any_length_is_drawn(length: float) -> None:
     assert all(len(line) < 200 for line in lines(timeline))
     assert drawing(timeline).count("<line") <= 2 * MOST_TICKS
     ElementTree.fromstring(drawing(timeline))
+
+
+def crowd(count: int) -> Timeline:
+    """Give a launch and many nodes, each a second slower than the one before; the first is not up."""
+    launch = Lane("launch", tuple(span(f"create droplet worker{at:03}", at, at + 1) for at in range(count)))
+    nodes = [
+        Lane(f"worker{at:03}", (span("secrets", at, at + 1), span("node", at + 1, 2 * at + 2))) for at in range(count)
+    ]
+    nodes[0] = Lane("worker000", (span("secrets", 0, None),))
+    return Timeline(ZERO, at(2 * count), (launch, *nodes))
+
+
+def test_of_many_nodes_those_are_shown_that_are_not_up_or_came_up_last() -> None:
+    found = brief(crowd(500))
+    assert [lane.name for lane in found.lanes] == ["launch", "worker000", *(f"worker{at:03}" for at in range(495, 500))]
+    assert [one.name for one in found.lanes[0].spans] == ["create droplet worker000 and 499 more"]
+    assert len([*lines(found), *rest(crowd(500))]) < 20
+    assert list(rest(crowd(500)))[1:] == [
+        "secrets    1.0 to    1.0 (worker499), half of them 1.0 or less",
+        "node       2.0 to  500.0 (worker499), half of them 251.0 or less",
+    ]
+    assert len(facts(crowd(500))["lanes"]) == 501
+
+
+def test_of_few_nodes_all_are_shown() -> None:
+    assert brief(crowd(MOST_LANES)) == crowd(MOST_LANES)
+    assert list(rest(crowd(MOST_LANES))) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,7 @@ def test_head_and_what_runs(root: Path, plan: Plan) -> None:
     assert config["vendor_data"] == {"enabled": False}
     assert config["users"] == []
     assert config["runcmd"] == [
+        user_data.FORGET,
         ["systemctl", "daemon-reload"],
         ["systemctl", "start", "--no-block", "hardway.target"],
     ]
@@ -149,3 +151,14 @@ def test_all_wrong_templates_are_named_at_once(root: Path, plan: Plan) -> None:
         "userdata/node/etc/a.j2:2",
         "userdata/controlplane/etc/b.j2:1",
     ]
+
+
+def test_what_an_image_says_was_installed_counts_for_nothing_and_what_it_has_fetched_stays(tmp_path: Path) -> None:
+    there = tmp_path / "installed"
+    there.mkdir()
+    kept = {f"kubelet-{'0f' * 32}.part", "age.part"}
+    for name in (*kept, *(f"{each}-{digit * 64}" for each in ("agent", "kubelet") for digit in "0123456789abcdef")):
+        (there / name).touch()
+    for _ in range(2):
+        subprocess.run(["sh", "-euc", user_data.FORGET.replace("/opt/hardway/installed", str(there))], check=True)
+        assert {path.name for path in there.iterdir()} == kept

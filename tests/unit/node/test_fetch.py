@@ -64,9 +64,19 @@ def test_keeps_what_came_before_a_break(store: Store, part: Path) -> None:
 def test_a_wrong_start_is_dropped(store: Store, part: Path) -> None:
     store.answers["/file"] = ranged
     part.write_bytes(BODY + b"more")
-    with pytest.raises(Failure, match="416"):
-        fetch.download(f"{store.url}/file", part, SHA256)
-    assert not part.exists()
+    assert fetch.download(f"{store.url}/file", part, SHA256)
+    assert [request[2].get("Range") for request in store.requests] == [f"bytes={len(BODY) + 4}-", None]
+
+
+@pytest.mark.parametrize("have", [b"x", b"x" * (len(BODY) - 1), b"x" * len(BODY), b"x" * (len(BODY) + 1)])
+@pytest.mark.parametrize("size", [None, len(BODY)])
+def test_what_somebody_else_has_put_there_is_fetched_anew(
+    store: Store, part: Path, have: bytes, size: int | None
+) -> None:
+    store.answers["/file"] = ranged
+    part.write_bytes(have)
+    assert fetch.download(f"{store.url}/file", part, SHA256, size)
+    assert part.read_bytes() == BODY
 
 
 def test_a_wrong_digest_leaves_nothing(store: Store, part: Path) -> None:

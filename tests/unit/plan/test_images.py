@@ -7,15 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from generator.cli.main import run
 from generator.cluster import launchable
 from generator.description import tutorial
+from generator.documents import addons
 from generator.documents import render as rendering
 from generator.errors import Problems
+from generator.manifests import images as manifest_images
+from generator.manifests.own import OwnAddon
 from generator.plan import images
 from generator.plan.project import Project
 from generator.release import lock_file
+from tests import facts
+from tests.conftest import TESTS
 
 LOCK = lock_file.load("k8s-1.36", Path("nowhere"))
 DIGEST = f"sha256:{'a' * 64}"
@@ -135,3 +141,39 @@ def test_a_lock_has_to_have_what_the_cluster_runs_and_nothing_more(tmp_path: Pat
 @pytest.mark.parametrize("addons", [TUTORIAL, WHOLE, "addons: [bridge, coredns, ingress]", BARE, "addons: [bridge]"])
 def test_no_template_asks_for_another_image(tmp_path: Path, addons: str) -> None:
     rendering.rehearse(described(tmp_path, addons=addons))
+
+
+OF_USER = {
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {
+        "template": {
+            "spec": {"containers": [{"name": "web", "image": OWN}, {"name": "x", "image": "docker.io/me/x:1"}]}
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("cluster", ["one-control-plane-two-workers", "through-the-vpc"])
+def test_a_nodes_images_are_those_of_all_pods_that_may_come_to_it(cluster: str) -> None:
+    plan = facts.load(TESTS / "clusters" / f"{cluster}.yaml").plan
+    pause = plan.release.image("pause").pinned
+    everything, tolerant = {pause}, {pause}
+    for path, content in addons.manifests(plan).items():
+        for value in yaml.safe_load_all(content) if path.endswith(".yaml") else ():
+            found = set(manifest_images.inside(value))
+            everything |= found
+            pod = value.get("spec", {}).get("template", {}).get("spec", {}) if found else {}
+            tolerant |= found if {"operator": "Exists"} in pod.get("tolerations", ()) else set()
+    everything -= {one.pinned for one in plan.release.unpinned}
+    for node in plan.nodes:
+        assert set(plan.images(node)) == (everything if node.schedulable else tolerant), node.name
+        assert all(map(manifest_images.is_pinned, plan.images(node)))
+        assert plan.images(node)[0] == pause
+
+
+def test_a_node_runs_the_images_of_a_users_addons_too_by_digest_alone() -> None:
+    own = [OwnAddon("shop", (), (OF_USER,))]
+    release = replace(LOCK, images=(LOCK.image("pause"),))
+    assert images.of_node(release, ["bridge"], own, schedulable=True) == (LOCK.image("pause").pinned, OWN)
+    assert images.of_node(release, ["bridge"], own, schedulable=False) == (LOCK.image("pause").pinned,)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from generator.lab.account import account as accounts
-from generator.lab.account import droplets, firewalls, requests, reserved_ips, routes, volumes, vpcs
+from generator.lab.account import droplets, firewalls, requests, reserved_ips, routes, snapshots, volumes, vpcs
 from generator.lab.account.account import Account, Droplet, Refusal, Volume
 from generator.lab.state import anchor
 from generator.lab.unkindness import KIND, Unkindness
@@ -625,3 +625,83 @@ def test_an_account_has_few_addresses() -> None:
     for _ in range(2):
         ask(account, "POST", "/v2/reserved_ips", body={"region": "fra1"})
     assert "limit" in refused(account, "POST", "/v2/reserved_ips", body={"region": "fra1"}).message
+
+
+SNAP = {"type": "snapshot", "name": "a copy"}
+
+
+def switched_off(account: Account, **order: Any) -> int:
+    number: int = ask(account, "POST", "/v2/droplets", body={**ORDER, **order})["droplet"]["id"]
+    account.droplets[number].power = False
+    return number
+
+
+def test_a_snapshot_is_there_once_it_was_made_and_an_image_then() -> None:
+    account = new()
+    number = switched_off(account)
+    account.unkind = replace(KIND, boot_lag=4)
+    actions = f"/v2/droplets/{number}/actions"
+    event = ask(account, "POST", actions, body=SNAP)["action"]
+    assert (event["status"], event["type"], event["resource_id"]) == ("in-progress", "snapshot", number)
+    assert refused(account, "POST", actions, body=SNAP).status == 422
+    assert refused(account, "DELETE", f"/v2/droplets/{number}").message == "Droplet already has a pending event."
+    assert ask(account, "GET", "/v2/images", private="true")["images"] == []
+    (wanted,) = snapshots.wanted(account)
+    snapshots.made(account, wanted.id, 1.25, NOW)
+    assert snapshots.wanted(account) == []
+    assert ask(account, "GET", f"/v2/actions/{event['id']}", NOW + 1)["action"]["status"] == "in-progress"
+    assert ask(account, "GET", f"/v2/actions/{event['id']}", NOW + 4)["action"]["status"] == "completed"
+    assert [one["type"] for one in ask(account, "GET", actions, NOW + 4)["actions"]] == ["snapshot", "create"]
+    (shown,) = ask(account, "GET", "/v2/images", NOW + 4, private="true")["images"]
+    assert (shown["name"], shown["slug"], shown["public"], shown["type"]) == ("a copy", None, False, "snapshot")
+    assert (shown["regions"], shown["min_disk_size"], shown["size_gigabytes"]) == (["fra1"], 80, 3.35)
+    droplet = ask(account, "GET", f"/v2/droplets/{number}", NOW + 4)["droplet"]
+    assert droplet["snapshot_ids"] == [shown["id"]]
+    assert ask(account, "GET", f"/v2/images/{shown['id']}", NOW + 4)["image"] == shown
+    types = {one["type"] for one in ask(account, "GET", "/v2/images", NOW + 4)["images"]}
+    assert types == {"base", "snapshot"}
+    assert {one["type"] for one in ask(account, "GET", "/v2/images", NOW + 4, type="distribution")["images"]} == {
+        "base"
+    }
+
+
+def test_droplets_are_made_of_a_snapshot_where_it_is_and_fits() -> None:
+    account = new()
+    number = switched_off(account, size="s-1vcpu-2gb")
+    ask(account, "POST", f"/v2/droplets/{number}/actions", body=SNAP)
+    (wanted,) = snapshots.wanted(account)
+    order = {**ORDER, "image": wanted.id}
+    assert "invalid image" in refused(account, "POST", "/v2/droplets", body=order).message, "it is not there yet"
+    snapshots.made(account, wanted.id, 1, NOW)
+    made = ask(account, "POST", "/v2/droplets", body=order)["droplet"]
+    assert made["image"]["id"] == wanted.id
+    assert account.droplets[made["id"]].image == str(wanted.id)
+    assert "invalid image" in refused(account, "POST", "/v2/droplets", body={**ORDER, "image": "a copy"}).message
+    assert "smaller disk" in refused(account, "POST", "/v2/droplets", body={**order, "size": "s-1vcpu-1gb"}).message
+    assert "region" in refused(account, "POST", "/v2/droplets", body={**order, "region": "nyc3"}).message
+    assert ask(account, "DELETE", f"/v2/images/{wanted.id}")["status"] == 204
+    assert refused(account, "DELETE", f"/v2/images/{wanted.id}").status == 404
+    assert ask(account, "GET", f"/v2/droplets/{made['id']}")["droplet"]["image"] == {}, "the droplet stays"
+
+
+def test_a_snapshot_that_is_refused_or_fails_leaves_none() -> None:
+    account = new()
+    number = ask(account, "POST", "/v2/droplets", body=ORDER)["droplet"]["id"]
+    actions = f"/v2/droplets/{number}/actions"
+    assert "that are off" in refused(account, "POST", actions, body=SNAP).message
+    account.droplets[number].power = False
+    assert "blank" in refused(account, "POST", actions, body={"type": "snapshot"}).message
+    event = ask(account, "POST", actions, body=SNAP)["action"]["id"]
+    (wanted,) = snapshots.wanted(account)
+    snapshots.fail(account, wanted.id, NOW)
+    assert ask(account, "GET", f"/v2/actions/{event}")["action"]["status"] == "errored"
+    assert account.snapshots == {}
+    assert ask(account, "DELETE", f"/v2/droplets/{number}")["status"] == 204
+
+
+def test_a_snapshot_in_the_making_survives_a_restart_of_the_lab() -> None:
+    account = new()
+    ask(account, "POST", f"/v2/droplets/{switched_off(account)}/actions", body=SNAP)
+    again = accounts.load(account.dump())
+    assert [one.name for one in snapshots.wanted(again)] == ["a copy"]
+    assert again == account

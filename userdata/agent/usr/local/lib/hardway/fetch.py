@@ -64,34 +64,43 @@ def lines(url: str, context: SSLContext, seconds: float) -> Iterator[bytes]:
 def download(url: str, part: Path, sha256: str, size: int | None = None) -> bool:
     """Fetch into a file, going on where it ends; tell whether its digest is right, else delete it.
 
+    What is there may be anything: an image of droplets has whole files, and whoever made it may be anybody.
+    Where going on leads nowhere, it is fetched from the beginning.
+
     Args:
         size: how many bytes it has, where that is known; no more than these are written.
     """
+    if is_whole(part, sha256):
+        return True
     limit = FILE_BYTES if size is None else size
     have = part.stat().st_size if part.exists() else 0
-    if not have or _digest(part) != sha256:
-        if have >= limit:
-            part.unlink()
-            have = 0
-        _continue(url, part, have, limit)
-    if _digest(part) == sha256:
-        return True
-    part.unlink()
+    for begin in dict.fromkeys((have if have < limit else 0, 0)):
+        if not begin:
+            part.unlink(missing_ok=True)
+        if _continue(url, part, begin, limit) and is_whole(part, sha256):
+            return True
+    part.unlink(missing_ok=True)
     return False
 
 
-def _continue(url: str, part: Path, have: int, limit_bytes: int) -> None:
+def is_whole(part: Path, sha256: str) -> bool:
+    """Tell whether a file is there and is what is pinned."""
+    return part.exists() and _digest(part) == sha256
+
+
+def _continue(url: str, part: Path, have: int, limit_bytes: int) -> bool:
+    """Fetch the rest; False where there is none, since what is here is longer than what is there."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     with _answered(request, None, FILE_SECONDS) as answer:
-        if answer.status == 416:
-            # What is here is longer than what is there.
-            part.unlink()
+        if answer.status == 416 and have:
+            return False
         if answer.status not in (200, 206):
             raise Failure(f"{urlsplit(url).netloc} answered {answer.status}")
         goes_on = answer.status == 206
         with part.open("ab" if goes_on else "wb") as file:
             for piece in _pieces(answer, url, limit_bytes - (have if goes_on else 0)):
                 file.write(piece)
+    return True
 
 
 def _pieces(answer: Any, url: str, limit_bytes: int) -> Iterator[bytes]:
