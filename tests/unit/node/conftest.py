@@ -19,7 +19,7 @@ from generator.files import resource
 
 sys.path.insert(0, str(resource("userdata") / "agent/usr/local/lib"))
 
-from hardway import here
+from hardway import here, timeline
 
 CLUSTER_ID = "3f0e8a52-6a8e-4b0e-9f4c-1a2b3c4d5e6f"
 FACTS: dict[str, Any] = {
@@ -45,6 +45,7 @@ FACTS: dict[str, Any] = {
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty node."""
     monkeypatch.setattr(here, "ROOT", tmp_path / "node")
+    timeline._beginning.cache_clear()
     monkeypatch.setenv("no_proxy", "*")
     (tmp_path / "node").mkdir()
     return tmp_path / "node"

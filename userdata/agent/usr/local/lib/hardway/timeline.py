@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from hardway import here
@@ -142,13 +143,19 @@ def spans(phases: Sequence[Phase]) -> list[dict[str, Any]]:
 
 def _before(first: float) -> Iterator[dict[str, Any]]:
     """Give what passes before the first step of ours: systemd's beginning, and cloud-init."""
-    text = here.run("systemctl", "show", "--property=UserspaceTimestampMonotonic")
-    began = int(text.partition("=")[2] or 0) / 1e6
-    text = here.run("systemctl", "show", "--property=InactiveExitTimestampMonotonic", FIRST)
-    cloud = int(text.partition("=")[2] or 0) / 1e6
+    began, cloud = _beginning()
     if began < cloud < first:
         yield _told("systemd", began, cloud)
         yield _told("cloud-init", cloud, first, ["systemd"])
+
+
+@cache
+def _beginning() -> tuple[float, float]:
+    """Ask systemd once when it began, and when cloud-init did."""
+    text = here.run("systemctl", "show", "--property=UserspaceTimestampMonotonic")
+    began = int(text.partition("=")[2] or 0) / 1e6
+    text = here.run("systemctl", "show", "--property=InactiveExitTimestampMonotonic", FIRST)
+    return began, int(text.partition("=")[2] or 0) / 1e6
 
 
 def _told(
