@@ -18,7 +18,6 @@ import pytest
 
 from generator.catalogue import USER_DATA_BYTES
 from generator.clock import Clock
-from generator.lab.account import api as lab_api
 from generator.lab.account import droplets as lab_droplets
 from generator.lab.account import reserved_ips
 from generator.lab.account import ssh_keys as lab_keys
@@ -170,11 +169,14 @@ class Time:
     def time(self) -> float:
         return self.now().timestamp()
 
+    def monotonic(self) -> float:
+        return self.time()
+
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Clock:
     passing = Time()
-    monkeypatch.setattr(lab_api, "time", passing)
+    monkeypatch.setattr(world.api, "_now", passing.time)
     return Clock(passing.now, passing.sleep)
 
 

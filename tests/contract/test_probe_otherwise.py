@@ -282,6 +282,7 @@ def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     world.account.key_lists.clear()
     passing, rules = Time(), list(world.twist.rules)
     monkeypatch.setattr(lab_api, "time", passing)
+    monkeypatch.setattr(world.api, "_now", passing.time)
     yield Clock(passing.now, passing.sleep)
     world.twist.rules[:] = rules
 
