@@ -19,6 +19,7 @@ from generator.cluster import bucket_policy, expiry_rules
 from generator.cluster.bucket_policy import Place
 from generator.cluster.kinds import bundle
 from generator.cluster.launch_lock import STALE, LaunchLock
+from generator.cluster.memory import Memory
 from generator.errors import Problem
 from generator.provider.connection import Connection
 from generator.provider.spaces import Settings, Spaces, Trouble
@@ -239,7 +240,7 @@ def test_bundles_say_until_when_they_are_of_use(spaces: Spaces) -> None:
     spaces.put(f"c/bundles/node01-{'0' * 32}.bundle", b"x", facts=facts)
     spaces.put(f"c/bundles/node02-{'1' * 32}.bundle", b"x", facts={"expires": "whenever"})
     spaces.put("c/bundles/readme", b"x")
-    first, second, nobodys = bundle.listed(spaces, "c", spaces.objects("c/"))
+    first, second, nobodys = bundle.listed(spaces, "c", spaces.objects("c/"), Memory())
     assert (nobodys.node, nobodys.key) == ("", "c/bundles/readme")
     assert (first.node, first.expires) == ("node01", soon)
     assert (second.node, second.expires - second.modified) == ("node02", timedelta(hours=2))
