@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -29,6 +28,7 @@ from generator.provider import scopes
 from generator.provider.digitalocean import Cloud
 from generator.provider.resources import Snapshot
 from generator.provider.spaces import Spaces
+from tests.contract.beside import Beside
 from tests.contract.operating import HASTE, Outcome, gen, ok, render_tutorial, versitygw
 from tests.contract.world import REGION, World, running
 
@@ -50,32 +50,22 @@ def project(tmp_path: Path) -> Project:
     return render_tutorial(tmp_path / "project")
 
 
-class Bakers:
+class Bakers(Beside):
     """Stands for the droplets: each says what it is told to say and switches itself off, and the lab copies disks."""
 
     def __init__(self, world: World, *steps: Mapping[str, Any], goes_off: bool = True) -> None:
+        super().__init__()
         self._world, self._goes_off = world, goes_off
         self._steps = steps or ({"step": "fetching", "done": 1, "of": 2}, {"step": "done"})
         self._said: dict[int, int] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._live, daemon=True)
 
-    def __enter__(self) -> Bakers:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _live(self) -> None:
-        while not self._over.wait(0.02):
-            with self._world.api.lock:
-                for one in lab_snapshots.wanted(self._world.account):
-                    lab_snapshots.made(self._world.account, one.id, GIGABYTES, time.time())
-                living = [one for one in self._world.account.living() if one.power]
-            for droplet in living:
-                self._go_on(droplet)
+    def turn(self) -> None:
+        with self._world.api.lock:
+            for one in lab_snapshots.wanted(self._world.account):
+                lab_snapshots.made(self._world.account, one.id, GIGABYTES, time.time())
+            living = [one for one in self._world.account.living() if one.power]
+        for droplet in living:
+            self._go_on(droplet)
 
     def _go_on(self, droplet: Droplet) -> None:
         number = self._said.get(droplet.id, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -32,6 +31,7 @@ from generator.probe.scope import Scope
 from generator.provider import scopes
 from generator.provider.spaces import Spaces
 from generator.provider.ssh_key import throw_away
+from tests.contract.beside import Beside
 from tests.contract.operating import HASTE, gen, versitygw
 from tests.contract.world import REGION, World, running
 from tests.unit.probe.believed import as_believed
@@ -51,28 +51,18 @@ def world(tmp_path: Path) -> Iterator[World]:
 ORDER = {"region": REGION, "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
 
 
-class Droplets:
+class Droplets(Beside):
     """Stands for the machines: says of each what is believed, as its own user-data tell where."""
 
     def __init__(self, world: World) -> None:
+        super().__init__()
         self._world = world
         self.said: set[int] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._live, daemon=True)
 
-    def __enter__(self) -> Droplets:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _live(self) -> None:
-        while not self._over.wait(0.05):
-            for droplet in list(self._world.account.living()):
-                if droplet.id not in self.said:
-                    self._say(droplet)
+    def turn(self) -> None:
+        for droplet in list(self._world.account.living()):
+            if droplet.id not in self.said:
+                self._say(droplet)
 
     def _say(self, droplet: Droplet) -> None:
         told = told_of(droplet.user_data)
